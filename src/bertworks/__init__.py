@@ -1,0 +1,61 @@
+"""bertworks: the whole life of a BERT-family encoder, from text to a served model, without padding.
+
+Public names load when they are first used, so that `import bertworks` is light: no torch, no pyarrow.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bertworks.batch import PackedBatch
+    from bertworks.estimators.classifier import TextClassifier
+    from bertworks.estimators.encoder import Encoder
+    from bertworks.estimators.load import load
+    from bertworks.estimators.workflows import demo, doctor, evaluate, predict, train
+    from bertworks.tokenization import Tokenizer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Encoder",
+    "PackedBatch",
+    "TextClassifier",
+    "Tokenizer",
+    "__version__",
+    "demo",
+    "doctor",
+    "evaluate",
+    "load",
+    "predict",
+    "train",
+]
+
+_HOMES = {
+    "Encoder": "bertworks.estimators.encoder",
+    "PackedBatch": "bertworks.batch",
+    "TextClassifier": "bertworks.estimators.classifier",
+    "Tokenizer": "bertworks.tokenization",
+    "demo": "bertworks.estimators.workflows",
+    "doctor": "bertworks.estimators.workflows",
+    "evaluate": "bertworks.estimators.workflows",
+    "load": "bertworks.estimators.load",
+    "predict": "bertworks.estimators.workflows",
+    "train": "bertworks.estimators.workflows",
+}
+"""The module in which each public name lives."""
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name when it is first used (PEP 562)."""
+    if name not in _HOMES:
+        from bertworks.errors import nearest
+
+        hint = "" if name.startswith("_") else nearest(name, _HOMES)
+        raise AttributeError(f"module 'bertworks' has no attribute '{name}'.{hint}", name=name)
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

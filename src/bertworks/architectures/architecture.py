@@ -1,0 +1,87 @@
+"""What a family has to say about itself."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bertworks.checkpoints.table import Table
+from bertworks.errors import CheckpointError
+from bertworks.spec import Activation, EncoderSpec, HeadSpec
+
+Config = Mapping[str, Any]
+
+HeadKind = Literal[
+    "masked_lm", "next_sentence", "sequence_classification", "token_classification", "question_answering", "multiple_choice"
+]
+
+ACTIVATION_NAMES: dict[str, Activation] = {
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_fast": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+    "tanh": "tanh",
+}
+"""Activations by the names that config.json files use. The tanh approximations differ by rounding only."""
+
+
+@dataclass(frozen=True)
+class HeadDefinition:
+    """A task's head as a family defines it."""
+
+    spec: Callable[[Config, EncoderSpec, int], HeadSpec]
+    """From config.json, the encoder and the number of outputs to a description."""
+    table: Callable[[str], Table]
+    """The weight table, given the prefix of our names ("heads.labels.")."""
+    class_name: str
+    """What `architectures` in config.json says for a model with this head alone."""
+    needs_pooler: bool = False
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A family: how its config.json reads, and how its weights are named."""
+
+    name: str
+    """`model_type` in config.json."""
+    prefix: str
+    """What a model with a head puts before the names of the body ("bert.")."""
+    encoder: Callable[[Config], EncoderSpec]
+    config: Callable[[EncoderSpec], dict[str, Any]]
+    """The inverse: config.json of an encoder that was described rather than loaded."""
+    table: Callable[[EncoderSpec], Table]
+    """The body's weights; their names without the prefix."""
+    heads: Mapping[HeadKind, HeadDefinition]
+    body_class: str
+    body_names: tuple[str, ...]
+    """First parts of the names of the body's weights, without the prefix."""
+
+    def is_body(self, name: str) -> bool:
+        return name.split(".", 1)[0] in self.body_names
+
+
+def activation_named(name: object) -> Activation:
+    """Raises `CheckpointError` for an activation that is not known."""
+    if name not in ACTIVATION_NAMES:
+        raise CheckpointError(f"config.json: unknown activation {name!r}; known: {', '.join(ACTIVATION_NAMES)}")
+    return ACTIVATION_NAMES[str(name)]
+
+
+def required(config: Config, key: str) -> int:
+    """A whole positive number that config.json must hold."""
+    value = config.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise CheckpointError(f"config.json: '{key}' must be a whole number above 0, not {value!r}")
+    return value
+
+
+def probability(config: Config, key: str, default: float) -> float:
+    """A dropout probability; absent or null means `default`."""
+    value = config.get(key)
+    value = default if value is None else value
+    if not isinstance(value, int | float) or not 0 <= value < 1:
+        raise CheckpointError(f"config.json: '{key}' must lie in [0, 1), not {value!r}")
+    return float(value)

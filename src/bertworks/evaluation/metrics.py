@@ -1,0 +1,93 @@
+"""What all metrics have in common: their outward form, the F1 family, and checks of what comes in."""
+
+from collections.abc import Hashable, Sequence
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from jaxtyping import Float, Int, Real
+
+from bertworks.batch import Array
+from bertworks.errors import DataError
+
+SUM_TOLERANCE = 1e-2
+"""How far the probabilities of a row may sum from 1: half precision over many labels comes near it, scores do not."""
+
+
+class Metrics(Protocol):
+    """Sufficient statistics of a set, and the metrics that follow from them."""
+
+    headline: ClassVar[str]
+    """The metric that chooses the best model, a key of `compute()`."""
+    higher_is_better: ClassVar[bool]
+    """Whether a higher headline is better."""
+
+    def merge(self, other: Self) -> None:
+        """Adds the rows that `other` has seen."""
+        ...
+
+    def compute(self) -> dict[str, Any]:
+        """All metrics by name, as plain numbers, lists and dictionaries that JSON can hold."""
+        ...
+
+
+def ratio(numerator: Int[Array, "labels"], denominator: Int[Array, "labels"]) -> Float[Array, "labels"]:
+    """Quotients, 0.0 where the denominator is 0.
+
+    >>> ratio(np.array([1, 0]), np.array([2, 0])).tolist()
+    [0.5, 0.0]
+    """
+    return np.divide(numerator, denominator, out=np.zeros(np.shape(numerator), dtype=np.float64), where=denominator != 0)
+
+
+def precision_recall_f1(
+    hits: Int[Array, "labels"], predicted: Int[Array, "labels"], actual: Int[Array, "labels"]
+) -> tuple[Float[Array, "labels"], Float[Array, "labels"], Float[Array, "labels"]]:
+    """Precision, recall and F1 of each label from counts of true positives, of predictions and of targets.
+
+    Precision is 0.0 where nothing was predicted, recall where nothing was to be found, F1 where both are so (van
+    Rijsbergen 1979, chapter 7, with equal weight of precision and recall).
+
+    >>> [values.tolist() for values in precision_recall_f1(np.array([1]), np.array([2]), np.array([1]))]
+    [[0.5], [1.0], [0.6666666666666666]]
+    """
+    return ratio(hits, predicted), ratio(hits, actual), ratio(2 * hits, predicted + actual)
+
+
+def per_label_rows(
+    labels: Sequence[Hashable], hits: Int[Array, "labels"], predicted: Int[Array, "labels"], actual: Int[Array, "labels"]
+) -> list[dict[str, Any]]:
+    """One dictionary a label: its precision, recall, F1 and support (the number of its targets)."""
+    columns = [values.tolist() for values in precision_recall_f1(hits, predicted, actual)]
+    return [
+        {"label": label, "precision": precision, "recall": recall, "f1": f1, "support": support}
+        for label, precision, recall, f1, support in zip(labels, *columns, actual.tolist(), strict=True)
+    ]
+
+
+def checked_labels(labels: Sequence[Hashable]) -> tuple[Hashable, ...]:
+    """The labels as a tuple; raises `DataError` where there are none or one stands twice."""
+    named = tuple(labels)
+    if not named or len(set(named)) != len(named):
+        raise DataError(f"labels must be distinct and at least one; got {list(named)}")
+    return named
+
+
+def checked_probabilities(probabilities: Real[Array, "rows labels"], labels: Sequence[Hashable]) -> Real[Array, "rows labels"]:
+    """The probabilities as they came; raises `DataError` on a wrong shape, NaN, or values outside [0, 1]."""
+    values = np.asarray(probabilities)
+    if values.ndim != 2 or values.shape[1] != len(labels):
+        raise DataError(f"probabilities must be [rows, {len(labels)} labels]; got shape {values.shape}")
+    if not ((values >= 0) & (values <= 1 + SUM_TOLERANCE)).all():
+        raise DataError("probabilities must lie between 0 and 1 without NaN; scores (logits) need a softmax or sigmoid first")
+    return values
+
+
+def require_rows(rows: int) -> None:
+    """Raises `DataError` where no row was seen: no metric is defined then."""
+    if rows == 0:
+        raise DataError("no rows were evaluated; call update() with at least one row before compute()")
+
+
+def probability_floor(values: Array) -> float:
+    """The smallest probability that a log-loss takes seriously: the rounding step of the array's own dtype."""
+    return float(np.finfo(values.dtype if np.issubdtype(values.dtype, np.floating) else np.float64).eps)

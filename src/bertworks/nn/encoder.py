@@ -1,0 +1,89 @@
+"""The one encoder: runs any `EncoderSpec` on packed tokens."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bertworks.nn.activations import ACTIVATIONS
+from bertworks.nn.embeddings import Embeddings
+from bertworks.nn.inputs import ModelInputs
+from bertworks.nn.layer import Layer
+from bertworks.nn.linear import Linear
+from bertworks.nn.norm import build_norm
+from bertworks.spec import EncoderSpec
+
+
+@dataclass
+class EncoderOutput:
+    """What an encoder computed on a packed batch."""
+
+    hidden: Float[Tensor, "tokens hidden"]
+    """The last hidden state."""
+    pooled: Float[Tensor, "sequences hidden"] | None = None
+    """The pooler's output, in float32; None where the encoder has no pooler."""
+    hidden_states: list[Float[Tensor, "tokens hidden"]] = field(default_factory=list)
+    """Embedding output and each layer's output, if asked for."""
+    attentions: dict[int, list[Float[Tensor, "heads length length"]]] = field(default_factory=dict)
+    """Attention probabilities of the layers asked for, one entry a sequence."""
+
+
+class Pooler(nn.Module):
+    """The first token's hidden state through a dense layer, in float32 (Devlin et al. 2019, section 3.1)."""
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        super().__init__()
+        assert spec.pooler is not None
+        self.dense = Linear(spec.hidden, spec.hidden)
+        self.activation = ACTIVATIONS[spec.pooler.activation]
+
+    def forward(self, first: Float[Tensor, "sequences hidden"]) -> Float[Tensor, "sequences hidden"]:
+        return self.activation(self.dense(first.float()))
+
+
+class Encoder(nn.Module):
+    """Embeddings, layers, final norm and pooler of a description.
+
+    Parameters are float32; `compute_dtype` is the dtype of the hidden states and of the products.
+    """
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.compute_dtype = torch.float32
+        self.embeddings = Embeddings(spec.embedding)
+        self.projection = Linear(spec.embedding.width, spec.hidden) if spec.projection else None
+        by_weights = {layer.weights: layer for layer in reversed(spec.layers)}
+        self.layers = nn.ModuleList(Layer(by_weights[i], spec.hidden) for i in range(len(by_weights)))
+        self.final_norm = build_norm(spec.final_norm, spec.hidden)
+        self.pooler = Pooler(spec) if spec.pooler else None
+
+    def forward(self, inputs: ModelInputs, *, hidden_states: bool = False, attentions: Collection[int] = ()) -> EncoderOutput:
+        """`attentions` numbers the layers whose probabilities are recomputed on the side; the fast path is the same."""
+        x = self.embeddings(inputs)
+        if self.projection is not None:
+            x = self.projection(x)
+        x = x.to(self.compute_dtype)
+        out = EncoderOutput(hidden=x)
+        for number, spec in enumerate(self.spec.layers):
+            layer = self.layers[spec.weights]
+            assert isinstance(layer, Layer)
+            if hidden_states:
+                out.hidden_states.append(x)
+            if number in attentions:
+                seen = layer.attention_norm(x) if spec.norm_position == "before" else x
+                out.attentions[number] = layer.attention.probabilities(seen, inputs.layout)
+            x = layer(x, spec, inputs.layout, inputs.dropout, 1 + number * Layer.DROPOUT_SITES)
+        out.hidden = self.final_norm(x)
+        if hidden_states:
+            out.hidden_states.append(out.hidden)
+        if self.pooler is not None:
+            out.pooled = self.pooler(out.hidden[inputs.layout.tensor(x.device)[:-1].long()])
+        return out
+
+    @property
+    def next_dropout_site(self) -> int:
+        """The first number that heads may use for their own dropout sites."""
+        return 1 + len(self.spec.layers) * Layer.DROPOUT_SITES

@@ -1,0 +1,79 @@
+"""One layer: self-attention and feed-forward, each with a residual connection and its norm."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bertworks.nn.activations import ACTIVATIONS
+from bertworks.nn.attention import AttentionDropout, AttentionPattern, attention, reference
+from bertworks.nn.dropout import DropoutKeys, dropout
+from bertworks.nn.layout import Layout
+from bertworks.nn.linear import Linear
+from bertworks.nn.norm import build_norm
+from bertworks.spec import AttentionSpec, FeedForwardSpec, LayerSpec
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention; query, key and value are one projection."""
+
+    def __init__(self, spec: AttentionSpec, hidden: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.pattern = AttentionPattern(spec.scale or spec.head_dim**-0.5, spec.causal, spec.window)
+        self.qkv = Linear(hidden, 3 * spec.heads * spec.head_dim, spec.bias)
+        self.output = Linear(spec.heads * spec.head_dim, hidden, spec.output_bias)
+
+    def project(self, x: Float[Tensor, "tokens hidden"]) -> tuple[Float[Tensor, "tokens heads head_dim"], ...]:
+        """Queries, keys and values."""
+        return self.qkv(x).view(len(x), 3, self.spec.heads, self.spec.head_dim).unbind(1)  # type: ignore[no-any-return]
+
+    def forward(self, x: Float[Tensor, "tokens hidden"], layout: Layout, keys: DropoutKeys | None, site: int) -> Float[Tensor, "tokens hidden"]:
+        q, k, v = self.project(x)
+        drop = AttentionDropout(self.spec.dropout, keys.site(site)) if keys is not None and self.spec.dropout else None
+        mixed = attention(q, k, v, layout, layout, self.pattern, drop)
+        return self.output(mixed.reshape(len(x), -1))  # type: ignore[no-any-return]
+
+    def probabilities(self, x: Float[Tensor, "tokens hidden"], layout: Layout) -> list[Float[Tensor, "heads length length"]]:
+        """The attention probabilities of each sequence, recomputed on the side from this layer's input."""
+        q, k, v = (t.float() for t in self.project(x))
+        return reference(q, k, v, layout, layout, self.pattern)[1]
+
+
+class FeedForward(nn.Module):
+    """The position-wise network; gated (Shazeer 2020) where the description says so."""
+
+    def __init__(self, spec: FeedForwardSpec, hidden: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.activation = ACTIVATIONS[spec.activation]
+        self.up = Linear(hidden, spec.width * (2 if spec.gated else 1), spec.bias)
+        self.down = Linear(spec.width, hidden, spec.bias)
+
+    def forward(self, x: Float[Tensor, "tokens hidden"]) -> Float[Tensor, "tokens hidden"]:
+        up = self.up(x)
+        if self.spec.gated:
+            activated, gate = up.chunk(2, dim=-1)
+            return self.down(self.activation(activated) * gate)  # type: ignore[no-any-return]
+        return self.down(self.activation(up))  # type: ignore[no-any-return]
+
+
+class Layer(nn.Module):
+    """Runs a `LayerSpec`. Norms stand after the residual sum (BERT) or before each sub-layer (ModernBERT, GPT-2)."""
+
+    DROPOUT_SITES = 3
+
+    def __init__(self, spec: LayerSpec, hidden: int) -> None:
+        super().__init__()
+        self.attention = SelfAttention(spec.attention, hidden)
+        self.attention_norm = build_norm(spec.attention_norm, hidden)
+        self.feed_forward = FeedForward(spec.feed_forward, hidden)
+        self.feed_forward_norm = build_norm(spec.feed_forward_norm, hidden)
+
+    def forward(
+        self, x: Float[Tensor, "tokens hidden"], spec: LayerSpec, layout: Layout, keys: DropoutKeys | None, site: int
+    ) -> Float[Tensor, "tokens hidden"]:
+        """`site` is the first of this layer's dropout sites."""
+        if spec.norm_position == "before":
+            x = x + dropout(self.attention(self.attention_norm(x), layout, keys, site), spec.dropout, keys, site + 1)
+            return x + dropout(self.feed_forward(self.feed_forward_norm(x)), spec.dropout, keys, site + 2)
+        x = self.attention_norm(x + dropout(self.attention(x, layout, keys, site), spec.dropout, keys, site + 1))
+        return self.feed_forward_norm(x + dropout(self.feed_forward(x), spec.dropout, keys, site + 2))  # type: ignore[no-any-return]

@@ -1,0 +1,68 @@
+"""An encoder with its heads."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from bertworks.nn.encoder import Encoder, EncoderOutput
+from bertworks.nn.heads import Head
+from bertworks.nn.inputs import ModelInputs
+from bertworks.nn.norm import Norm
+from bertworks.spec import EncoderSpec, HeadSpec
+
+
+class Model(nn.Module):
+    """`encoder` and `heads` by name. Parameters are float32; the dtype of the computation is set by `compute_in`."""
+
+    def __init__(self, spec: EncoderSpec, heads: Mapping[str, HeadSpec] | None = None) -> None:
+        super().__init__()
+        self.spec = spec
+        self.encoder = Encoder(spec)
+        self.heads = nn.ModuleDict({name: Head(head, spec.hidden) for name, head in (heads or {}).items()})
+
+    def compute_in(self, dtype: torch.dtype) -> "Model":
+        """Sets the dtype of hidden states and products; the parameters stay float32."""
+        self.encoder.compute_dtype = dtype
+        return self
+
+    def forward(self, inputs: ModelInputs) -> dict[str, Float[Tensor, "rows outputs"]]:
+        """The scores of each head, in float32."""
+        return self.scores(self.encoder(inputs), inputs)
+
+    def scores(self, encoded: EncoderOutput, inputs: ModelInputs) -> dict[str, Float[Tensor, "rows outputs"]]:
+        first_site = self.encoder.next_dropout_site
+        weight = self.encoder.embeddings.token.weight
+        return {name: head(encoded, inputs, weight, first_site + 2 * i) for i, (name, head) in enumerate(self.heads.items())}
+
+    def initialize(self, seed: int, only: set[str] | None = None) -> None:
+        """Draws new weights: normal with the description's standard deviation, biases 0, gains 1.
+
+        `only` restricts this to the named parameters. Each parameter's numbers depend on the seed and on its own
+        name, so a new head is the same whatever else is initialized.
+        """
+        norms = {f"{name}.weight" for name, module in self.named_modules() if isinstance(module, Norm)}
+        for name, parameter in self.named_parameters():
+            if only is not None and name not in only:
+                continue
+            with torch.no_grad():
+                if name.endswith("bias") or name in norms:
+                    parameter.fill_(1.0 if name in norms else 0.0)
+                else:
+                    key = np.random.SeedSequence([seed, *name.encode()])
+                    values = np.random.Generator(np.random.PCG64(key)).standard_normal(parameter.shape, dtype=np.float32)
+                    parameter.copy_(torch.from_numpy(values * self.spec.initializer_range))
+
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """All parameters by name, as NumPy arrays that share no memory with the model."""
+        return {name: parameter.detach().cpu().numpy().copy() for name, parameter in self.named_parameters()}
+
+    def set_arrays(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Copies arrays into the parameters of the same names; the others stay as they are."""
+        own = dict(self.named_parameters())
+        with torch.no_grad():
+            for name, values in arrays.items():
+                own[name].copy_(torch.from_numpy(np.ascontiguousarray(values)))
