@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Int, Shaped
 
 from bertworks.errors import DataError
 
-Array = np.ndarray[Any, Any]
+Array = npt.NDArray[Any]
 
 
 def ragged_positions(lengths: Int[Array, "sequences"]) -> Int[Array, "tokens"]:

@@ -48,6 +48,12 @@ class MissingExtraError(BertworksError, ImportError):
         return cls(f"{purpose} needs the package '{package}': pip install 'bertworks[{extra}]'")
 
 
+class TrainingError(BertworksError, RuntimeError):
+    """Training cannot go on: the loss is not a number, say. The last checkpoint is intact."""
+
+    exit_code = 6
+
+
 class Interrupted(BertworksError):  # noqa: N818 - it is an event, not a fault
     """Training was stopped by the user after its state was saved; the message says how to resume."""
 

@@ -60,6 +60,7 @@ def convert(name: str, values: Array, kind: str) -> Array:
 
     Raises `CheckpointError` where a finite value would become infinite: float16 ends at 65504.
     """
+    values = np.asarray(values)  # a single number may come as NumPy's scalar
     with np.errstate(over="ignore", invalid="ignore"):
         narrow = values.astype(np.float32 if kind == "bfloat16" else kind, copy=False)
         result = round_to_bfloat16(narrow) if kind == "bfloat16" else narrow

@@ -7,7 +7,7 @@ tensors and plain containers and refuses everything else before it runs, and onl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertworks.checkpoints.dtypes import Array, widen_bfloat16
+from bertworks.checkpoints.dtypes import CODES, Array, widen_bfloat16
 from bertworks.checkpoints.safetensors_file import unreadable, unusual_content
 from bertworks.errors import CheckpointError, MissingExtraError
 
@@ -77,7 +77,7 @@ def _array(path: Path, name: Any, value: Any) -> Array:
     if value.layout is not torch.strided or value.is_quantized or value.device.type != "cpu":
         raise CheckpointError(f"{path}: tensor '{name}' is {value.layout}, {value.dtype} on {value.device}: save it dense and unquantized")
     if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-        raise CheckpointError(f"{path}: tensor '{name}' claims {value.numel():,} values, more than the file holds: download or copy it again")
+        raise CheckpointError(f"{path}: tensor '{name}' claims more values than the file holds: download or copy it again")
     return _numbers(path, name, value.detach())
 
 
@@ -88,7 +88,9 @@ def _numbers(path: Path, name: str, tensor: "torch.Tensor") -> Array:
         if tensor.dtype is torch.bfloat16:
             array: Array = widen_bfloat16(tensor.view(torch.uint16).numpy())
         else:
-            array = tensor.resolve_conj().resolve_neg().numpy()
+            array = tensor.numpy()
+        if array.dtype.name not in CODES:
+            raise TypeError(f"no kind of number for {array.dtype}")
     except (TypeError, RuntimeError) as error:
         raise CheckpointError(f"{path}: tensor '{name}' is stored as {tensor.dtype}, which bertworks does not read: convert it") from error
     array.flags.writeable = False

@@ -9,6 +9,7 @@ import math
 import mmap
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -76,10 +77,8 @@ class SafetensorsFile:
     def close(self) -> None:
         """Let go of the file; arrays that were handed out stay valid."""
         if self._map is not None:
-            try:
+            with suppress(BufferError):  # views are alive: the mapping goes when the last of them does
                 self._map.close()
-            except BufferError:  # views are alive: the mapping goes when the last of them does
-                pass
             self._map = None
 
 
@@ -95,7 +94,7 @@ def unusual_content(start: bytes) -> str | None:
     """What a file that should hold weights often holds instead, judged by its first bytes, with the remedy."""
     if start.startswith(b"version https://git-lfs"):
         return "is a Git LFS pointer, not the weights: run 'git lfs pull' in its repository"
-    if start.lstrip()[:1] == b"<":
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         return "is a web page, not weights: the download went wrong, fetch it again"
     return None
 
@@ -133,7 +132,8 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _entry(path: Path, name: str, fields: Any, data: int) -> Entry:
-    code, shape, offsets = (fields.get(key) for key in ("dtype", "shape", "data_offsets")) if isinstance(fields, dict) else (None,) * 3
+    fields = fields if isinstance(fields, dict) else {}
+    code, shape, offsets = fields.get("dtype"), fields.get("shape"), fields.get("data_offsets")
     sound = (
         isinstance(code, str)
         and isinstance(shape, list)

@@ -10,6 +10,7 @@ quoting (or nearly all: see `_tabs_are_quoted`), otherwise quotes are ordinary c
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -27,6 +28,7 @@ from bertworks.errors import DataError, SettingsError
 _LARGEST_BLOCK = 1 << 26
 _QUOTED_FIELD = r'"[^"]*+(?:""[^"]*+)*+"'
 _DELIMITERS = ",\t;|"
+UNQUOTED = "double quotes kept as written (tab-separated without quoting)"
 
 
 @dataclass
@@ -48,20 +50,22 @@ def read_delimited(text: str, source: str, *, tabs: bool, delimiter: str | None 
     if not text.strip():
         raise DataError(f"{source} is empty")
     delimiter = _check_delimiter(delimiter) if delimiter else ("\t" if tabs else _sniff(text))
-    quoted = _tabs_are_quoted(text) if delimiter == "\t" else True
+    quoted, undecided = _tabs_are_quoted(text) if delimiter == "\t" else (True, False)
     table = _through_arrow(text, delimiter, quoted)
-    if table is None and delimiter == "\t":
-        # A tab-separated file may be regular in the other convention only, by stray quotes that happen to pair up.
+    if table is None and undecided:
         table = _through_arrow(text, delimiter, not quoted)
+        quoted = table is None
+    notes = Counter[str]() if quoted or '"' not in text else Counter({UNQUOTED: sum('"' in line for line in text.split("\n"))})
     if table is not None:
-        return Loaded(_with_names(table, source))
-    records = _walk(text, delimiter, quoted, MOST_FAULTS if on_bad_rows == "error" else None)
+        return Loaded(_with_names(table, source), notes=notes)
+    records = _walk(text, source, delimiter, quoted, MOST_FAULTS if on_bad_rows == "error" else None)
     dropped = settle(records.bad, source, on_bad_rows)
-    columns = [pa.array(list(column), pa.string()) for column in zip(*records.rows, strict=True)] or [pa.array([], pa.string())] * len(records.header)
+    cells = list(zip(*records.rows, strict=True)) or [()] * len(records.header)
+    columns = [pa.array(list(column), pa.string()) for column in cells]
     numbers: Int[Array, "rows"] = np.array(records.numbers, dtype=np.int64)
     names = [f"f{i}" for i in range(len(columns))]
     header = pa.table([pa.array([name], pa.string()) for name in records.header], names=names)
-    return Loaded(_with_names(pa.concat_tables([header, pa.table(columns, names=names)]), source), numbers, dropped)
+    return Loaded(_with_names(pa.concat_tables([header, pa.table(columns, names=names)]), source), numbers, dropped, notes)
 
 
 def _check_delimiter(delimiter: str) -> str:
@@ -86,22 +90,24 @@ def _field(delimiter: str, quoted: bool) -> re.Pattern[str]:
 
 
 @lru_cache
-def _well_formed(delimiter: str) -> re.Pattern[str]:
-    """Text whose fields are all unquoted (with no quote at their start) or quoted and closed right before a delimiter."""
-    end = re.escape(delimiter)
-    return re.compile(rf'(?:(?:{_QUOTED_FIELD}|(?!")[^{end}\r\n]*+)(?:[{end}\r\n]|\Z(?<!\Z\Z)))*+' rf'(?:{_QUOTED_FIELD}|(?!")[^{end}\r\n]*+)\Z')
+def _consistent(delimiter: str, quotes_in_plain: bool) -> re.Pattern[str]:
+    """Text whose quoted fields are all closed right before a delimiter, the others having no quote at their start (or none at all)."""
+    plain = rf'(?!")[^{re.escape(delimiter)}\r\n]*+' if quotes_in_plain else rf'[^"{re.escape(delimiter)}\r\n]*+'
+    body = f"(?:{_QUOTED_FIELD}|{plain})"
+    return re.compile(rf"{body}(?:[{re.escape(delimiter)}\r\n]{body})*+\Z")
 
 
-def _tabs_are_quoted(text: str) -> bool:
-    """Whether a tab-separated text uses quoting: every quote is explained by it, or clearly most are.
+def _tabs_are_quoted(text: str) -> tuple[bool, bool]:
+    """Whether a tab-separated text uses quoting (every quote is explained by it, or clearly most are), and whether
+    the other convention may be tried where that does not lead to a regular table.
 
     A field in quotes with doubled quotes inside comes from quoting and next to never from plain text; where
     there are more of those than of fields with unexplained quotes, the latter are faults to be reported.
     """
     if '"' not in text:
-        return False
-    if re.fullmatch(rf'(?:{_QUOTED_FIELD}(?=[\t\r\n]|\Z)|[^"\t\r\n]++(?!")|[\t\r\n]++)*+', text):
-        return True
+        return False, False
+    if _consistent("\t", False).fullmatch(text):
+        return True, True
     escaped = unexplained = 0
     for line in re.split(r"[\r\n]+", text):
         for cell in line.split("\t") if '"' in line else ():
@@ -109,29 +115,22 @@ def _tabs_are_quoted(text: str) -> bool:
                 escaped += '""' in cell[1:-1]
             else:
                 unexplained += '"' in cell
-    return escaped > unexplained
+    return escaped > unexplained, False
 
 
 def _through_arrow(text: str, delimiter: str, quoted: bool) -> pa.Table | None:
     """The table with its header as first row and columns f0, f1 …, or None where the text is not wholly regular."""
-    if "\x00" in text or (quoted and '"' in text and not _well_formed(delimiter).fullmatch(text)):
+    if "\x00" in text or (quoted and '"' in text and not _consistent(delimiter, True).fullmatch(text)):
         return None
     data = text.encode("utf-8")
-    width = _width(text, delimiter, quoted)
-    odd: list[str] = []
-
-    def handle(row: arrow_csv.InvalidRow) -> str:
-        odd.append(row.text)
-        return "error"
-
     try:
         return arrow_csv.read_csv(
             pa.BufferReader(data),
             read_options=arrow_csv.ReadOptions(autogenerate_column_names=True, block_size=min(len(data) + 1, _LARGEST_BLOCK)),
-            parse_options=arrow_csv.ParseOptions(
-                delimiter=delimiter, quote_char='"' if quoted else False, newlines_in_values=quoted, invalid_row_handler=handle
+            parse_options=arrow_csv.ParseOptions(delimiter=delimiter, quote_char='"' if quoted else False, newlines_in_values=quoted),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types={f"f{i}": pa.string() for i in range(_width(text, delimiter, quoted))}, check_utf8=False
             ),
-            convert_options=arrow_csv.ConvertOptions(column_types={f"f{i}": pa.string() for i in range(width)}, check_utf8=False),
         )
     except pa.ArrowException:
         return None
@@ -174,7 +173,7 @@ def _fault(text: str, position: int, line: int) -> BadRow:
     return BadRow(line, "text after the closing quote of a field", detail)
 
 
-def _walk(text: str, delimiter: str, quoted: bool, most_faults: int | None) -> _Records:
+def _walk(text: str, source: str, delimiter: str, quoted: bool, most_faults: int | None) -> _Records:
     out, number = _Records(), 0
     for line, record in _records(text, delimiter, quoted):
         if isinstance(record, BadRow):
@@ -195,7 +194,7 @@ def _walk(text: str, delimiter: str, quoted: bool, most_faults: int | None) -> _
         if most_faults is not None and len(out.bad) >= most_faults:
             break
     if not out.header:
-        settle(out.bad, "the header", "error")
+        settle(out.bad or [BadRow(1, "", "no header was found")], source, "error")
     return out
 
 

@@ -4,6 +4,7 @@ import bz2
 import codecs
 import gzip
 import lzma
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,7 +79,8 @@ def read_bytes(path: Path) -> bytes:
 def compressed(file: IO[bytes], compression: str) -> Iterator[IO[bytes]]:
     """A stream that compresses into `file`; the same bytes are written for the same content."""
     if compression == ".zst":
-        with pa.CompressedOutputStream(pa.PythonFile(file, "w"), "zstd") as stream:
+        # This stream closes what it writes to, so it gets a descriptor of its own.
+        with open(os.dup(file.fileno()), "wb") as twin, pa.CompressedOutputStream(pa.PythonFile(twin, "w"), "zstd") as stream:
             yield cast(IO[bytes], stream)
     elif compression == ".gz":
         with gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed:
@@ -95,7 +97,7 @@ def check_encoding(encoding: str) -> str:
     """Python's own name of an encoding; raises `SettingsError` with the nearest name where there is none."""
     try:
         info = codecs.lookup(encoding)
-        b"".decode(encoding)
+        b"  ".decode(encoding, errors="replace")  # some codecs are no encodings of text
     except (LookupError, ValueError, UnicodeError):
         hint = nearest(encoding, ["utf-8", "utf-16", "latin-1", "cp1252", "cp1250", "gb18030", "big5", "shift_jis", "euc-kr", "koi8-r"])
         raise SettingsError(f"'{encoding}' is not a text encoding.{hint}") from None
@@ -126,5 +128,6 @@ def decode_text(data: bytes, encoding: str, source: str) -> str:
         raise DataError(f"{source} is not valid {name.upper()}: {error}") from None
     text = text.removeprefix("\ufeff")
     if text[:1000].count("\x00") * 4 > len(text[:1000]):
-        raise DataError(f'{source} is full of NUL bytes: it is not {name.upper()} text. Perhaps it is encoding="utf-16-le" (--encoding utf-16-le).')
+        remedy = 'If it is text, name its encoding, such as encoding="utf-16-le" (--encoding utf-16-le).'
+        raise DataError(f"{source} is full of NUL bytes: it is not {name.upper()} text. {remedy}")
     return text

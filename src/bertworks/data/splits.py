@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from bertworks.errors import DataError
 
 _BOUND = r"(?:(?P<{0}>-?\d+(?:_\d+)*)(?P<{0}_unit>%)?)?"
-_PART = re.compile(
-    r"(?P<name>\w[\w.-]*)?(?P<slice>\[\s*" + _BOUND.format("start") + r"\s*:\s*" + _BOUND.format("stop") + r"\s*\])?(?:\((?P<rounding>\w+)\))?"
-)
+_SLICE = r"(?:\[\s*" + _BOUND.format("start") + r"\s*:\s*" + _BOUND.format("stop") + r"\s*\])"
+_PART = re.compile(r"(?P<name>\w[\w.-]*)?" + _SLICE + r"?(?:\((?P<rounding>\w+)\))?")
 _EXAMPLES = "'train', 'train[:2000]', 'test[10%:20%]', 'train[:-100]+validation' or '[:500]'"
 
 

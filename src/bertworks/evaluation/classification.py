@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Hashable, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Int, Real
@@ -87,7 +87,7 @@ class ClassificationMetrics:
         self.bin_hits += np.bincount(bins[predicted == targets], minlength=CALIBRATION_BINS)
         self.bin_confidence += np.bincount(bins, weights=confidence, minlength=CALIBRATION_BINS)
 
-    def merge(self, other: Self) -> None:
+    def merge(self, other: "ClassificationMetrics") -> None:
         """Adds the rows that `other` has seen; raises `DataError` where it has other labels."""
         if other.labels != self.labels:
             raise DataError(f"metrics of different labels cannot be merged: {list(self.labels)} and {list(other.labels)}")
@@ -153,10 +153,12 @@ def matthews_correlation(confusion: Int[Array, "labels labels"]) -> float:
     1.0
     """
     rows, hits = int(confusion.sum()), int(confusion.trace())
-    actual, predicted = confusion.sum(axis=1).tolist(), confusion.sum(axis=0).tolist()
+    actual: list[int] = confusion.sum(axis=1).tolist()
+    predicted: list[int] = confusion.sum(axis=0).tolist()
     covariance = hits * rows - sum(a * p for a, p in zip(actual, predicted, strict=True))
     spread_of_targets = rows * rows - sum(a * a for a in actual)
     spread_of_predictions = rows * rows - sum(p * p for p in predicted)
     if spread_of_targets == 0 or spread_of_predictions == 0:
         return 0.0
-    return covariance / spread_of_targets / math.sqrt(spread_of_predictions / spread_of_targets)  # in this order a perfect one is exactly 1
+    correlation = covariance / spread_of_targets / math.sqrt(spread_of_predictions / spread_of_targets)  # so a perfect one is exactly 1
+    return min(1.0, max(-1.0, correlation))

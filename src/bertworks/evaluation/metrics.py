@@ -1,7 +1,7 @@
 """What all metrics have in common: their outward form, the F1 family, and checks of what comes in."""
 
 from collections.abc import Hashable, Sequence
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from jaxtyping import Float, Int, Real
@@ -21,8 +21,8 @@ class Metrics(Protocol):
     higher_is_better: ClassVar[bool]
     """Whether a higher headline is better."""
 
-    def merge(self, other: Self) -> None:
-        """Adds the rows that `other` has seen."""
+    def merge(self, other: Any) -> None:
+        """Adds the rows that `other`, a metric of the same kind, has seen."""
         ...
 
     def compute(self) -> dict[str, Any]:

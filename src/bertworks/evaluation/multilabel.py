@@ -1,7 +1,7 @@
 """Metrics of tasks where each row has any number of labels."""
 
 from collections.abc import Hashable, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real
@@ -68,7 +68,7 @@ class MultiLabelMetrics:
         of_the_truth = np.where(targets, values.astype(np.float64), 1 - values.astype(np.float64))
         self.log_loss_sum -= float(np.log(np.clip(of_the_truth, floor, 1 - floor)).sum())
 
-    def merge(self, other: Self) -> None:
+    def merge(self, other: "MultiLabelMetrics") -> None:
         """Adds the rows that `other` has seen; raises `DataError` where it has other labels."""
         if other.labels != self.labels:
             raise DataError(f"metrics of different labels cannot be merged: {list(self.labels)} and {list(other.labels)}")

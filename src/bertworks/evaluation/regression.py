@@ -1,7 +1,7 @@
 """Metrics of tasks where each row has a number, such as the similarity of two sentences."""
 
 import math
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float, Real
@@ -66,7 +66,7 @@ class RegressionMetrics:
         self.means = self.means + shift * (rows / total) if self.rows else means
         self.rows = total
 
-    def merge(self, other: Self) -> None:
+    def merge(self, other: "RegressionMetrics") -> None:
         """Adds the rows that `other` has seen."""
         if other.rows:
             self._join(other.rows, other.means, other.scatter)

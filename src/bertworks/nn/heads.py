@@ -33,12 +33,15 @@ class Head(nn.Module):
         self.bias = nn.Parameter(torch.zeros(spec.outputs)) if spec.tied and spec.bias else None
         self._half = HalfCopies()
 
-    def forward(self, encoded: EncoderOutput, inputs: ModelInputs, tokens_weight: Tensor, site: int) -> Float[Tensor, "rows outputs"]:
+    def forward(
+        self, encoded: EncoderOutput, inputs: ModelInputs, name: str, tokens_weight: Tensor, site: int
+    ) -> Float[Tensor, "rows outputs"]:
         """Scores in float32: a row for each sequence, token or target, as the description says.
 
-        `tokens_weight` is the token embedding, for a tied projection; `site` the head's first dropout site.
+        `name` is that of the head and of its targets, `tokens_weight` the token embedding for a tied projection, `site`
+        the head's first dropout site.
         """
-        x, keys = self.read(encoded, inputs)
+        x, keys = self.read(encoded, inputs, name)
         x = dropout(x, self.spec.input_dropout, keys, site)
         if self.dense is not None:
             x = self.dense(x)
@@ -49,7 +52,7 @@ class Head(nn.Module):
             return linear(x, tokens_weight, self.bias, self._half).float()
         return self.output(x).float()  # type: ignore[no-any-return]
 
-    def read(self, encoded: EncoderOutput, inputs: ModelInputs) -> tuple[Float[Tensor, "rows hidden"], DropoutKeys | None]:
+    def read(self, encoded: EncoderOutput, inputs: ModelInputs, name: str) -> tuple[Float[Tensor, "rows hidden"], DropoutKeys | None]:
         """The states that the head reads and the dropout keys of their rows."""
         hidden, layout = encoded.hidden, inputs.layout
         offsets = layout.tensor(hidden.device).long()
@@ -57,7 +60,7 @@ class Head(nn.Module):
             case "tokens":
                 return hidden, inputs.dropout
             case "targets":
-                rows = (inputs.targets["labels"] != IGNORED).nonzero()[:, 0]
+                rows = (inputs.targets[name] != IGNORED).nonzero()[:, 0]
                 return hidden[rows], _keys_at(inputs.dropout, rows)
             case "first":
                 return hidden[offsets[:-1]].float(), _keys_at(inputs.dropout, offsets[:-1])
@@ -68,6 +71,15 @@ class Head(nn.Module):
             case "pooled":
                 assert encoded.pooled is not None, "a head that reads the pooler needs an encoder with one"
                 return encoded.pooled, _keys_at(inputs.dropout, offsets[:-1])
+
+
+    def targets(self, inputs: ModelInputs, name: str) -> tuple[Tensor, Tensor | None]:
+        """The targets of the rows that `forward` scores, and their weights where there are any."""
+        labels, weights = inputs.targets[name], inputs.targets.get(f"{name}_weights")
+        if self.spec.reads != "targets":
+            return labels, weights
+        rows = labels != IGNORED
+        return labels[rows], None if weights is None else weights[rows]
 
 
 def mean_of_sequences(hidden: Float[Tensor, "tokens hidden"], layout: Layout) -> Float[Tensor, "sequences hidden"]:

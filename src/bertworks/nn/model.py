@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bertworks.errors import SettingsError
 from bertworks.nn.encoder import Encoder, EncoderOutput
 from bertworks.nn.heads import Head
 from bertworks.nn.inputs import ModelInputs
@@ -36,7 +37,11 @@ class Model(nn.Module):
     def scores(self, encoded: EncoderOutput, inputs: ModelInputs) -> dict[str, Float[Tensor, "rows outputs"]]:
         first_site = self.encoder.next_dropout_site
         weight = self.encoder.embeddings.token.weight
-        return {name: head(encoded, inputs, weight, first_site + 2 * i) for i, (name, head) in enumerate(self.heads.items())}
+        return {name: head(encoded, inputs, name, weight, first_site + 2 * i) for i, (name, head) in enumerate(self.head_items())}
+
+    def head_items(self) -> list[tuple[str, Head]]:
+        """The heads with their names."""
+        return [(name, head) for name, head in self.heads.items() if isinstance(head, Head)]
 
     def initialize(self, seed: int, only: set[str] | None = None) -> None:
         """Draws new weights: normal with the description's standard deviation, biases 0, gains 1.
@@ -65,4 +70,12 @@ class Model(nn.Module):
         own = dict(self.named_parameters())
         with torch.no_grad():
             for name, values in arrays.items():
-                own[name].copy_(torch.from_numpy(np.ascontiguousarray(values)))
+                own[name].copy_(torch.from_numpy(np.array(values)))
+
+    def reinitialize_top(self, layers: int, seed: int) -> None:
+        """Draws the top `layers` layers, and the pooler, anew (Zhang et al. 2021, section 4)."""
+        count = len(self.encoder.layers)
+        if layers > count:
+            raise SettingsError(f"reinitialized_layers is {layers}, but the model has {count} layers")
+        prefixes = tuple(f"encoder.layers.{i}." for i in range(count - layers, count)) + (("encoder.pooler.",) if layers else ())
+        self.initialize(seed, only={name for name, _ in self.named_parameters() if name.startswith(prefixes)} if prefixes else set())

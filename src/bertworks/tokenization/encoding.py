@@ -18,7 +18,9 @@ SPECIAL = -1
 """What stands for "no text", "no word" and "no token of a text" where a special token is."""
 
 # The characters with Unicode's property White_Space, which is what the tokenizers library takes for white space.
-_WHITE_SPACE = np.array([*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000], np.uint32)
+_WHITE_SPACE = np.array(
+    [*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000], np.uint32
+)
 
 
 class EncodedText:
@@ -50,7 +52,7 @@ class EncodedText:
     def _align(self) -> tuple[Int[Array, "text_tokens 2"], Int[Array, "text_tokens"]]:
         if self._aligned is None:
             if self._source is None:
-                raise SettingsError("these texts were encoded with offsets=False, without spans and words; encode them with offsets=True")
+                raise SettingsError("encoded with offsets=False, so without character spans and word numbers: encode with offsets=True")
             count = len(self)
             flat = np.fromiter(chain.from_iterable(self._source.offsets), dtype=np.int64, count=2 * count)
             characters = np.frombuffer(self._text.encode("utf-32-le"), dtype=np.uint32)

@@ -31,7 +31,12 @@ def wordpiece(
 
 
 def byte_level(
-    vocabulary: Mapping[str, int], merges: Sequence[tuple[str, str]], roles: Mapping[str, str], *, prefix_space: bool = False, bare: bool = False
+    vocabulary: Mapping[str, int],
+    merges: Sequence[tuple[str, str]],
+    roles: Mapping[str, str],
+    *,
+    prefix_space: bool = False,
+    bare: bool = False,
 ) -> Backend:
     """Byte-level byte-pair encoding (Radford et al. 2019, section 2.2).
 
@@ -77,12 +82,13 @@ def guess_case(vocabulary: Iterable[str]) -> tuple[bool, bool | None, str]:
     words = [token.removeprefix("##") for token in vocabulary if not (token[:1] in "[<" and token[-1:] in "]>" and len(token) > 2)]
     lettered = [word for word in words if word.lower() != word.upper()]
     capitals = sum(word != word.lower() for word in lettered)
+    of_all = f"of the vocabulary's {len(lettered):,} tokens with letters"
     if capitals > 0.02 * len(lettered):
-        return False, None, f"taken as cased: {capitals:,} of the vocabulary's {len(lettered):,} tokens with letters have capitals"
+        return False, None, f"taken as cased: {capitals:,} {of_all} have capitals"
     accents = sum(_accented(word) for word in lettered)
     if accents > 0.01 * len(lettered):
-        return True, False, f"taken as uncased with accents: {accents:,} of the vocabulary's {len(lettered):,} tokens with letters have accents"
-    return True, None, f"taken as uncased: {capitals:,} of the vocabulary's {len(lettered):,} tokens with letters have capitals"
+        return True, False, f"taken as uncased with accents: {accents:,} {of_all} have accents"
+    return True, None, f"taken as uncased: {capitals:,} {of_all} have capitals"
 
 
 def _accented(word: str) -> bool:

@@ -38,7 +38,9 @@ def resolve_roles(named: Mapping[str, str], known: Callable[[str], bool]) -> tup
     knows every text; one that names its end-of-text token as unknown token (GPT-2) has no unknown token.
     """
     roles: dict[str, str] = {}
-    notes = [f"{role} is to be {token!r}, which the vocabulary does not have: not used" for role, token in named.items() if not known(token)]
+    notes = [
+        f"{role} is to be {token!r}, which the vocabulary does not have: not used" for role, token in named.items() if not known(token)
+    ]
     for role, usual in ROLES.items():
         candidates = [named[role]] if role in named else usual
         token = next((candidate for candidate in candidates if known(candidate)), None)
@@ -55,5 +57,5 @@ def protect(backend: Backend, roles: Mapping[str, str]) -> None:
     missing = [token for token in dict.fromkeys(roles.values()) if token not in present]
     # A byte-level vocabulary counts the space before a word to the word, so the space before a mask belongs to what
     # is masked (as in the vocabularies that RoBERTa and ModernBERT were published with).
-    takes_space = {roles.get("mask_token")} if "Ġ" in backend.get_vocab() else set()
+    takes_space = {roles.get("mask_token")} if backend.token_to_id("Ġ") is not None else set()
     backend.add_special_tokens([AddedToken(token, special=True, normalized=False, lstrip=token in takes_space) for token in missing])

@@ -68,7 +68,7 @@ def derive_template(backend: Backend, pair: bool) -> Template:
         if special:
             slots.append(Slot(SPECIAL, segment, ids))
         elif source is None or ids != plain:
-            raise CheckpointError("this tokenizer's post-processor changes the tokens of a text; only one that adds special tokens can be used")
+            raise CheckpointError("this tokenizer's post-processor does more than add special tokens around whole texts; it cannot be used")
         else:
             slots.append(Slot(source, segment))
     if sorted(slot.text for slot in slots if slot.text != SPECIAL) != list(range(1 + pair)):

@@ -1,0 +1,42 @@
+"""The formats of files: the suffix says how a file is read."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as parquet
+
+from bertworks.data.delimited import read_delimited
+from bertworks.data.files import FORMATS, decode_text, read_bytes, split_suffixes, supported
+from bertworks.data.loaded import Loaded, ReadOptions
+from bertworks.data.records import read_json, read_json_lines, text_lines_to_table
+from bertworks.errors import DataError
+
+
+def read_file(path: Path, options: ReadOptions) -> Loaded:
+    """The table in one file, by its suffix. Raises `DataError` where the suffix or the content cannot be read."""
+    suffix, compression = split_suffixes(path)[1:]
+    if suffix not in FORMATS:
+        raise DataError(f"'{path}': no table format has the suffix '{path.suffix}'; supported are {supported()}")
+    if suffix == ".parquet":
+        return Loaded(_read_parquet(path, compression))
+    text, name = decode_text(read_bytes(path), options.encoding, str(path)), str(path)
+    if suffix in (".csv", ".tsv"):
+        return read_delimited(text, name, tabs=suffix == ".tsv", delimiter=options.delimiter, on_bad_rows=options.on_bad_rows)
+    if suffix in (".jsonl", ".ndjson"):
+        return read_json_lines(text, name, options.on_bad_rows)
+    if suffix == ".json":
+        return read_json(text, name, options.on_bad_rows)
+    if not text:
+        raise DataError(f"{name} is empty")
+    if "\x00" in text:
+        raise DataError(f"{name}, line {text.count(chr(10), 0, text.index(chr(0))) + 1}: a NUL byte; the file is damaged or not text")
+    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+    return Loaded(text_lines_to_table(lines))
+
+
+def _read_parquet(path: Path, compression: str) -> pa.Table:
+    try:
+        with parquet.ParquetFile(pa.BufferReader(read_bytes(path)) if compression else str(path)) as file:
+            return file.read()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"'{path}' is not a whole Parquet file: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,109 @@
+"""A finished model's folder: weights and config in Hugging Face's layout, tokenizer, task settings, smoke cases."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import bertworks
+from bertworks.architectures import architecture_of
+from bertworks.checkpoints.atomic import atomic_folder
+from bertworks.checkpoints.files import read_json, write_json
+from bertworks.checkpoints.smoke import SmokeCase, check_smoke, read_smoke, write_smoke
+from bertworks.errors import CheckpointError
+from bertworks.inference import LoadedModel, load_model, save_model, score
+from bertworks.nn.machine import MachineChoice, choose
+from bertworks.tasks import task_from_settings
+from bertworks.tasks.text_classification import HEAD, TextClassification
+from bertworks.tokenization import Tokenizer
+
+SETTINGS = "bertworks.json"
+_SMOKE_TEXTS = (
+    "This movie is fantastic!",
+    "The soup was cold, the bill was not.",
+    "Nothing in these nine hundred pages made me want to turn one of them, and yet I turned them all, twice.",
+)
+_SMOKE_TOLERANCE = 1e-4
+
+
+def save(folder: Path, loaded: LoadedModel, tokenizer: Tokenizer, task: TextClassification, *, about: Mapping[str, Any], replace: bool) -> None:
+    """Writes the folder atomically. `about` is kept as it is: how the model came to be."""
+    with atomic_folder(folder, replace=replace) as writing:
+        save_model(writing, loaded, config_changes=_label_config(task))
+        tokenizer.save(writing)
+        write_json(writing / SETTINGS, {"bertworks": bertworks.__version__, "task": task.name, "settings": task.settings(), "about": dict(about)})
+        texts = [(text, "A second text.") if task.pairs else text for text in _SMOKE_TEXTS]
+        outputs = smoke_outputs(loaded, tokenizer, task, texts)
+        cases = [SmokeCase(list(t) if task.pairs else t, o) for t, o in zip(texts, outputs, strict=True)]
+        write_smoke(writing, cases, tolerance=_SMOKE_TOLERANCE, computed_with={"bertworks": bertworks.__version__, "precision": "float32"})
+
+
+def load(folder: Path, *, verify: bool = False) -> tuple[LoadedModel, Tokenizer, TextClassification, dict[str, Any]]:
+    """Reads a folder that bertworks or `transformers` saved. With `verify`, its smoke cases must come out the same."""
+    task, about = read_task(folder)
+    loaded = load_model(folder, task.heads)
+    tokenizer = Tokenizer.load(folder)
+    if verify:
+        smoke = read_smoke(folder)
+        if smoke is None:
+            raise CheckpointError(f"{folder} has no smoke.json to verify the model by; load it without verify, and save it again to get one")
+        texts = [tuple(case.input) if isinstance(case.input, list) else case.input for case in smoke.cases]
+        check_smoke(smoke, smoke_outputs(loaded, tokenizer, task, texts))
+    return loaded, tokenizer, task, about
+
+
+def smoke_outputs(loaded: LoadedModel, tokenizer: Tokenizer, task: TextClassification, texts: list[Any]) -> list[list[float]]:
+    """The probabilities of a few texts, in float32 on the CPU, whatever the model computes in otherwise."""
+    machine = choose("cpu", "float32", training=False)
+    first, second = split_pairs(texts)
+    return predict_probabilities(loaded, tokenizer, task, first, second, machine).tolist()  # type: ignore[no-any-return]
+
+
+def predict_probabilities(
+    loaded: LoadedModel, tokenizer: Tokenizer, task: TextClassification, texts: list[str], pairs: list[str] | None, machine: MachineChoice
+) -> Any:
+    """Probabilities (or numbers) of each row, `[rows, outputs]`."""
+    batch, _ = task.encode(texts, pairs, tokenizer)
+    loaded.model.to(machine.torch_device).compute_in(machine.dtype)
+    scores = score(loaded.model, batch, device=machine.torch_device, token_budget=machine.token_budget)
+    return task.probabilities(scores[HEAD], batch)
+
+
+def split_pairs(texts: list[Any]) -> tuple[list[str], list[str] | None]:
+    """Texts, or pairs as (first, second) → two columns."""
+    if texts and all(isinstance(t, tuple | list) and len(t) == 2 for t in texts):
+        return [t[0] for t in texts], [t[1] for t in texts]
+    return texts, None
+
+
+def read_task(folder: Path) -> tuple[TextClassification, dict[str, Any]]:
+    """The task of a model folder: from bertworks.json, or from config.json as `transformers` writes it."""
+    if (folder / SETTINGS).exists():
+        stored = read_json(folder / SETTINGS)
+        return task_from_settings(str(stored.get("task")), stored.get("settings", {})), stored.get("about", {})
+    config = read_json(folder / "config.json")
+    classes = config.get("architectures") or []
+    if not any(str(name).endswith("ForSequenceClassification") for name in classes):
+        raise CheckpointError(
+            f"{folder} is no finished model (config.json says {', '.join(map(str, classes)) or 'nothing'}): "
+            f"train one from it, as in bertworks.TextClassifier('{folder}').fit(texts, labels)"
+        )
+    limit = architecture_of(config, str(folder)).encoder(config).max_tokens
+    labels = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(config.get("num_labels", 2))}
+    names = tuple(labels[key] for key in sorted(labels, key=int))
+    problem = config.get("problem_type") or ("regression" if len(names) == 1 else "single_label_classification")
+    kinds: dict[str, Literal["single", "multi", "number"]] = {
+        "regression": "number",
+        "single_label_classification": "single",
+        "multi_label_classification": "multi",
+    }
+    kind = kinds.get(problem)
+    if kind is None:
+        raise CheckpointError(f"{folder}: config.json has an unknown problem_type '{problem}'; known: {', '.join(kinds)}")
+    return TextClassification(kind, () if kind == "number" else names, max_tokens=limit), {}
+
+
+def _label_config(task: TextClassification) -> dict[str, Any]:
+    """Label names and problem type as `transformers` reads them."""
+    names = [str(label) for label in task.labels] or ["value"]
+    problem = {"single": "single_label_classification", "multi": "multi_label_classification", "number": "regression"}[task.kind]
+    return {"id2label": {str(i): n for i, n in enumerate(names)}, "label2id": {n: i for i, n in enumerate(names)}, "problem_type": problem}

@@ -1,0 +1,116 @@
+"""Model folders: where a description, a weight table and an `nn` model meet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from bertworks.architectures import Architecture, HeadKind, architecture_of
+from bertworks.checkpoints.files import open_tensors, read_json, write_json, write_tensors
+from bertworks.checkpoints.loading import LoadingReport, load_through
+from bertworks.checkpoints.table import Table, normalized
+from bertworks.errors import CheckpointError
+from bertworks.nn.model import Model
+
+Heads = Mapping[str, tuple[HeadKind, int]]
+StoredDtype = Literal["float32", "float16", "bfloat16"]
+
+
+@dataclass
+class LoadedModel:
+    """A model with what is needed to save it again."""
+
+    model: Model
+    architecture: Architecture
+    config: dict[str, Any]
+    heads: Heads
+    report: LoadingReport
+
+    @property
+    def table(self) -> Table:
+        body = self.architecture.table(self.model.spec)
+        return sum((self.architecture.heads[kind].table(f"heads.{name}.") for name, (kind, _) in self.heads.items()), body)
+
+
+def load_model(
+    folder: Path, heads: Heads | None = None, *, new_heads: bool = False, seed: int = 0, config_changes: Mapping[str, Any] | None = None
+) -> LoadedModel:
+    """Reads a Hugging Face model folder into a `Model` with the given heads.
+
+    With `new_heads`, a head (and the pooler it needs) that the folder does not hold in that shape starts anew,
+    drawn from `seed`; else it must be there. `config_changes` are put over config.json (dropout values, say).
+
+    Raises `CheckpointError` where config.json or the weights are missing, damaged or do not fit each other.
+    """
+    heads = dict(heads or {})
+    config = {**read_json(folder / "config.json"), **(config_changes or {})}
+    architecture = architecture_of(config, str(folder))
+    spec = architecture.encoder(config)
+    unknown = [kind for kind, _ in heads.values() if kind not in architecture.heads]
+    if unknown:
+        raise CheckpointError(f"{folder}: the architecture '{architecture.name}' has no head for {unknown[0]}")
+    with open_tensors(folder) as files:
+        names = normalized(list(files), prefix=architecture.prefix, is_body=architecture.is_body)
+        needs_pooler = any(architecture.heads[kind].needs_pooler for kind, _ in heads.values())
+        if not needs_pooler and (heads or not any(name.startswith("pooler.") for name in names)):
+            spec = replace(spec, pooler=None)
+        definitions = {name: architecture.heads[kind].spec(config, spec, outputs) for name, (kind, outputs) in heads.items()}
+        model = Model(spec, definitions)
+        loaded = LoadedModel(model, architecture, config, heads, LoadingReport(str(folder), 0, 0))
+        may_be_new = {"heads.": "a new head, expected for this task", "encoder.pooler.": "the folder has no pooler; expected"}
+        arrays, loaded.report = load_through(
+            loaded.table,
+            names,
+            files.shapes,
+            files.read,
+            {name: tuple(p.shape) for name, p in model.named_parameters()},
+            source=str(folder),
+            may_be_new=may_be_new if new_heads else {},
+        )
+    model.set_arrays(arrays)
+    model.initialize(seed, only=set(dict(model.named_parameters())) - set(arrays))
+    return loaded
+
+
+def save_model(
+    folder: Path, loaded: LoadedModel, *, config_changes: Mapping[str, Any] | None = None, dtype: StoredDtype = "float32"
+) -> None:
+    """Writes `config.json` and `model.safetensors` in Hugging Face's layout; `transformers` loads the folder."""
+    kinds = [kind for kind, _ in loaded.heads.values()]
+    class_name = loaded.architecture.heads[kinds[0]].class_name if len(kinds) == 1 else loaded.architecture.body_class
+    config = {k: v for k, v in loaded.config.items() if k not in ("_name_or_path", "torch_dtype", "transformers_version", "num_labels")}
+    config |= {"architectures": [class_name], "dtype": dtype, **(config_changes or {})}
+    body = set(loaded.architecture.table(loaded.model.spec).save({k: v for k, v in loaded.model.arrays().items() if k.startswith("encoder.")}))
+    prefix = loaded.architecture.prefix if kinds else ""
+    tensors = {(prefix + name if name in body else name): values for name, values in loaded.table.save(loaded.model.arrays()).items()}
+    write_tensors(folder / "model.safetensors", tensors, dtype=dtype)
+    write_json(folder / "config.json", config)
+
+
+def fold_output_scale(model: Model, head: str, scale: float, center: float) -> None:
+    """Changes a head's projection so that it gives `scale · y + center` where it gave y (a number's own unit)."""
+    arrays = model.arrays()
+    weight, bias = f"heads.{head}.output.weight", f"heads.{head}.output.bias"
+    model.set_arrays({weight: arrays[weight] * np.float32(scale), bias: arrays[bias] * np.float32(scale) + np.float32(center)})
+
+
+def resize_vocabulary(loaded: LoadedModel, size: int) -> None:
+    """Gives the token embedding `size` rows. New rows start as the mean of the old ones, so that a new token means
+    nothing in particular yet (Hewitt 2021); rows beyond `size` are dropped.
+    """
+    model, old = loaded.model, loaded.model.spec.embedding.vocabulary
+    if size == old:
+        return
+    spec = replace(model.spec, embedding=replace(model.spec.embedding, vocabulary=size))
+    tied = {name: replace(head.spec, outputs=size) if head.spec.tied else head.spec for name, head in model.head_items()}
+    arrays = model.arrays()
+    loaded.model = Model(spec, tied)
+    wanted = {name: tuple(p.shape) for name, p in loaded.model.named_parameters()}
+    for name, values in arrays.items():
+        if values.shape != wanted[name]:
+            mean = np.broadcast_to(values.mean(axis=0), (max(0, size - old), *values.shape[1:]))
+            arrays[name] = np.concatenate([values[:size], mean.astype(values.dtype)])
+    loaded.model.set_arrays(arrays)
+    loaded.config["vocab_size"] = size

@@ -1,0 +1,73 @@
+"""What a task is: the text side of training and prediction, whole, in one file.
+
+A task encodes examples into a `PackedBatch` with targets, names a head and a loss for the model to execute, and
+turns scores back into the user's terms. It knows no torch: `nn/` runs what it names.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from bertworks.architectures import HeadKind
+from bertworks.batch import Array, PackedBatch
+from bertworks.evaluation import Metrics
+
+Scores = Mapping[str, Shaped[Array, "rows outputs"]]
+"""Scores of each head, in the order of the sequences (or tokens) of the batch that was given."""
+
+
+class Task(Protocol):
+    """The side of a task that training and inference need."""
+
+    name: str
+
+    @property
+    def heads(self) -> Mapping[str, tuple[HeadKind, int]]:
+        """The heads that the task reads: our name of each → its kind and the number of outputs."""
+        ...
+
+    @property
+    def losses(self) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
+        """The loss of each head: its name in `nn.losses.LOSSES` and its options (arrays or numbers)."""
+        ...
+
+    def metrics(self) -> Metrics:
+        """Empty metrics of this task."""
+        ...
+
+    def update_metrics(self, metrics: Metrics, batch: PackedBatch, scores: Scores) -> None:
+        """Adds a batch of whole groups, with targets, and the model's scores for it."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decoding needs, as plain values that JSON can hold; the inverse is `from_settings`."""
+        ...
+
+
+def merge_windows(scores: Float[Array, "sequences outputs"], batch: PackedBatch) -> Float[Array, "groups outputs"]:
+    """Scores of whole documents: the mean of their windows' scores, weighted by the windows' token counts.
+
+    Groups come out in the order of their numbers.
+
+    >>> batch = PackedBatch.from_sequences([[1], [1, 2, 3], [4]], groups=[0, 0, 1])
+    >>> merge_windows(np.array([[4.0], [0.0], [7.0]]), batch).tolist()
+    [[1.0], [7.0]]
+    """
+    _, numbers = np.unique(batch.groups, return_inverse=True)
+    weights = batch.lengths.astype(np.float64)
+    merged = np.zeros((int(numbers.max(initial=-1)) + 1, scores.shape[1]))
+    np.add.at(merged, numbers, scores * weights[:, None])
+    return merged / np.bincount(numbers, weights=weights)[:, None]
+
+
+def window_weights(groups: Array) -> Float[Array, "sequences"]:
+    """1 / (number of windows of the sequence's document): every document weighs the same in training."""
+    _, numbers, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    return (1 / counts[numbers]).astype(np.float32)
+
+
+def first_of_groups(groups: Array) -> Array:
+    """The index of the first sequence of each group, groups in the order of their numbers."""
+    return np.unique(groups, return_index=True)[1]

@@ -1,0 +1,223 @@
+"""Reading a tokenizer from the files that models come with."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, normalizers, pre_tokenizers
+from tokenizers import Tokenizer as Backend
+
+from bertworks.errors import CheckpointError, SettingsError
+from bertworks.tokenization.families import byte_level, guess_case, wordpiece
+from bertworks.tokenization.roles import named_roles, resolve_roles
+
+# With these classes transformers takes tokenizer.json as it is; with any other it rebuilds the tokenizer from the
+# vocabulary and tokenizer_config.json.
+_GENERIC_CLASSES = {"PreTrainedTokenizerFast", "TokenizersBackend"}
+
+
+@dataclass
+class Files:
+    """The files of a tokenizer, as far as they are there."""
+
+    tokenizer: Path | None = None
+    vocabulary: Path | None = None
+    merges: Path | None = None
+
+    @classmethod
+    def find(cls, path: Path) -> "Files":
+        """The files in a folder, or those that belong to one file. Raises `CheckpointError` where there are none."""
+        if path.is_dir():
+            for name in ("tokenizer.json", "vocab.txt", "vocab.json", "encoder.json"):
+                if (path / name).is_file():
+                    return cls.find(path / name)
+            others = [name for name in ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model") if (path / name).is_file()]
+            hint = f" It has {others[0]}: save it with transformers' save_pretrained, which writes tokenizer.json." if others else ""
+            raise CheckpointError(f"no tokenizer in {path}: looked for tokenizer.json, vocab.txt, and vocab.json with merges.txt.{hint}")
+        if not path.is_file():
+            raise CheckpointError(f"no tokenizer at {path}: there is no such file or folder")
+        if path.suffix == ".txt":
+            return cls(vocabulary=path)
+        content = _read_json(path)
+        if isinstance(content.get("model"), dict):
+            return cls(tokenizer=path)
+        for name in ("merges.txt", "vocab.bpe"):
+            if path.with_name(name).is_file():
+                return cls(vocabulary=path, merges=path.with_name(name))
+        raise CheckpointError(f"{path} is the vocabulary of a byte-level tokenizer; its merges.txt (or vocab.bpe) must lie beside it")
+
+
+@dataclass
+class Loaded:
+    """A tokenizer as read: the library's object, the roles that files name or that are usual, and what was noteworthy."""
+
+    backend: Backend
+    roles: dict[str, str]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Casing:
+    """What a user wants of BERT's text cleaning, over what the files say; None leaves it to the files."""
+
+    lower_case: bool | None = None
+    strip_accents: bool | None = None
+    chinese_characters: bool | None = None
+
+    def asked(self) -> list[str]:
+        return [f"{name}={value}" for name, value in vars(self).items() if value is not None]
+
+
+def read(path: str | PathLike[str], casing: Casing) -> Loaded:
+    """Reads a tokenizer from a folder or from one of its files.
+
+    Raises `CheckpointError` where it is missing or damaged, `SettingsError` where `casing` cannot be followed.
+    """
+    files = Files.find(Path(path))
+    folder = (files.tokenizer or files.vocabulary or Path(path)).parent
+    config, special = _read_optional(folder / "tokenizer_config.json"), _read_optional(folder / "special_tokens_map.json")
+    named = named_roles(config, special)
+    try:
+        if files.tokenizer is not None:
+            loaded = _from_tokenizer_json(files.tokenizer, named, config, casing)
+        elif files.merges is not None and files.vocabulary is not None:
+            loaded = _from_merges(files.vocabulary, files.merges, named, config, casing)
+        else:
+            assert files.vocabulary is not None
+            loaded = _from_vocabulary(files.vocabulary, named, config, casing)
+    except (CheckpointError, SettingsError):
+        raise
+    except Exception as error:  # the library raises no narrower class
+        raise CheckpointError(f"the tokenizer in {folder} cannot be read: {error}") from error
+    _add_listed_tokens(loaded, config, _read_optional(folder / "added_tokens.json"))
+    loaded.backend.no_truncation()
+    loaded.backend.no_padding()
+    return loaded
+
+
+def _from_tokenizer_json(path: Path, named: Mapping[str, str], config: Mapping[str, Any], casing: Casing) -> Loaded:
+    backend = Backend.from_file(str(path))
+    roles, notes = resolve_roles(named, lambda token: backend.token_to_id(token) is not None)
+    loaded = Loaded(backend, roles, notes)
+    if backend.truncation is not None or backend.padding is not None:
+        notes.append("tokenizer.json asks for truncation or padding: not done")
+    _settle_casing(loaded, config, casing)
+    generic = str(config.get("tokenizer_class", "")) in _GENERIC_CLASSES
+    prefix, splitter = config.get("add_prefix_space"), backend.pre_tokenizer
+    if isinstance(prefix, bool) and isinstance(splitter, pre_tokenizers.ByteLevel) and splitter.add_prefix_space != prefix and not generic:
+        splitter.add_prefix_space = prefix
+        backend.pre_tokenizer = splitter
+        notes.append(
+            f"tokenizer_config.json and tokenizer.json disagree: took the former's add_prefix_space={prefix}, as transformers does"
+        )
+    return loaded
+
+
+def _settle_casing(loaded: Loaded, config: Mapping[str, Any], casing: Casing) -> None:
+    """Lower case, accents and Chinese characters: the user's word, else tokenizer_config.json's, else tokenizer.json's."""
+    normalizer = loaded.backend.normalizer
+    if not isinstance(normalizer, normalizers.BertNormalizer):
+        if any(value for value in vars(casing).values()):
+            raise SettingsError(f"{', '.join(casing.asked())}: this tokenizer does not clean its text as BERT does, so this cannot be set")
+        return
+    stored = {
+        "do_lower_case": normalizer.lowercase,
+        "strip_accents": normalizer.strip_accents,
+        "tokenize_chinese_chars": normalizer.handle_chinese_chars,
+    }
+    asked = {"do_lower_case": casing.lower_case, "strip_accents": casing.strip_accents, "tokenize_chinese_chars": casing.chinese_characters}
+    generic = config.get("tokenizer_class") in _GENERIC_CLASSES
+    wanted = dict(stored)
+    for name, value in stored.items():
+        if name in config and config[name] != value:
+            difference = f"tokenizer_config.json says {name}={config[name]}, tokenizer.json {value}"
+            wanted[name] = value if generic else config[name]
+            loaded.notes.append(f"{difference}: took {'the latter' if generic else 'the former'}, as transformers does")
+        answer = asked[name]
+        wanted[name] = wanted[name] if answer is None else answer
+    if config and "do_lower_case" not in config and wanted["do_lower_case"] is False and not generic:
+        loaded.notes.append("tokenizer.json keeps capitals, tokenizer_config.json does not say: kept (transformers may lower-case)")
+    if wanted != stored:
+        loaded.backend.normalizer = normalizers.BertNormalizer(
+            clean_text=normalizer.clean_text,
+            handle_chinese_chars=bool(wanted["tokenize_chinese_chars"]),
+            strip_accents=wanted["strip_accents"],
+            lowercase=bool(wanted["do_lower_case"]),
+        )
+
+
+def _from_vocabulary(path: Path, named: Mapping[str, str], config: Mapping[str, Any], casing: Casing) -> Loaded:
+    lines = _read_text(path).split("\n")
+    vocabulary = {token: number for number, token in enumerate(lines if lines[-1] else lines[:-1])}
+    roles, notes = resolve_roles(named, vocabulary.__contains__)
+    if "unk_token" not in roles:
+        raise CheckpointError(f"{path} is no WordPiece vocabulary: it has no unknown token ([UNK])")
+    lower, accents = config.get("do_lower_case"), config.get("strip_accents")
+    if casing.lower_case is None and not isinstance(lower, bool):
+        lower, guessed_accents, reason = guess_case(vocabulary)
+        accents = accents if "strip_accents" in config else guessed_accents
+        notes.append(f"nothing says whether the vocabulary is cased; {reason}. lower_case=True or False overrides this")
+    backend = wordpiece(
+        vocabulary,
+        roles,
+        lower_case=bool(lower if casing.lower_case is None else casing.lower_case),
+        strip_accents=accents if casing.strip_accents is None else casing.strip_accents,
+        chinese_characters=bool(
+            config.get("tokenize_chinese_chars", True) if casing.chinese_characters is None else casing.chinese_characters
+        ),
+    )
+    return Loaded(backend, roles, notes)
+
+
+def _from_merges(vocabulary_path: Path, merges_path: Path, named: Mapping[str, str], config: Mapping[str, Any], casing: Casing) -> Loaded:
+    if any(value for value in vars(casing).values()):
+        raise SettingsError(f"{', '.join(casing.asked())}: a byte-level tokenizer takes the text as it is, so this cannot be set")
+    vocabulary: dict[str, int] = _read_json(vocabulary_path)
+    lines = [line for line in _read_text(merges_path).split("\n") if line and not line.startswith("#version")]
+    merges = [(left, right) for left, _, right in (line.partition(" ") for line in lines)]
+    roles, notes = resolve_roles(named, vocabulary.__contains__)
+    bare = str(config.get("tokenizer_class", "")).startswith("GPT2")
+    backend = byte_level(vocabulary, merges, roles, prefix_space=config.get("add_prefix_space") is True, bare=bare)
+    return Loaded(backend, roles, notes)
+
+
+def _add_listed_tokens(loaded: Loaded, config: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
+    """Adds what added_tokens.json and tokenizer_config.json list and the tokenizer does not have, in the order of their ids.
+    A token that the vocabulary has keeps its id and is from then on found in a text as it is written."""
+    listed: dict[int, AddedToken] = {number: AddedToken(token, normalized=False) for token, number in extra.items()}
+    for number, values in (config.get("added_tokens_decoder") or {}).items():
+        listed[int(number)] = AddedToken(**{name: value for name, value in values.items() if not name.startswith("_")})
+    present = loaded.backend.get_added_tokens_decoder()
+    for number in sorted(listed):
+        token = listed[number]
+        if number not in present:
+            (loaded.backend.add_special_tokens if token.special else loaded.backend.add_tokens)([token])
+        found = loaded.backend.token_to_id(token.content)
+        if found != number:
+            raise CheckpointError(
+                f"the tokenizer's files disagree: the added token {token.content!r} is listed as {number} but becomes {found}"
+            )
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} cannot be read as UTF-8 text: {error}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path} is damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path} must hold a JSON object, not a {type(content).__name__}")
+    return content
+
+
+def _read_optional(path: Path) -> dict[str, Any]:
+    return _read_json(path) if path.is_file() else {}

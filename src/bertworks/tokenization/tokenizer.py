@@ -1,0 +1,293 @@
+"""The tokenizer: from text to token ids and back, with every token accounted for."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import get_args
+
+from tokenizers import Tokenizer as Backend
+
+from bertworks.batch import Array
+from bertworks.errors import DataError, SettingsError, nearest
+from bertworks.tokenization import parallelism, roles, saving
+from bertworks.tokenization.encoding import EncodedText, Encoding
+from bertworks.tokenization.loading import Casing, read
+from bertworks.tokenization.template import Template, derive_template
+from bertworks.tokenization.windows import Overflow, Selection, select
+
+parallelism.configure()
+
+# Texts handed to the library at a time: enough for all cores, few enough that its objects, some 100 bytes a
+# token, are let go early where only ids are wanted.
+_CHUNK = 1024
+
+
+class Tokenizer:
+    """A tokenizer of any family: WordPiece, byte-level BPE, or whatever else a tokenizer.json describes.
+
+    Texts are `str`. A result says what became of each of its tokens; nothing is cut off without a number.
+
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "vocab.txt").write_text("[PAD]\\n[UNK]\\n[CLS]\\n[SEP]\\nthe\\ndog\\n##s\\n")
+    ...     tokenizer = Tokenizer.load(folder)
+    >>> tokenizer.encode("The dogs").tokens
+    ['[CLS]', 'the', 'dog', '##s', '[SEP]']
+    """
+
+    def __init__(self, backend: Backend, special_tokens: Mapping[str, str] | None = None, notes: Sequence[str] = ()) -> None:
+        """Takes a tokenizer of the library `tokenizers` over (which is changed: it will not truncate or pad).
+
+        `special_tokens` names tokens by role (`cls_token`, `sep_token`, `mask_token`, `unk_token`, `pad_token`,
+        `bos_token`, `eos_token`); a role not named gets the usual token where the vocabulary has it.
+        Raises `CheckpointError` where its rule for special tokens is not one that adds constant tokens.
+        """
+        backend.no_truncation()
+        backend.no_padding()
+        found, more = roles.resolve_roles(special_tokens or {}, lambda token: backend.token_to_id(token) is not None)
+        roles.protect(backend, found)
+        self._backend = backend
+        self._roles = found
+        self._templates = (derive_template(backend, pair=False), derive_template(backend, pair=True))
+        self.notes: tuple[str, ...] = tuple(dict.fromkeys([*notes, *more]))
+        """What was guessed or settled in loading, in sentences for the user."""
+
+    @classmethod
+    def load(
+        cls,
+        path: str | PathLike[str],
+        *,
+        lower_case: bool | None = None,
+        strip_accents: bool | None = None,
+        chinese_characters: bool | None = None,
+    ) -> "Tokenizer":
+        """Reads a tokenizer from a model folder, or from one file of it.
+
+        It may be a `tokenizer.json`, a `vocab.txt`, or a `vocab.json` (`encoder.json`) with `merges.txt`
+        (`vocab.bpe`) beside it, with or without `tokenizer_config.json`. The three settings override what the
+        files say of BERT's text cleaning; `notes` tells what was guessed.
+
+        Raises `CheckpointError` where files are missing, damaged or disagree, `SettingsError` where a setting
+        cannot apply to the tokenizer.
+        """
+        loaded = read(path, Casing(lower_case, strip_accents, chinese_characters))
+        return cls(loaded.backend, loaded.roles, loaded.notes)
+
+    def save(self, folder: str | PathLike[str]) -> None:
+        """Writes the tokenizer into a folder, for `load` and for transformers' `AutoTokenizer`, which makes the same ids."""
+        saving.write(self._backend, self._roles, Path(folder))
+
+    def encode(self, text: str, pair: str | None = None) -> Encoding:
+        """Encodes one text, or two as a pair, whole and without a limit.
+
+        Raises `DataError` where a text is no `str`, has a lone surrogate, or gives an empty sequence.
+        """
+        return self.encode_batch([text], None if pair is None else [pair])[0][0]
+
+    def encode_batch(
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        *,
+        max_tokens: int | None = None,
+        overflow: Overflow = "window",
+        stride: int | None = None,
+        offsets: bool = True,
+    ) -> list[list[Encoding]]:
+        """Encodes rows of one text each, or of two where `pairs` is given: for each row the list of its sequences.
+
+        A row that fits into `max_tokens` (special tokens included; None is no limit) is one sequence. Otherwise
+        `overflow` decides: `window` reads it whole in overlapping windows (of a pair the longer text, see
+        `windows.pair_windows`), with `stride` tokens of overlap or, by default, a quarter of the room;
+        `head_tail` keeps the first quarter and the last three quarters of the room (Sun et al. 2019);
+        `truncate` keeps the beginning, of a pair by taking from the longer text first; `error` refuses the row.
+        `offsets=False` is faster and leaves out character spans and word numbers.
+
+        Raises `DataError` that names the row where a text cannot be encoded, `SettingsError` where the limit or
+        the stride is out of range.
+        """
+        columns = [_checked(texts, "texts")] if pairs is None else [_checked(texts, "texts"), _checked(pairs, "pairs")]
+        if len({len(column) for column in columns}) > 1:
+            raise DataError(f"{len(columns[0])} texts but {len(columns[1])} pairs: there must be as many")
+        template = self._templates[len(columns) - 1]
+        room = self._room(template, len(columns), max_tokens, overflow, stride)
+        sources = [self._tokenize(column, offsets) for column in columns]
+        return [self._sequences(number, row, template, room, overflow, stride) for number, row in enumerate(zip(*sources, strict=True))]
+
+    def decode(self, ids: Sequence[int] | Array, skip_special_tokens: bool = True) -> str:
+        """Text of token ids, as near to the original as the vocabulary allows (an uncased one gives lower case).
+
+        Raises `DataError` where an id is outside the vocabulary.
+        """
+        numbers = [int(number) for number in ids]
+        wrong = next((number for number in numbers if not 0 <= number < self.vocabulary_size), None)
+        if wrong is not None:
+            raise DataError(f"decode: the id {wrong} is outside the vocabulary of {self.vocabulary_size:,} tokens")
+        return self._backend.decode(numbers, skip_special_tokens=skip_special_tokens)
+
+    def add_tokens(self, tokens: Sequence[str], special: bool = False) -> int:
+        """Adds tokens to the vocabulary; the number really added is returned.
+
+        A token that the vocabulary has keeps its id, and is from then on found in a text as it is written.
+
+        A model for this tokenizer needs `vocabulary_size` rows of embeddings afterwards.
+        """
+        if isinstance(tokens, str) or not all(isinstance(token, str) and token for token in tokens):
+            raise SettingsError("add_tokens takes a list of non-empty strings")
+        added = sum(self.token_to_id(token) is None for token in set(tokens))
+        (self._backend.add_special_tokens if special else self._backend.add_tokens)(list(tokens))
+        for name in ("vocabulary_size", "special_ids", "_fingerprint"):
+            vars(self).pop(name, None)
+        return added
+
+    @cached_property
+    def vocabulary_size(self) -> int:
+        """Rows of embeddings that a model needs: the largest id, added tokens included, plus one."""
+        return max(self._backend.get_vocab(with_added_tokens=True).values()) + 1
+
+    def token_to_id(self, token: str) -> int | None:
+        """The id of a token as the vocabulary writes it; None where it has no such token."""
+        return self._backend.token_to_id(token)
+
+    def id_to_token(self, number: int) -> str | None:
+        """The token of an id as the vocabulary writes it; None where there is none."""
+        return self._backend.id_to_token(number) if number >= 0 else None
+
+    @property
+    def cls_id(self) -> int | None:
+        """Id of the token at the beginning of a sequence, by which it is classified."""
+        return self._role("cls_token")
+
+    @property
+    def sep_id(self) -> int | None:
+        """Id of the token that ends a text."""
+        return self._role("sep_token")
+
+    @property
+    def mask_id(self) -> int | None:
+        """Id of the token that stands for a hidden one."""
+        return self._role("mask_token")
+
+    @property
+    def unknown_id(self) -> int | None:
+        """Id of the token for what the vocabulary does not know; None where it knows everything (GPT-2)."""
+        return self._role("unk_token")
+
+    @property
+    def padding_id(self) -> int | None:
+        """Id of the token that fills up padded batches; bertworks itself needs none."""
+        return self._role("pad_token")
+
+    @property
+    def begin_id(self) -> int | None:
+        """Id of the token that begins a generated text."""
+        return self._role("bos_token")
+
+    @property
+    def end_id(self) -> int | None:
+        """Id of the token that ends a generated text."""
+        return self._role("eos_token")
+
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        """Ids of all special tokens: none of them is a piece of a text."""
+        added = {number for number, token in self._backend.get_added_tokens_decoder().items() if token.special}
+        return frozenset(added | {number for role in self._roles if (number := self._role(role)) is not None})
+
+    def special_tokens_per_sequence(self, pair: bool = False) -> int:
+        """Special tokens that are added to one text, or to a pair."""
+        return self._templates[pair].special_tokens
+
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, of all that decides the ids: equal for tokenizers that encode equally by construction."""
+        return self._fingerprint
+
+    def __len__(self) -> int:
+        return self.vocabulary_size
+
+    def __repr__(self) -> str:
+        return f"Tokenizer({type(self._backend.model).__name__}, {self.vocabulary_size:,} tokens)"
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        content = {"tokenizer": json.loads(self._backend.to_str()), "roles": self._roles}
+        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+    @cached_property
+    def _words_by_space(self) -> bool:
+        return self._backend.pre_tokenizer is None
+
+    def _role(self, role: str) -> int | None:
+        return self._backend.token_to_id(self._roles[role]) if role in self._roles else None
+
+    def _room(self, template: Template, texts: int, max_tokens: int | None, overflow: str, stride: int | None) -> int | None:
+        """Tokens that the texts of a sequence may take; None where there is no limit."""
+        if overflow not in get_args(Overflow):
+            raise SettingsError(f"overflow={overflow!r} is none of {', '.join(get_args(Overflow))}.{nearest(overflow, get_args(Overflow))}")
+        if max_tokens is None:
+            return None
+        room = max_tokens - template.special_tokens
+        if room < texts:
+            least = template.special_tokens + texts
+            raise SettingsError(
+                f"max_tokens={max_tokens} is too small for {template.special_tokens} special tokens and text: {least} at least"
+            )
+        if stride is not None and not 0 <= stride < room:
+            raise SettingsError(f"stride={stride} must be from 0 to {room - 1}: max_tokens={max_tokens} leaves {room} tokens for text")
+        return room
+
+    def _tokenize(self, texts: list[str], offsets: bool) -> list[EncodedText]:
+        encode = self._backend.encode_batch if offsets else self._backend.encode_batch_fast
+        out: list[EncodedText] = []
+        for start in range(0, len(texts), _CHUNK):
+            chunk = texts[start : start + _CHUNK]
+            try:
+                encodings = encode(chunk, add_special_tokens=False)
+            except Exception as error:  # the library raises no narrower class
+                raise DataError(f"rows {start} to {start + len(chunk) - 1}: a text cannot be tokenized: {error}") from error
+            out += [EncodedText(text, encoding, offsets, self._words_by_space) for text, encoding in zip(chunk, encodings, strict=True)]
+        return out
+
+    def _sequences(
+        self, number: int, texts: tuple[EncodedText, ...], template: Template, room: int | None, overflow: Overflow, stride: int | None
+    ) -> list[Encoding]:
+        lengths = [len(text) for text in texts]
+        total = sum(lengths)
+        if total + template.special_tokens == 0:
+            raise DataError(f"row {number} has no token and this tokenizer adds no special tokens: leave out empty texts")
+        if room is not None and total > room and overflow == "error":
+            raise DataError(
+                f"row {number} has {total + template.special_tokens:,} tokens, more than max_tokens={room + template.special_tokens:,}: "
+                "shorten it, raise max_tokens, or choose overflow='window' (reads all), 'head_tail' or 'truncate'"
+            )
+        selections: list[tuple[Selection, ...]] = select(lengths, total if room is None else room, overflow, stride)
+        lost = 0 if overflow == "window" else total - sum(end - start for spans in selections[0] for start, end in spans)
+        arrays = [text.ids for text in texts]
+        unknown = self.unknown_id
+        out = []
+        for selection in selections:
+            ids, pieces = template.fill(arrays, selection)
+            out.append(Encoding(ids, lost, pieces, texts, unknown, self._backend.id_to_token))
+        return out
+
+
+def _checked(texts: object, name: str) -> list[str]:
+    """The texts as a list, each of them one that the library can take. Raises `DataError` that names the row."""
+    if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
+        raise DataError(f"{name} must be a list of strings, not one {type(texts).__name__}: write [text]")
+    rows = list(texts)
+    for number, text in enumerate(rows):
+        if not isinstance(text, str):
+            raise DataError(f"row {number} of {name} is {text!r:.40} ({type(text).__name__}), not a string: leave it out or convert it")
+        if not text.isascii():
+            try:
+                text.encode("utf-8")
+            except UnicodeEncodeError as error:
+                raise DataError(
+                    f"row {number} of {name} has a lone surrogate (half a character) at place {error.start}: "
+                    "read the file as UTF-8, or repair the text with text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+                ) from error
+    return rows

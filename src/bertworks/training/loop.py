@@ -1,0 +1,204 @@
+"""The training loop, from top to bottom.
+
+A step is an optimizer update on `batch_size` rows, computed in packed batches of at most `token_budget` tokens.
+Losses are sums; they are divided by the count of the whole step, so the gradient does not depend on the batches.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from math import ceil, isfinite
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bertworks.batch import Array, PackedBatch
+from bertworks.data.prefetch import prefetch
+from bertworks.data.sampler import Sampler
+from bertworks.errors import Interrupted, TrainingError
+from bertworks.inference.engine import evaluate
+from bertworks.nn.heads import Head
+from bertworks.nn.inputs import ModelInputs, model_inputs
+from bertworks.nn.losses import Loss, LossOptions, build_loss
+from bertworks.nn.machine import MachineChoice
+from bertworks.nn.model import Model
+from bertworks.tasks.task import Task
+from bertworks.training.checkpoints import Checkpoints
+from bertworks.training.config import TrainingConfig
+from bertworks.training.optimizer import Optimizer
+from bertworks.training.progress import Progress, StepReport
+from bertworks.training.run import RunFolder
+from bertworks.training.schedules import rate_factor
+from bertworks.training.state import TrainingState
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training leaves behind, besides the trained model itself."""
+
+    state: TrainingState
+    steps: int
+    best_metrics: dict[str, Any] | None
+    """Validation metrics of the weights that the model now has; None without validation data."""
+
+
+def train(
+    model: Model,
+    task: Task,
+    data: PackedBatch,
+    config: TrainingConfig,
+    machine: MachineChoice,
+    *,
+    validation: PackedBatch | None = None,
+    run: RunFolder | None = None,
+    identity: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Trains `model` in place; with validation data it ends with the weights of the best evaluation.
+
+    With a `run` folder, checkpoints are written, and a run that has some is resumed from the newest: it ends in the
+    same bits as one that was never interrupted (CPU, same number of threads). `config` must be resolved
+    (`TrainingConfig.resolved`). Raises `TrainingError` where the loss is not a number, `Interrupted` after Ctrl-C,
+    once the state is saved.
+    """
+    assert config.epochs is not None
+    progress = progress or Progress()
+    model.to(machine.torch_device).compute_in(machine.dtype)
+    sampler = Sampler(data.groups, data.lengths, batch_size=config.batch_size, token_budget=machine.token_budget, seed=config.seed)
+    total = max(1, ceil(config.epochs * sampler.steps_per_epoch))
+    between_evaluations = max(1, ceil(sampler.steps_per_epoch / config.evaluations_per_epoch))
+    losses = {name: build_loss(loss, _options(options, machine.torch_device)) for name, (loss, options) in task.losses.items()}
+    optimizer = Optimizer(model, config)
+    checkpoints = Checkpoints(run, config, {**config.to_dict(), **asdict(machine), **(identity or {}), "reasons": None, "threads": machine.threads})
+    state = checkpoints.restore(model, optimizer)
+    clock = Clock(state)
+
+    def prepared(step: int) -> list[ModelInputs]:
+        batches = (data.take(sequences) for sequences in sampler.step(step))
+        return [model_inputs(batch, machine.torch_device, dropout=(config.seed, step)) for batch in batches]
+
+    progress.start(total, state.step)
+    with stop_on_interrupt() as stop_asked:
+        for batches in prefetch(prepared(step) for step in range(state.step, total)):
+            count = {name: sum(loss.count(*_targets(model, name, b)) for b in batches) for name, loss in losses.items()}
+            loss_of_step = 0.0
+            for batch in batches:
+                scores = model(batch)
+                loss = sum_of_losses(model, losses, scores, batch, count)
+                loss.backward()  # type: ignore[no-untyped-call]
+                loss_of_step += float(loss.detach())
+                state.tokens += len(batch.input_ids)
+            norm = optimizer.clip(config.max_gradient_norm)
+            if not isfinite(loss_of_step) or not isfinite(norm):
+                raise TrainingError(_explain_divergence(state.step, loss_of_step, config, run))
+            factor = rate_factor(state.step, total, config.schedule, config.warmup, config.decay)
+            optimizer.step(factor)
+            state.step += 1
+            state.loss_sum += loss_of_step
+            state.loss_steps += 1
+            if state.step % config.log_steps == 0 or state.step == total:
+                report = clock.report(state, total, sampler.steps_per_epoch, optimizer.rate(factor), norm)
+                checkpoints.log({"kind": "train", **asdict(report)})
+                progress.step(report)
+                state.loss_sum, state.loss_steps = 0.0, 0
+            due = state.step % between_evaluations == 0 or state.step == total
+            if validation is not None and due:
+                metrics = evaluate(model, task, validation, device=machine.torch_device, token_budget=machine.token_budget)
+                best = checkpoints.evaluated(state, model, metrics)
+                progress.evaluated(state.step, state.evaluations[-1], best)
+            given_up = config.patience is not None and state.evaluations_without_gain >= config.patience
+            clock.stop(state)
+            if stop_asked() and state.step < total:
+                checkpoints.save(state, model, optimizer)
+                progress.finish()
+                raise Interrupted(_explain_interrupt(state.step, total, run))
+            if given_up:
+                progress.message(f"no gain in {config.patience} evaluations: stopped early at step {state.step} of {total}")
+                break
+            if due or checkpoints.due(state.step):
+                checkpoints.save(state, model, optimizer)
+    progress.finish()
+    checkpoints.finish(model, state)
+    best_metrics = next((e for e in state.evaluations if e["step"] == state.best_step), None)
+    return TrainingResult(state, total, best_metrics)
+
+
+def sum_of_losses(model: Model, losses: Mapping[str, Loss], scores: Mapping[str, Tensor], batch: ModelInputs, count: Mapping[str, float]) -> Tensor:
+    """The batch's share of the step's loss: each head's sum over its count in the whole step."""
+    parts = [loss.sum(scores[name], *_targets(model, name, batch)) / count[name] for name, loss in losses.items()]
+    return torch.stack(parts).sum()
+
+
+def _targets(model: Model, name: str, batch: ModelInputs) -> tuple[Tensor, Tensor | None]:
+    head = model.heads[name]
+    assert isinstance(head, Head)
+    return head.targets(batch, name)
+
+
+def _options(options: Mapping[str, Any], device: torch.device) -> LossOptions:
+    weights: Array | None = options.get("class_weights")
+    return LossOptions(None if weights is None else torch.from_numpy(weights).to(device), options.get("smoothing", 0.0))
+
+
+class Clock:
+    """Measures the time that steps take, over all sessions of a run."""
+
+    def __init__(self, state: TrainingState) -> None:
+        self._begun = time.perf_counter()
+        self._seconds_before = state.seconds
+        self._last = (self._begun, state.tokens, state.step)
+
+    def stop(self, state: TrainingState) -> None:
+        state.seconds = self._seconds_before + time.perf_counter() - self._begun
+
+    def report(self, state: TrainingState, total: int, steps_per_epoch: int, rate: float, norm: float) -> StepReport:
+        now = time.perf_counter()
+        seconds, tokens, steps = now - self._last[0], state.tokens - self._last[1], state.step - self._last[2]
+        self._last = (now, state.tokens, state.step)
+        return StepReport(
+            step=state.step,
+            steps=total,
+            epoch=state.step / steps_per_epoch,
+            loss=state.loss_sum / max(1, state.loss_steps),
+            learning_rate=rate,
+            gradient_norm=norm,
+            tokens=state.tokens,
+            tokens_per_second=tokens / max(seconds, 1e-9),
+            padding=0.0,
+            seconds_left=seconds / max(1, steps) * (total - state.step),
+        )
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C asks the loop to stop after its step; a second one stops at once. Only the main thread can listen."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def ask(_signal: int, _frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _explain_divergence(step: int, loss: float, config: TrainingConfig, run: RunFolder | None) -> str:
+    kept = f" Checkpoints up to then are in {run.path}." if run else ""
+    return f"step {step}: the loss is {loss} or its gradient is not finite. Try a learning rate below {config.learning_rate}, or precision float32.{kept}"
+
+
+def _explain_interrupt(step: int, total: int, run: RunFolder | None) -> str:
+    if run is None:
+        return f"stopped at step {step} of {total}; nothing was saved, since this training has no run folder"
+    return f"stopped at step {step} of {total} and saved; go on with: bertworks train --resume {run.path}"
