@@ -98,7 +98,11 @@ class PackedBatch:
             raise DataError("packed batch: segment_ids and input_ids differ in length")
         tokens = int(lengths.sum())
         ids = np.concatenate([np.asarray(s, dtype=np.int64) for s in input_ids]) if tokens else np.zeros(0, dtype=np.int64)
-        segments = np.zeros(tokens, dtype=np.int64) if segment_ids is None else np.concatenate([np.asarray(s, dtype=np.int64) for s in segment_ids])
+        segments = (
+            np.zeros(tokens, dtype=np.int64)
+            if segment_ids is None
+            else np.concatenate([np.asarray(s, dtype=np.int64) for s in segment_ids])
+        )
         numbered = np.arange(len(lengths), dtype=np.int64)
         return cls(
             input_ids=ids,
@@ -148,7 +152,9 @@ class PackedBatch:
         mask = np.ones_like(input_ids, dtype=bool) if attention_mask is None else np.asarray(attention_mask).astype(bool)
         segments = np.zeros_like(input_ids) if token_type_ids is None else np.asarray(token_type_ids)
         if input_ids.ndim != 2 or mask.shape != input_ids.shape or segments.shape != input_ids.shape:
-            raise DataError(f"padded batch: shapes must be equal and [sequences, length]; got {input_ids.shape}, {mask.shape}, {segments.shape}")
+            raise DataError(
+                f"padded batch: shapes must be equal and [sequences, length]; got {input_ids.shape}, {mask.shape}, {segments.shape}"
+            )
         lengths = mask.sum(axis=1)
         if (lengths == 0).any():
             raise DataError(f"padded batch: row {int(np.argmin(lengths))} has no token (its attention mask is all zero)")
@@ -163,7 +169,9 @@ class PackedBatch:
             keys=numbered,
         )
 
-    def to_padded(self, values: Shaped[Array, "tokens *features"] | None = None, fill: float = 0) -> Shaped[Array, "sequences length *features"]:
+    def to_padded(
+        self, values: Shaped[Array, "tokens *features"] | None = None, fill: float = 0
+    ) -> Shaped[Array, "sequences length *features"]:
         """A padded view of per-token `values` (the input ids where none are given), for people who need one.
 
         >>> PackedBatch.from_sequences([[5, 6], [7, 8, 9]]).to_padded().tolist()

@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertworks.data.delimited import UNQUOTED, _tabs_are_quoted, _through_arrow, _walk, read_delimited
+from bertworks.data.faults import OnBadRows
 from bertworks.errors import DataError, SettingsError
 
 
-def rows(text: str, *, tabs: bool = False, on_bad_rows: str = "error") -> list[dict[str, str]]:
-    return read_delimited(text, "x.csv", tabs=tabs, on_bad_rows=on_bad_rows).table.to_pylist()  # type: ignore[arg-type]
+def rows(text: str, *, tabs: bool = False, on_bad_rows: OnBadRows = "error") -> list[dict[str, str]]:
+    read: list[dict[str, str]] = read_delimited(text, "x.csv", tabs=tabs, on_bad_rows=on_bad_rows).table.to_pylist()
+    return read
 
 
 def test_quotes_delimiters_and_line_breaks_inside_fields() -> None:

@@ -21,6 +21,8 @@ def read(values: list[Any], kind: str = "auto") -> tuple[str, list[Any]]:
         (["0", "1", "-1"], ("single", [0, 1, -1])),
         (["0", "1", "x"], ("single", ["0", "1", "x"])),
         (["007", "1"], ("single", ["007", "1"])),
+        (["9" * 20, "1"], ("single", ["9" * 20, "1"])),
+        (["+5", "1e1"], ("single", [5, 10])),
         ([3, None, 5], ("single", [3, None, 5])),
         ([True, False], ("single", ["True", "False"])),
         ([1.0, 0.0, math.nan], ("single", [1, 0, None])),
@@ -64,7 +66,7 @@ def test_kinds_that_are_asked_for(values: list[Any], kind: str, expected: list[A
         (["1", "inf"], "number", "row 1 .* is infinite"),
         ([["a"]], "single", 'use kind="multi"'),
         ([[None]], "multi", "something else than label names"),
-        (["[a", "[b]"][1:] + ["[c]"], "multi", "is not a list of labels"),
+        (["[b]", "[c]"], "multi", "is not a list of labels"),
         ([{"a": 1}], "auto", "which cannot be a label"),
     ],
 )

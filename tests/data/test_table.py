@@ -114,22 +114,18 @@ def test_splits_of_several() -> None:
         read_table(data)
     with pytest.raises(DataError, match=r"no split 'trian'; it has train, validation. Did you mean 'train'\?"):
         read_table(data, split="trian")
-    with pytest.raises(DataError, match="no split ''|choose one"):
+    with pytest.raises(DataError, match="choose one"):
         read_table(data, split="[:1]")
 
 
 @settings(deadline=None)
-@given(rows=st.integers(1, 50), cut=st.integers(0, 50), seed=st.integers(0, 5))
+@given(rows=st.integers(2, 50), cut=st.integers(1, 49), seed=st.integers(0, 5))
 def test_shuffled_slices_of_one_split_are_disjoint_and_complete(rows: int, cut: int, seed: int) -> None:
-    source = {"text": [str(i) for i in range(rows)]}
-    parts = [
-        read_table(source, split=split, shuffle_seed=seed)
-        for split in (f"[:{cut}]", f"[{cut}:]")
-        if (0 < cut) is (split[1] == ":") or 0 < cut < rows
-    ]
-    order = [int(row) for part in parts for row in part.rows if len(parts) == 2]
-    assert order in ([], read_table(source, shuffle_seed=seed).rows.tolist())
-    assert all(part.data["text"].to_pylist() == [str(row) for row in part.rows] for part in parts)
+    source, cut = {"text": [str(i) for i in range(rows)]}, min(cut, rows - 1)
+    first, second = (read_table(source, split=split, shuffle_seed=seed) for split in (f"[:{cut}]", f"[{cut}:]"))
+    assert [*first.rows, *second.rows] == read_table(source, shuffle_seed=seed).rows.tolist()
+    assert sorted([*first.rows, *second.rows]) == list(range(rows))
+    assert first.data["text"].to_pylist() == [str(row) for row in first.rows]
 
 
 def test_class_names_take_the_place_of_their_numbers(tmp_path: Path) -> None:
@@ -195,7 +191,6 @@ def test_random_bytes_are_a_table_or_a_data_error(tmp_path_factory: pytest.TempP
             on_bad_rows=data.draw(st.sampled_from(["error", "drop"])),
             encoding=data.draw(st.sampled_from(["utf-8", "utf-16", "utf-7"])),
         )
-    except DataError as error:
-        assert str(path) in str(error) or "split" in str(error)
-    else:
-        assert len(table) == len(table.rows)
+    except DataError:
+        return
+    assert len(table) == len(table.rows)

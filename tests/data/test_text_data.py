@@ -32,6 +32,8 @@ def test_all_rows_stay_where_labels_are_not_required() -> None:
     assert (data.texts, data.labels, data.label_kind) == (["a", "", ""], None, None)
     assert (len(data.table), dict(data.accounting.notes), dict(data.accounting.dropped)) == (3, {"empty text": 2}, {})
     assert read_texts({"text": ["a", ""], "label": ["x", "y"]}, require_labels=False).labels == ["x", "y"]
+    assert read_texts({"text": ["a"], "text_pair": [""]}, require_labels=False)[0].pair == ""
+    assert read_texts({"text": ["a", ""], "label": ["x", "y"]}, label=False).texts == ["a"]
     assert read_texts({"text": ["a"]}, require_labels=False)[0] == TextExample("a", None, None, 0)
     assert read_texts({"text": ["a"], "label": [{"odd": 1}]}, require_labels=False).labels is None
 

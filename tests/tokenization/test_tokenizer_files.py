@@ -104,6 +104,9 @@ def test_files_that_disagree_are_read_as_transformers_does(config: dict[str, obj
     assert tokenizer.encode("The Dog").ids.tolist() == reference("The Dog")["input_ids"]
     assert (tokenizer.encode("THE").tokens[1] == "the") is lower
     assert any("as transformers does" in note for note in tokenizer.notes) is bool(config["do_lower_case"])
+    overridden = Tokenizer.load(tmp_path, lower_case=not lower)
+    assert (overridden.encode("THE").tokens[1] == "the") is not lower
+    assert overridden.notes == ()
 
 
 def test_listed_tokens_are_added(tmp_path: Path) -> None:

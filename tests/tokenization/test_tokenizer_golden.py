@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bertworks.tokenization import Tokenizer
@@ -34,11 +35,22 @@ def test_case_of_published_vocabularies_is_guessed(real: Callable[[str], Tokeniz
         assert ("taken as cased" in note) == name.endswith("-cased"), note
 
 
+def read_lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
+
+
+def random_text(seed: int) -> str:
+    """Any Unicode, most of it where the vocabularies are dense."""
+    generator = np.random.default_rng(seed)
+    limits = generator.choice([0x80, 0x250, 0x600, 0x3100, 0x10000, 0x110000], size=30)
+    points = generator.integers(0, limits)
+    return "".join(chr(point) for point in points if not 0xD800 <= point < 0xE000)
+
+
 def test_real_vocabularies_agree_with_transformers(shared_data: Path, real: Callable[[str], Tokenizer]) -> None:
     transformers = pytest.importorskip("transformers")
-    texts = [
-        line for path in sorted((shared_data / "multilingual").glob("*.txt")) for line in path.read_text(encoding="utf-8").splitlines()[:40]
-    ]
+    texts = [line for path in sorted((shared_data / "multilingual").glob("*.txt")) for line in read_lines(path)[:20]]
+    texts += [random_text(seed) for seed in range(200)]
     references = {
         name: transformers.BertTokenizerFast.from_pretrained(
             str(shared_data / "vocabularies" / name), do_lower_case=not name.endswith("-cased")

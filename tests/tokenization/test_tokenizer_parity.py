@@ -40,7 +40,7 @@ TEXT = st.one_of(
         max_size=12,
     ).map("".join),
 )
-MANY = settings(max_examples=150, deadline=None)
+MANY = settings(max_examples=80, deadline=None)
 
 
 @pytest.fixture(scope="module")
@@ -74,15 +74,17 @@ def test_byte_level_is_that_of_transformers(small: Callable[[str], Tokenizer], t
 
     folder = write_byte_level(tmp_path_factory.mktemp("roberta"), ["<s>", "<pad>", "</s>", "<unk>", "<mask>"])
     tokenizer, reference = small("roberta"), transformers.RobertaTokenizerFast.from_pretrained(str(folder))
+    # transformers builds RoBERTa's mask from plain files as one that leaves the space before it alone.
+    text = TEXT.filter(lambda drawn: "<mask>" not in drawn)
 
     @MANY
-    @given(TEXT, TEXT)
+    @given(text, text)
     def check(first: str, second: str) -> None:
         encoding, expected = tokenizer.encode(first, second), reference([first], [second], return_offsets_mapping=True)
         assert encoding.ids.tolist() == expected["input_ids"][0]
         assert encoding.offsets.tolist() == [list(span) for span in expected["offset_mapping"][0]]
         assert [None if word < 0 else word for word in encoding.word_ids.tolist()] == expected.word_ids()
-        assert tokenizer.decode(encoding.ids) == first + second
+        assert tokenizer.decode(encoding.ids[encoding.sequence_ids >= 0], skip_special_tokens=False) == first + second
 
     check()
 

@@ -12,7 +12,7 @@ from bertworks.tokenization import Tokenizer
 from bertworks.tokenization.windows import longest_first, pair_windows, select, text_windows
 from tests.tokenization.conftest import FAMILIES
 
-QUICK = settings(max_examples=200, deadline=None)
+QUICK = settings(max_examples=100, deadline=None)
 
 
 @QUICK

@@ -10,9 +10,7 @@ from bertworks.spec import Activation, EncoderSpec, HeadSpec
 
 Config = Mapping[str, Any]
 
-HeadKind = Literal[
-    "masked_lm", "next_sentence", "sequence_classification", "token_classification", "question_answering", "multiple_choice"
-]
+HeadKind = Literal["masked_lm", "next_sentence", "sequence_classification", "token_classification", "question_answering", "multiple_choice"]
 
 ACTIVATION_NAMES: dict[str, Activation] = {
     "gelu": "gelu",

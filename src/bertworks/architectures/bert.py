@@ -11,7 +11,9 @@ from bertworks.spec import AttentionSpec, EmbeddingSpec, EncoderSpec, FeedForwar
 def encoder(config: Config) -> EncoderSpec:
     positions = config.get("position_embedding_type") or "absolute"
     if positions != "absolute":
-        raise CheckpointError(f"config.json: position_embedding_type '{positions}' (relative positions) is not supported; only 'absolute' is")
+        raise CheckpointError(
+            f"config.json: position_embedding_type '{positions}' (relative positions) is not supported; only 'absolute' is"
+        )
     if config.get("is_decoder") or config.get("add_cross_attention"):
         raise CheckpointError("config.json: a BERT decoder (is_decoder, add_cross_attention) is not supported; bertworks runs encoders")
     hidden, heads = required(config, "hidden_size"), required(config, "num_attention_heads")
@@ -133,7 +135,10 @@ BERT = Architecture(
     heads={
         "masked_lm": HeadDefinition(_masked_lm, _masked_lm_table, "BertForMaskedLM"),
         "next_sentence": HeadDefinition(
-            lambda c, s, n: HeadSpec(reads="pooled", outputs=2), _output_table("cls.seq_relationship"), "BertForNextSentencePrediction", True
+            lambda c, s, n: HeadSpec(reads="pooled", outputs=2),
+            _output_table("cls.seq_relationship"),
+            "BertForNextSentencePrediction",
+            True,
         ),
         "sequence_classification": HeadDefinition(_on_pooled, _output_table("classifier"), "BertForSequenceClassification", True),
         "token_classification": HeadDefinition(_on_tokens, _output_table("classifier"), "BertForTokenClassification"),

@@ -22,5 +22,7 @@ def architecture_of(config: Config, source: str) -> Architecture:
     if name in REFUSED:
         raise CheckpointError(f"{source}: the architecture '{name}' is not supported: {REFUSED[name]}")
     if name not in ARCHITECTURES:
-        raise CheckpointError(f"{source}: unknown architecture '{name}'; known: {', '.join(ARCHITECTURES)}.{nearest(str(name), ARCHITECTURES)}")
+        raise CheckpointError(
+            f"{source}: unknown architecture '{name}'; known: {', '.join(ARCHITECTURES)}.{nearest(str(name), ARCHITECTURES)}"
+        )
     return ARCHITECTURES[name]

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from bertworks.checkpoints.leftovers import discard, leftovers, sibling, throw_away
+from bertworks.checkpoints.leftovers import discard, final, leftovers, sibling, throw_away
 from bertworks.errors import CheckpointError
 
 _WINDOWS = os.name == "nt"
@@ -65,7 +65,7 @@ def _explained(target: Path) -> Iterator[None]:
         remedy = _remedy(error, target)
         if remedy is None:
             raise
-        raise CheckpointError(f"cannot save {target}: {remedy} (what was there before is untouched)") from error
+        raise CheckpointError(f"cannot save {final(target)}: {remedy} (what was there before is untouched)") from error
 
 
 def _sync_file(path: str | Path) -> None:

@@ -35,6 +35,15 @@ def sibling(path: Path, kind: str) -> Path:
     return path.with_name(f".{path.name}.{kind}-{os.getpid()}-{_machine()}{_PROCESS}{secrets.token_hex(4)}")
 
 
+def final(path: Path) -> Path:
+    """`path` with hidden names of unfinished work in it replaced by what they will be, for messages.
+
+    >>> final(Path("runs/.model.tmp-7-0123456789abcdef0123/config.json")).as_posix()
+    'runs/model/config.json'
+    """
+    return Path(*(re.sub(r"^\.(.+)\.(?:tmp|new|old)-\d+-[0-9a-f]{20}$", r"\1", part) for part in path.parts))
+
+
 def _runs(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -103,7 +103,9 @@ def _problem(entry: Entry, names: Mapping[str, str], shapes: Mapping[str, Shape]
 
 def _untied(table: Table, names: Mapping[str, str], read: Callable[[str], Array]) -> list[str]:
     pairs = [(tie.theirs, tie.same_as) for tie in table.ties if tie.theirs in names and tie.same_as in names]
-    return [f"not tied    {a} differs from {b}, which it must equal" for a, b in pairs if not np.array_equal(read(names[a]), read(names[b]))]
+    return [
+        f"not tied    {a} differs from {b}, which it must equal" for a, b in pairs if not np.array_equal(read(names[a]), read(names[b]))
+    ]
 
 
 def _sort_rest(rest: Sequence[str], table: Table) -> tuple[dict[str, tuple[str, ...]], list[str]]:

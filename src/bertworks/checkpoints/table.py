@@ -128,9 +128,6 @@ def renames(ours: str, theirs: str, parts: Sequence[str] = ("weight", "bias")) -
     return tuple(Rename(f"{ours}.{part}", f"{theirs}.{part}") for part in parts)
 
 
-
-
-
 def normalized(names: Sequence[str], *, prefix: str, is_body: Callable[[str], bool]) -> dict[str, str]:
     """Names as today's checkpoints have them → the names that stand in the file.
 

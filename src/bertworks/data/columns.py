@@ -87,7 +87,7 @@ def _check(table: Table, argument: str, name: str) -> None:
     count = table.data.column_names.count(name)
     if count == 0:
         hint = nearest(name, table.data.column_names)
-        raise DataError(f"{table.name} has no column '{name}' ({argument}=\"{name}\"); it has {_listed(table)}.{hint}")
+        raise DataError(f"{table.name} has no column '{name}' ({argument}=\"{name}\"); it has {listed(table)}.{hint}")
     if count > 1:
         raise DataError(f"{table.name} has {count} columns named '{name}'; rename all but one")
 
@@ -174,11 +174,12 @@ def _ask(table: Table, argument: str, candidates: Sequence[str], also: str = "")
     headless = any(len(name) > 60 or re.fullmatch(r"-?\d+(\.\d+)?", name) for name in table.data.column_names)
     hint = " If the file has no header, add a first line with the names of its columns." if headless else ""
     return DataError(
-        f'{table.name}: {kind} {state}; the columns are {_listed(table)}. Pass {argument}="…" (--{argument} …), for example '
+        f'{table.name}: {kind} {state}; the columns are {listed(table)}. Pass {argument}="…" (--{argument} …), for example '
         f'{argument}="{example}"{also}.{hint}'
     )
 
 
-def _listed(table: Table) -> str:
+def listed(table: Table) -> str:
+    """The column names, long ones and long lists of them cut."""
     names = [name if len(name) <= 40 else name[:40] + "…" for name in table.data.column_names]
     return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")

@@ -18,8 +18,10 @@ LabelKind = Literal["single", "multi", "number"]
 MOST_INTEGER_VALUES = 20
 """Floats that are all whole numbers are class names up to this many distinct values, beyond it numbers."""
 
-_INTEGER = re.compile(r"-?(0|[1-9]\d{0,17})")
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+_INTEGER = re.compile(r"0|-?[1-9]\d{0,17}")
+_DECIMAL = re.compile(r"[+-]?((0|[1-9]\d*)(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+_CODE = re.compile(r"-?\d{19,}")
+"""Whole numbers that a float would not keep: names."""
 _SEPARATORS = "|;,"
 
 
@@ -34,8 +36,8 @@ class Labels:
     """Labels that were changed in reading, by reason."""
 
 
-def read_labels(column: pa.ChunkedArray, kind: str, where: str) -> Labels:
-    """Interprets a column of labels; `where` names it in messages.
+def read_labels(column: pa.ChunkedArray, kind: str, where: str, rows: Sequence[int] | None = None) -> Labels:
+    """Interprets a column of labels; `where` names it in messages, `rows` are the numbers of its rows there.
 
     `kind` "auto": lists are "multi"; floats (or texts that all are numbers) that are not whole, or take more than
     20 values, are "number"; all else is "single", with integers as integers and everything else as text. Texts
@@ -56,18 +58,19 @@ def read_labels(column: pa.ChunkedArray, kind: str, where: str) -> Labels:
     if changed:
         notes["label stripped of outer spaces"] = changed
     lists = any(isinstance(value, list) for value in stripped)
+    rows = range(len(stripped)) if rows is None else rows
     if kind == "multi" or (kind == "auto" and lists):
-        return Labels("multi", _multi(stripped, where), notes)
+        return Labels("multi", _multi(stripped, rows, where), notes)
     if lists:
         raise DataError(f"{where} holds lists of labels, which cannot be of the kind '{kind}'; use kind=\"multi\" (--kind multi)")
     present = [None if value == "" else value for value in stripped]
     numbers = _numbers(present)
     if kind == "number" or (kind == "auto" and numbers is not None and _is_measure(numbers)):
-        return Labels("number", list(_required_numbers(present, where)), notes)
+        return Labels("number", list(_required_numbers(present, rows, where)), notes)
     if numbers is not None and any(isinstance(value, float) for value in numbers) and not _is_measure(numbers, most=None):
         return Labels("single", [None if value is None else int(value) for value in numbers], notes)
-    if numbers is not None and all(value is None or not isinstance(value, str) or _INTEGER.fullmatch(value) for value in present):
-        return Labels("single", [int(value) if isinstance(value, str) else value for value in present], notes)
+    if numbers is not None and not any(isinstance(value, float) for value in numbers):
+        return Labels("single", list(numbers), notes)
     return Labels("single", [None if value is None else str(value) for value in present], notes)
 
 
@@ -92,7 +95,7 @@ def _numbers(values: Sequence[Any]) -> list[int | float | None] | None:
     out: list[int | float | None] = []
     for value in values:
         if isinstance(value, str):
-            if not _NUMBER.fullmatch(value):
+            if not _DECIMAL.fullmatch(value) or _CODE.fullmatch(value):
                 return None
             out.append(int(value) if _INTEGER.fullmatch(value) else float(value))
         else:
@@ -107,9 +110,9 @@ def _is_measure(numbers: Sequence[int | float | None], most: int | None = MOST_I
     return bool(floats) and (many or any(not math.isfinite(value) or value != int(value) for value in floats))
 
 
-def _required_numbers(values: Sequence[Any], where: str) -> list[float | None]:
+def _required_numbers(values: Sequence[Any], rows: Sequence[int], where: str) -> list[float | None]:
     out: list[float | None] = []
-    for row, value in enumerate(values):
+    for row, value in zip(rows, values, strict=True):
         try:
             number = None if value is None else float(value)
         except ValueError:
@@ -120,12 +123,12 @@ def _required_numbers(values: Sequence[Any], where: str) -> list[float | None]:
     return out
 
 
-def _multi(values: Sequence[Any], where: str) -> list[Label | None]:
+def _multi(values: Sequence[Any], rows: Sequence[int], where: str) -> list[Label | None]:
     texts = [value for value in values if isinstance(value, str)]
     separator = next((mark for mark in _SEPARATORS if any(mark in text for text in texts)), None)
     written_lists = bool(texts) and all(text.startswith("[") and text.endswith("]") for text in texts if text)
     out: list[Label | None] = []
-    for row, value in enumerate(values):
+    for row, value in zip(rows, values, strict=True):
         if isinstance(value, str) and written_lists and value:
             value = _written_list(value, f"{where}, row {row} (the first is 0)")
         elif isinstance(value, str):

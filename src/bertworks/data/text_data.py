@@ -11,7 +11,7 @@ import pyarrow.compute as compute
 
 from bertworks.accounting import Accounting
 from bertworks.batch import Array
-from bertworks.data.columns import choose_columns, is_text
+from bertworks.data.columns import choose_columns, is_text, listed
 from bertworks.data.examples import Label, TextExample
 from bertworks.data.faults import OnBadRows
 from bertworks.data.labels import LabelKind, Labels, read_labels
@@ -49,8 +49,9 @@ class TextData:
     def __getitem__(self, index: int | slice) -> TextExample | list[TextExample]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        pair, label = self.pairs and self.pairs[index], None if self.labels is None else self.labels[index]
-        return TextExample(self.texts[index], pair or None, label, int(self.table.rows[index]))
+        pair = None if self.pairs is None else self.pairs[index]
+        label = None if self.labels is None else self.labels[index]
+        return TextExample(self.texts[index], pair, label, int(self.table.rows[index]))
 
     def __iter__(self) -> Iterator[TextExample]:
         return (self[i] for i in range(len(self)))
@@ -80,7 +81,7 @@ def read_texts(
     """Reads texts, pairs and labels; `source`, `split`, `shuffle_seed` and `limit` are those of `read_table`.
 
     `text`, `pair` and `label` name columns. Those not named are guessed by well-known names where that is safe
-    (`columns.py`); `label=False` reads no labels. `kind` is what labels are, "auto" looks at them (`labels.py`).
+    (`columns.py`); `label=False` reads no labels and requires none. `kind` is what labels are, "auto" looks at them (`labels.py`).
 
     With `require_labels` (training, evaluation) rows whose text is empty are left out and counted, and a row
     without a label is an error, or left out and counted with `on_bad_rows="drop"`. Without it (prediction) every
@@ -98,7 +99,7 @@ def read_texts(
     )
     accounting = Accounting(rows=len(table) + table.dropped.total(), dropped=Counter(table.dropped), notes=Counter(table.notes))
     if not len(table):
-        raise DataError(f"{table.name} has columns ({', '.join(table.data.column_names[:8])}) but no rows")
+        raise DataError(f"{table.name} has columns ({listed(table)}) but no rows")
     columns = choose_columns(table, text=text, pair=pair, label=label, require_labels=require_labels)
     labels = _labels(table, columns.label, kind, require_labels)
     keep: Array = np.ones(len(table), dtype=bool)
@@ -161,7 +162,7 @@ def _labels(table: Table, column: str | None, kind: str, require_labels: bool) -
     if column is None:
         return None
     try:
-        return read_labels(table.data[column], kind, f"{table.name}, column '{column}'")
+        return read_labels(table.data[column], kind, f"{table.name}, column '{column}'", table.rows.tolist())
     except DataError:
         if require_labels:
             raise

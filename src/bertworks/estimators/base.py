@@ -62,7 +62,9 @@ class Estimator:
     def _require(self, attribute: str) -> Any:
         value = getattr(self, attribute, None)
         if value is None:
-            raise NotFittedError(f"this {type(self).__name__} is not fitted yet: call fit(texts, labels), or load one with bertworks.load(folder)")
+            raise NotFittedError(
+                f"this {type(self).__name__} is not fitted yet: call fit(texts, labels), or load one with bertworks.load(folder)"
+            )
         return value
 
     def __repr__(self) -> str:

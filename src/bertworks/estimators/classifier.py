@@ -93,7 +93,9 @@ class TextClassifier(Estimator):
 
     # ---- training
 
-    def fit(self, texts: Texts, labels: Iterable[Any], *, validation: tuple[Texts, Iterable[Any]] | None = None, resume: bool = False) -> Self:
+    def fit(
+        self, texts: Texts, labels: Iterable[Any], *, validation: tuple[Texts, Iterable[Any]] | None = None, resume: bool = False
+    ) -> Self:
         """Trains on `texts` (strings, or pairs of strings) and their `labels`.
 
         With `validation` = (texts, labels), it is evaluated as training goes on, and the best model is kept; for several
@@ -198,7 +200,12 @@ class TextClassifier(Estimator):
         own = {k: v for k, v in self.get_params().items() if k in self._own_names() and k not in ("output", "progress")}
         own["model"] = None if self.model is None else str(self.model)
         own["new_tokens"] = list(self.new_tokens)
-        chosen = {"device": machine.device, "precision": machine.precision, "token_budget": machine.token_budget, "threads": machine.threads}
+        chosen = {
+            "device": machine.device,
+            "precision": machine.precision,
+            "token_budget": machine.token_budget,
+            "threads": machine.threads,
+        }
         return RunFolder.create(path, {"classifier": own, "training": {**config.to_dict(), **chosen}})
 
     def _progress(self) -> Progress | None:
@@ -275,7 +282,14 @@ class TextClassifier(Estimator):
 
     @classmethod
     def load(
-        cls, folder: str | Path, *, device: str = "auto", precision: Any = "auto", threads: int | None = None, verify: bool = False, **params: Any
+        cls,
+        folder: str | Path,
+        *,
+        device: str = "auto",
+        precision: Any = "auto",
+        threads: int | None = None,
+        verify: bool = False,
+        **params: Any,
     ) -> "TextClassifier":
         """Reads a model folder, or a run folder's finished model; also what `transformers` saved.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import bertworks
+from bertworks import __version__
 from bertworks.architectures import architecture_of
 from bertworks.checkpoints.atomic import atomic_folder
 from bertworks.checkpoints.files import read_json, write_json
@@ -25,16 +25,18 @@ _SMOKE_TEXTS = (
 _SMOKE_TOLERANCE = 1e-4
 
 
-def save(folder: Path, loaded: LoadedModel, tokenizer: Tokenizer, task: TextClassification, *, about: Mapping[str, Any], replace: bool) -> None:
+def save(
+    folder: Path, loaded: LoadedModel, tokenizer: Tokenizer, task: TextClassification, *, about: Mapping[str, Any], replace: bool
+) -> None:
     """Writes the folder atomically. `about` is kept as it is: how the model came to be."""
     with atomic_folder(folder, replace=replace) as writing:
         save_model(writing, loaded, config_changes=_label_config(task))
         tokenizer.save(writing)
-        write_json(writing / SETTINGS, {"bertworks": bertworks.__version__, "task": task.name, "settings": task.settings(), "about": dict(about)})
+        write_json(writing / SETTINGS, {"bertworks": __version__, "task": task.name, "settings": task.settings(), "about": dict(about)})
         texts = [(text, "A second text.") if task.pairs else text for text in _SMOKE_TEXTS]
         outputs = smoke_outputs(loaded, tokenizer, task, texts)
         cases = [SmokeCase(list(t) if task.pairs else t, o) for t, o in zip(texts, outputs, strict=True)]
-        write_smoke(writing, cases, tolerance=_SMOKE_TOLERANCE, computed_with={"bertworks": bertworks.__version__, "precision": "float32"})
+        write_smoke(writing, cases, tolerance=_SMOKE_TOLERANCE, computed_with={"bertworks": __version__, "precision": "float32"})
 
 
 def load(folder: Path, *, verify: bool = False) -> tuple[LoadedModel, Tokenizer, TextClassification, dict[str, Any]]:
@@ -45,7 +47,9 @@ def load(folder: Path, *, verify: bool = False) -> tuple[LoadedModel, Tokenizer,
     if verify:
         smoke = read_smoke(folder)
         if smoke is None:
-            raise CheckpointError(f"{folder} has no smoke.json to verify the model by; load it without verify, and save it again to get one")
+            raise CheckpointError(
+                f"{folder} has no smoke.json to verify the model by; load it without verify, and save it again to get one"
+            )
         texts = [tuple(case.input) if isinstance(case.input, list) else case.input for case in smoke.cases]
         check_smoke(smoke, smoke_outputs(loaded, tokenizer, task, texts))
     return loaded, tokenizer, task, about

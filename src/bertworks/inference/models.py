@@ -82,7 +82,9 @@ def save_model(
     class_name = loaded.architecture.heads[kinds[0]].class_name if len(kinds) == 1 else loaded.architecture.body_class
     config = {k: v for k, v in loaded.config.items() if k not in ("_name_or_path", "torch_dtype", "transformers_version", "num_labels")}
     config |= {"architectures": [class_name], "dtype": dtype, **(config_changes or {})}
-    body = set(loaded.architecture.table(loaded.model.spec).save({k: v for k, v in loaded.model.arrays().items() if k.startswith("encoder.")}))
+    body = set(
+        loaded.architecture.table(loaded.model.spec).save({k: v for k, v in loaded.model.arrays().items() if k.startswith("encoder.")})
+    )
     prefix = loaded.architecture.prefix if kinds else ""
     tensors = {(prefix + name if name in body else name): values for name, values in loaded.table.save(loaded.model.arrays()).items()}
     write_tensors(folder / "model.safetensors", tensors, dtype=dtype)

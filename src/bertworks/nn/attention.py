@@ -142,7 +142,14 @@ class _RunAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, q: Tensor, k: Tensor, v: Tensor, q_layout: Layout, k_layout: Layout, pattern: AttentionPattern, dropout: AttentionDropout | None
+        ctx: Any,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        q_layout: Layout,
+        k_layout: Layout,
+        pattern: AttentionPattern,
+        dropout: AttentionDropout | None,
     ) -> Tensor:
         out = torch.empty_like(q, memory_format=torch.contiguous_format)
         kept = []

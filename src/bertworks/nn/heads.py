@@ -72,7 +72,6 @@ class Head(nn.Module):
                 assert encoded.pooled is not None, "a head that reads the pooler needs an encoder with one"
                 return encoded.pooled, _keys_at(inputs.dropout, offsets[:-1])
 
-
     def targets(self, inputs: ModelInputs, name: str) -> tuple[Tensor, Tensor | None]:
         """The targets of the rows that `forward` scores, and their weights where there are any."""
         labels, weights = inputs.targets[name], inputs.targets.get(f"{name}_weights")

@@ -26,7 +26,9 @@ class SelfAttention(nn.Module):
         """Queries, keys and values."""
         return self.qkv(x).view(len(x), 3, self.spec.heads, self.spec.head_dim).unbind(1)  # type: ignore[no-any-return]
 
-    def forward(self, x: Float[Tensor, "tokens hidden"], layout: Layout, keys: DropoutKeys | None, site: int) -> Float[Tensor, "tokens hidden"]:
+    def forward(
+        self, x: Float[Tensor, "tokens hidden"], layout: Layout, keys: DropoutKeys | None, site: int
+    ) -> Float[Tensor, "tokens hidden"]:
         q, k, v = self.project(x)
         drop = AttentionDropout(self.spec.dropout, keys.site(site)) if keys is not None and self.spec.dropout else None
         mixed = attention(q, k, v, layout, layout, self.pattern, drop)

@@ -38,12 +38,11 @@ class HalfCopies:
         self._copies: dict[str, tuple[tuple[int, int, torch.dtype], Tensor]] = {}
 
     def get(self, name: str, parameter: Tensor, dtype: torch.dtype) -> Tensor:
-        if parameter.is_inference():
-            return parameter.detach().to(dtype)
         stamp = (parameter.data_ptr(), parameter._version, dtype)
         held = self._copies.get(name)
         if held is None or held[0] != stamp:
-            held = (stamp, parameter.detach().to(dtype))
+            with torch.inference_mode(False), torch.no_grad():  # a copy made while predicting must serve training too
+                held = (stamp, parameter.to(dtype))
             self._copies[name] = held
         return held[1]
 

@@ -48,7 +48,12 @@ class MachineChoice:
 
 
 def choose(
-    device: str = "auto", precision: Precision = "auto", token_budget: int | None = None, threads: int | None = None, *, training: bool = True
+    device: str = "auto",
+    precision: Precision = "auto",
+    token_budget: int | None = None,
+    threads: int | None = None,
+    *,
+    training: bool = True,
 ) -> MachineChoice:
     """Decides what is left open; explicit values are kept.
 
@@ -130,7 +135,8 @@ def gemm_rates(*, fresh: bool = False) -> dict[str, float]:
 
 def _measure_gemm(rows: int = 1024, inputs: int = 384, outputs: int = 1536, rounds: int = 9) -> dict[str, float]:
     operands = {
-        name: (torch.ones(rows, inputs, dtype=DTYPES[name]), torch.ones(outputs, inputs, dtype=DTYPES[name])) for name in ("float32", "bfloat16")
+        name: (torch.ones(rows, inputs, dtype=DTYPES[name]), torch.ones(outputs, inputs, dtype=DTYPES[name]))
+        for name in ("float32", "bfloat16")
     }
     seconds: dict[str, list[float]] = {name: [] for name in operands}
     with torch.no_grad():

@@ -106,7 +106,10 @@ class TextClassification:
             return {HEAD: ((values - self.center) / self.scale).astype(np.float32)[groups], f"{HEAD}_weights": weights}
         index = {label: i for i, label in enumerate(self.labels)}
         if self.kind == "single":
-            return {HEAD: np.array([self._index(v, index, i) for i, v in enumerate(labels)], dtype=np.int64)[groups], f"{HEAD}_weights": weights}
+            return {
+                HEAD: np.array([self._index(v, index, i) for i, v in enumerate(labels)], dtype=np.int64)[groups],
+                f"{HEAD}_weights": weights,
+            }
         marks = np.zeros((len(labels), len(self.labels)), dtype=np.float32)
         for i, row in enumerate(labels):
             marks[i, [self._index(v, index, i) for v in row]] = 1

@@ -88,11 +88,11 @@ def read(path: str | PathLike[str], casing: Casing) -> Loaded:
         else:
             assert files.vocabulary is not None
             loaded = _from_vocabulary(files.vocabulary, named, config, casing)
+        _add_listed_tokens(loaded, config, _read_optional(folder / "added_tokens.json"))
     except (CheckpointError, SettingsError):
         raise
     except Exception as error:  # the library raises no narrower class
         raise CheckpointError(f"the tokenizer in {folder} cannot be read: {error}") from error
-    _add_listed_tokens(loaded, config, _read_optional(folder / "added_tokens.json"))
     loaded.backend.no_truncation()
     loaded.backend.no_padding()
     return loaded
@@ -132,13 +132,14 @@ def _settle_casing(loaded: Loaded, config: Mapping[str, Any], casing: Casing) ->
     generic = config.get("tokenizer_class") in _GENERIC_CLASSES
     wanted = dict(stored)
     for name, value in stored.items():
-        if name in config and config[name] != value:
+        answer = asked[name]
+        if answer is not None:
+            wanted[name] = answer
+        elif name in config and config[name] != value:
             difference = f"tokenizer_config.json says {name}={config[name]}, tokenizer.json {value}"
             wanted[name] = value if generic else config[name]
             loaded.notes.append(f"{difference}: took {'the latter' if generic else 'the former'}, as transformers does")
-        answer = asked[name]
-        wanted[name] = wanted[name] if answer is None else answer
-    if config and "do_lower_case" not in config and wanted["do_lower_case"] is False and not generic:
+    if config and "do_lower_case" not in config and casing.lower_case is None and not normalizer.lowercase and not generic:
         loaded.notes.append("tokenizer.json keeps capitals, tokenizer_config.json does not say: kept (transformers may lower-case)")
     if wanted != stored:
         loaded.backend.normalizer = normalizers.BertNormalizer(

@@ -73,7 +73,9 @@ def train(
     between_evaluations = max(1, ceil(sampler.steps_per_epoch / config.evaluations_per_epoch))
     losses = {name: build_loss(loss, _options(options, machine.torch_device)) for name, (loss, options) in task.losses.items()}
     optimizer = Optimizer(model, config)
-    checkpoints = Checkpoints(run, config, {**config.to_dict(), **asdict(machine), **(identity or {}), "reasons": None, "threads": machine.threads})
+    checkpoints = Checkpoints(
+        run, config, {**config.to_dict(), **asdict(machine), **(identity or {}), "reasons": None, "threads": machine.threads}
+    )
     state = checkpoints.restore(model, optimizer)
     clock = Clock(state)
 
@@ -127,7 +129,9 @@ def train(
     return TrainingResult(state, total, best_metrics)
 
 
-def sum_of_losses(model: Model, losses: Mapping[str, Loss], scores: Mapping[str, Tensor], batch: ModelInputs, count: Mapping[str, float]) -> Tensor:
+def sum_of_losses(
+    model: Model, losses: Mapping[str, Loss], scores: Mapping[str, Tensor], batch: ModelInputs, count: Mapping[str, float]
+) -> Tensor:
     """The batch's share of the step's loss: each head's sum over its count in the whole step."""
     parts = [loss.sum(scores[name], *_targets(model, name, batch)) / count[name] for name, loss in losses.items()]
     return torch.stack(parts).sum()

@@ -1,10 +1,10 @@
 """The run folder: settings, log, checkpoints and the finished model of one training.
 
-    config.toml     the settings, complete, as they were resolved
-    log.jsonl       a line every few steps and one for each evaluation
-    events/         the same for TensorBoard, where it is installed
-    checkpoints/    step-00000120/ … and best/
-    model/          the finished model (a Hugging Face folder)
+config.toml     the settings, complete, as they were resolved
+log.jsonl       a line every few steps and one for each evaluation
+events/         the same for TensorBoard, where it is installed
+checkpoints/    step-00000120/ … and best/
+model/          the finished model (a Hugging Face folder)
 """
 
 import json
