@@ -23,8 +23,9 @@ def ragged_positions(lengths: Int[Array, "sequences"]) -> Int[Array, "tokens"]:
     >>> ragged_positions(np.array([2, 3])).tolist()
     [0, 1, 0, 1, 2]
     """
-    starts = np.cumsum(lengths) - lengths
-    return np.arange(int(lengths.sum()), dtype=np.int64) - np.repeat(starts, lengths)
+    starts: Array = np.cumsum(lengths) - lengths
+    within: Array = np.arange(int(lengths.sum()), dtype=np.int64) - np.repeat(starts, lengths)
+    return within
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What a family has to say about itself."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bertworks.checkpoints.table import Table
@@ -57,15 +57,23 @@ class Architecture:
     body_names: tuple[str, ...]
     """First parts of the names of the body's weights, without the prefix."""
 
+    classes_of_several: Mapping[frozenset[HeadKind], str] = field(default_factory=dict)
+    """What `architectures` in config.json says for several heads on one body."""
+
+    def class_name(self, kinds: Collection[HeadKind]) -> str:
+        """What `architectures` in config.json says for a model with such heads."""
+        single = {frozenset([kind]): head.class_name for kind, head in self.heads.items()}
+        return {**single, **self.classes_of_several}.get(frozenset(kinds), self.body_class)
+
     def is_body(self, name: str) -> bool:
         return name.split(".", 1)[0] in self.body_names
 
 
 def activation_named(name: object) -> Activation:
     """Raises `CheckpointError` for an activation that is not known."""
-    if name not in ACTIVATION_NAMES:
+    if not isinstance(name, str) or name not in ACTIVATION_NAMES:
         raise CheckpointError(f"config.json: unknown activation {name!r}; known: {', '.join(ACTIVATION_NAMES)}")
-    return ACTIVATION_NAMES[str(name)]
+    return ACTIVATION_NAMES[name]
 
 
 def required(config: Config, key: str) -> int:
@@ -74,6 +82,14 @@ def required(config: Config, key: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise CheckpointError(f"config.json: '{key}' must be a whole number above 0, not {value!r}")
     return value
+
+
+def positive(config: Config, key: str, default: float) -> float:
+    """A number above 0; absent means `default`."""
+    value = config.get(key, default)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
+        raise CheckpointError(f"config.json: '{key}' must be a number above 0, not {value!r}")
+    return float(value)
 
 
 def probability(config: Config, key: str, default: float) -> float:

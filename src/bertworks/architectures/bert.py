@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from bertworks.architectures.architecture import Architecture, Config, HeadDefinition, activation_named, probability, required
-from bertworks.checkpoints.table import Fuse, Ignore, Rename, Table, Tie, renames
+from bertworks.architectures.architecture import Architecture, Config, HeadDefinition, activation_named, positive, probability, required
+from bertworks.checkpoints.table import Entry, Fuse, Ignore, Rename, Table, Tie, renames
 from bertworks.errors import CheckpointError
 from bertworks.spec import AttentionSpec, EmbeddingSpec, EncoderSpec, FeedForwardSpec, HeadSpec, LayerSpec, NormSpec, PoolerSpec
 
@@ -19,7 +19,7 @@ def encoder(config: Config) -> EncoderSpec:
     hidden, heads = required(config, "hidden_size"), required(config, "num_attention_heads")
     if hidden % heads:
         raise CheckpointError(f"config.json: hidden_size {hidden} is not a multiple of num_attention_heads {heads}")
-    norm = NormSpec(float(config.get("layer_norm_eps", 1e-12)))
+    norm = NormSpec(positive(config, "layer_norm_eps", 1e-12))
     dropout = probability(config, "hidden_dropout_prob", 0.1)
     layer = LayerSpec(
         attention=AttentionSpec(heads, hidden // heads, dropout=probability(config, "attention_probs_dropout_prob", 0.1)),
@@ -42,7 +42,7 @@ def encoder(config: Config) -> EncoderSpec:
         ),
         layers=tuple(LayerSpec(**{**vars(layer), "weights": i}) for i in range(required(config, "num_hidden_layers"))),
         pooler=PoolerSpec(),
-        initializer_range=float(config.get("initializer_range", 0.02)),
+        initializer_range=positive(config, "initializer_range", 0.02),
     )
 
 
@@ -68,7 +68,7 @@ def config(spec: EncoderSpec) -> dict[str, Any]:
 
 
 def table(spec: EncoderSpec) -> Table:
-    entries = [
+    entries: list[Entry] = [
         Rename("encoder.embeddings.token.weight", "embeddings.word_embeddings.weight"),
         Rename("encoder.embeddings.position.weight", "embeddings.position_embeddings.weight"),
         Rename("encoder.embeddings.segment.weight", "embeddings.token_type_embeddings.weight"),
@@ -76,8 +76,8 @@ def table(spec: EncoderSpec) -> Table:
     ]
     for i in range(len(spec.layers)):
         ours, theirs = f"encoder.layers.{i}", f"encoder.layer.{i}"
-        for part in ("weight", "bias"):
-            entries.append(Fuse(f"{ours}.attention.qkv.{part}", [f"{theirs}.attention.self.{x}.{part}" for x in ("query", "key", "value")]))
+        of_self = {part: [f"{theirs}.attention.self.{x}.{part}" for x in ("query", "key", "value")] for part in ("weight", "bias")}
+        entries += [Fuse(f"{ours}.attention.qkv.{part}", names) for part, names in of_self.items()]
         entries += renames(f"{ours}.attention.output", f"{theirs}.attention.output.dense")
         entries += renames(f"{ours}.attention_norm", f"{theirs}.attention.output.LayerNorm")
         entries += renames(f"{ours}.feed_forward.up", f"{theirs}.intermediate.dense")
@@ -132,6 +132,7 @@ BERT = Architecture(
     table=table,
     body_class="BertModel",
     body_names=("embeddings", "encoder", "pooler"),
+    classes_of_several={frozenset({"masked_lm", "next_sentence"}): "BertForPreTraining"},
     heads={
         "masked_lm": HeadDefinition(_masked_lm, _masked_lm_table, "BertForMaskedLM"),
         "next_sentence": HeadDefinition(

@@ -107,6 +107,20 @@ def read_table(
     )
 
 
+def split_names(source: Any) -> dict[str, str]:
+    """The splits of a source by their usual names, train, validation and test: what each is called there. Empty where
+    the source is a single table. Raises `DataError` as `read_table` does.
+
+    >>> split_names({"text": ["a"]})
+    {}
+    """
+    opened = open_source(source, [], ReadOptions())
+    if opened.one_table:
+        return {}
+    usual = zip(("validation", "train", "test"), _SYNONYMS, strict=True)
+    return {name: found for name, words in usual for found in opened.splits if found in words}
+
+
 def _load(source: Source, part: SplitPart) -> Loaded:
     """The whole table of the split that `part` names, its integer class labels replaced by their names."""
     names = list(source.splits)

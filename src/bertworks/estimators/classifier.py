@@ -1,8 +1,8 @@
 """`TextClassifier`: from labelled texts to a model that is trained, saved, loaded and used."""
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -18,6 +18,8 @@ from bertworks.errors import DataError, SettingsError
 from bertworks.estimators import model_folder
 from bertworks.estimators.base import Estimator
 from bertworks.estimators.default_model import default_model
+from bertworks.estimators.fingerprints import fingerprint_of_data, fingerprint_of_model
+from bertworks.estimators.rows import label_array, label_rows, text_rows
 from bertworks.inference import LoadedModel, evaluate, load_model, score
 from bertworks.inference.models import fold_output_scale, resize_vocabulary
 from bertworks.nn.machine import MachineChoice, choose
@@ -28,6 +30,8 @@ from bertworks.training.progress import Progress
 from bertworks.training.run import RunFolder
 
 Texts = Iterable[str] | Iterable[tuple[str, str]]
+_CHUNK = 2048
+"""Rows that are evaluated at once."""
 
 
 class TextClassifier(Estimator):
@@ -48,7 +52,7 @@ class TextClassifier(Estimator):
     - `class_weights`: "balanced", or a weight for each label; `label_smoothing`: share of the target spread evenly;
     - `new_tokens`: words to add to the vocabulary;
     - `output`: a run folder for settings, log, checkpoints and the finished model; None writes nothing;
-    - `progress`: whether a bar is drawn.
+    - `progress`: whether the terminal shows what goes on; or who watches it instead.
 
     Learnt: `classes_`, `task_`, `accounting_` (what became of the training data), `history_` (evaluations),
     `machine_` (device, precision … and why), `loading_report_`.
@@ -71,7 +75,7 @@ class TextClassifier(Estimator):
         label_smoothing: float = 0.0,
         new_tokens: Sequence[str] = (),
         output: str | Path | None = None,
-        progress: bool = True,
+        progress: bool | Progress = True,
         **training: Any,
     ) -> None:
         super().__init__(**training)
@@ -94,19 +98,26 @@ class TextClassifier(Estimator):
     # ---- training
 
     def fit(
-        self, texts: Texts, labels: Iterable[Any], *, validation: tuple[Texts, Iterable[Any]] | None = None, resume: bool = False
+        self,
+        texts: Texts,
+        labels: Iterable[Any],
+        *,
+        validation: tuple[Texts, Iterable[Any]] | None = None,
+        resume: bool = False,
+        provenance: Mapping[str, Any] | None = None,
     ) -> Self:
         """Trains on `texts` (strings, or pairs of strings) and their `labels`.
 
         With `validation` = (texts, labels), it is evaluated as training goes on, and the best model is kept; for several
         labels their thresholds are tuned on it. With `resume`, a run that was interrupted in `output` goes on, and ends
-        in the same bits as one that was not.
+        in the same bits as one that was not. `provenance`, plain values that say where the data came from, is kept in
+        the run's config.toml under `data`.
 
         Raises `SettingsError` for wrong parameters, `DataError` for data that cannot be learnt from, `Interrupted`
         after Ctrl-C, once the state is saved.
         """
         config = self.training_config()
-        rows, answers = _rows(texts), list(labels)
+        rows, answers = text_rows(texts), label_rows(labels)
         if len(rows) != len(answers):
             raise DataError(f"{len(rows)} texts but {len(answers)} labels")
         if not rows:
@@ -125,10 +136,16 @@ class TextClassifier(Estimator):
         data, self.accounting_ = _encode(task, rows, tokenizer, answers)
         validation_data, self.validation_accounting_ = None, None
         if validation is not None:
-            validation_rows = _rows(validation[0])
-            validation_data, self.validation_accounting_ = _encode(task, validation_rows, tokenizer, list(validation[1]))
-        run = self._run(config, machine, resume)
-        identity = {"data": fingerprint(data), "model": str(loaded.report.total), "task": task.settings()}
+            validation_data, self.validation_accounting_ = _encode_labelled(task, *validation, tokenizer, "validation")
+        progress = self._progress()
+        self._tell(progress, config, machine, loaded.report.lines())
+        run = self._run(config, machine, resume, provenance or {})
+        material = {
+            "training data": fingerprint_of_data(data),
+            "validation data": None if validation_data is None else fingerprint_of_data(validation_data),
+            "model": fingerprint_of_model(loaded.model),
+            "task": task.settings(),
+        }
         result = train(
             loaded.model,
             task,
@@ -137,8 +154,8 @@ class TextClassifier(Estimator):
             machine,
             validation=validation_data,
             run=run,
-            identity=identity,
-            progress=self._progress(),
+            material=material,
+            progress=progress,
         )
         if validation_data is not None and task.kind == "multi":
             scores = score(loaded.model, validation_data, device=machine.torch_device, token_budget=machine.token_budget)
@@ -184,40 +201,57 @@ class TextClassifier(Estimator):
             return None
         if self.class_weights == "balanced":
             return balanced_weights(task, labels)
-        if not isinstance(self.class_weights, dict) or set(self.class_weights) != set(task.labels):
+        given = {str(label): weight for label, weight in self.class_weights.items()} if isinstance(self.class_weights, dict) else {}
+        if set(given) != set(map(str, task.labels)):
             wanted = ", ".join(map(str, task.labels))
             raise SettingsError(f"class_weights must be 'balanced' or a dictionary with a weight for each of: {wanted}")
-        return tuple(float(self.class_weights[label]) for label in task.labels)
+        weights = tuple(float(given[str(label)]) for label in task.labels)
+        if not all(isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
+            raise SettingsError(f"class_weights must be 0 or more, and not all 0: {self.class_weights}")
+        return weights
 
-    def _run(self, config: TrainingConfig, machine: MachineChoice, resume: bool) -> RunFolder | None:
+    def _run(self, config: TrainingConfig, machine: MachineChoice, resume: bool, provenance: Mapping[str, Any]) -> RunFolder | None:
         if self.output is None:
             if resume:
                 raise SettingsError("resume needs the run's folder: give it as output")
             return None
         path = Path(self.output)
-        if resume and (path / "config.toml").exists():
+        if resume and RunFolder(path).latest_checkpoint() is not None:
             return RunFolder(path)
         own = {k: v for k, v in self.get_params().items() if k in self._own_names() and k not in ("output", "progress")}
         own["model"] = None if self.model is None else str(self.model)
         own["new_tokens"] = list(self.new_tokens)
+        if isinstance(self.class_weights, dict):
+            own["class_weights"] = {str(label): weight for label, weight in self.class_weights.items()}
         chosen = {
             "device": machine.device,
             "precision": machine.precision,
             "token_budget": machine.token_budget,
             "threads": machine.threads,
         }
-        return RunFolder.create(path, {"classifier": own, "training": {**config.to_dict(), **chosen}})
+        return RunFolder.create(path, {"classifier": own, "training": {**config.to_dict(), **chosen}, "data": provenance}, replace=resume)
 
-    def _progress(self) -> Progress | None:
+    def _progress(self) -> Progress:
+        if isinstance(self.progress, Progress):
+            return self.progress
         if not self.progress:
-            return None
+            return Progress()
         from bertworks.estimators.progress import TerminalProgress
 
         return TerminalProgress()
 
+    def _tell(self, progress: Progress, config: TrainingConfig, machine: MachineChoice, loading: list[str]) -> None:
+        progress.facts("model", loading)
+        progress.facts("input", self.accounting_.lines())
+        if self.validation_accounting_ is not None:
+            progress.facts("validation", self.validation_accounting_.lines())
+        progress.facts("machine", machine.lines())
+        rate = f"learning rate {config.learning_rate:g}, {config.schedule}"
+        progress.facts("training", [f"{config.epochs:g} epochs, {config.batch_size} rows a step, {rate}, seed {config.seed}"])
+
     def _adopt(self, loaded: LoadedModel, tokenizer: Tokenizer, task: TextClassification, machine: MachineChoice) -> None:
         self.loaded_, self.tokenizer_, self.task_, self.machine_ = loaded, tokenizer, task, machine
-        self.classes_ = np.array(task.labels)
+        self.classes_ = label_array(task.labels)
         self.loading_report_ = loaded.report
 
     # ---- use
@@ -238,11 +272,11 @@ class TextClassifier(Estimator):
         task: TextClassification = self._require("task_")
         outputs, accounting = self._outputs(texts)
         decided = task.decide(outputs)
-        return (decided if task.kind == "multi" else np.array(decided)), outputs, accounting
+        return (decided if task.kind == "multi" else np.array(decided, dtype=self.classes_.dtype)), outputs, accounting
 
     def _outputs(self, texts: Texts) -> tuple[Float[Array, "rows outputs"], Accounting]:
         task, loaded, machine = self._require("task_"), self.loaded_, self.machine_
-        rows = _rows(texts)
+        rows = text_rows(texts)
         if not rows:
             return np.zeros((0, max(1, len(task.labels)))), Accounting()
         data, accounting = _encode(task, rows, self.tokenizer_)
@@ -250,18 +284,24 @@ class TextClassifier(Estimator):
         scores = score(loaded.model, data, device=machine.torch_device, token_budget=machine.token_budget)
         return task.probabilities(scores[HEAD], data), accounting
 
-    def evaluate(self, texts: Texts, labels: Iterable[Any]) -> dict[str, Any]:
+    def evaluate(self, texts: Texts, labels: Iterable[Any], *, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
         """All metrics of the task on labelled texts, with the accounting of the texts under `accounting`.
 
-        Memory grows by the encoded tokens only, 8 bytes each: scores are folded into the metrics as they come.
+        Rows are encoded and scored in chunks, so that memory does not grow with the set; `progress` is called with the
+        number of rows in each chunk when it is done.
         """
         task, loaded, machine = self._require("task_"), self.loaded_, self.machine_
-        rows, answers = _rows(texts), list(labels)
-        if len(rows) != len(answers):
-            raise DataError(f"{len(rows)} texts but {len(answers)} labels")
-        data, accounting = _encode(task, rows, self.tokenizer_, answers)
+        rows, answers = _labelled(texts, labels, "evaluation")
+        task.targets(answers, np.arange(len(answers)))  # a wrong label is named by its row before anything is computed
         loaded.model.to(machine.torch_device).compute_in(machine.dtype)
-        metrics = evaluate(loaded.model, task, data, device=machine.torch_device, token_budget=machine.token_budget)
+        metrics, accounting = task.metrics(), Accounting()
+        for start in range(0, len(rows), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            data, seen = _encode(task, rows[chunk], self.tokenizer_, answers[chunk])
+            metrics.merge(evaluate(loaded.model, task, data, device=machine.torch_device, token_budget=machine.token_budget))
+            accounting += seen
+            if progress is not None:
+                progress(seen.rows)
         return {**metrics.compute(), "accounting": accounting.to_dict()}
 
     def score(self, texts: Texts, labels: Iterable[Any]) -> float:
@@ -305,18 +345,6 @@ class TextClassifier(Estimator):
         return classifier
 
 
-def _rows(texts: Any) -> list[Any]:
-    """Texts as a list: strings or pairs. Arrays, series and columns of a frame are taken apart."""
-    if isinstance(texts, str):
-        raise DataError("expected a list of texts, got one string: put it in a list, [text]")
-    rows = texts.tolist() if hasattr(texts, "tolist") else texts.to_list() if hasattr(texts, "to_list") else list(texts)
-    rows = [row[0] if isinstance(row, list) and len(row) == 1 else tuple(row) if isinstance(row, list) else row for row in rows]
-    odd = {type(row) for row in rows}
-    if len(odd) > 1 and tuple in odd:
-        raise DataError("some rows are pairs of texts and some are single texts")
-    return rows
-
-
 def _encode(
     task: TextClassification, rows: list[Any], tokenizer: Tokenizer, labels: list[Any] | None = None
 ) -> tuple[PackedBatch, Accounting]:
@@ -324,6 +352,22 @@ def _encode(
     if (second is not None) != task.pairs and rows:
         raise DataError(f"this model reads {'pairs of texts: give (first, second)' if task.pairs else 'single texts, not pairs'}")
     return task.encode(first, second, tokenizer, labels)
+
+
+def _encode_labelled(
+    task: TextClassification, texts: Any, labels: Any, tokenizer: Tokenizer, purpose: str
+) -> tuple[PackedBatch, Accounting]:
+    rows, answers = _labelled(texts, labels, purpose)
+    return _encode(task, rows, tokenizer, answers)
+
+
+def _labelled(texts: Any, labels: Any, purpose: str) -> tuple[list[Any], list[Any]]:
+    rows, answers = text_rows(texts), label_rows(labels)
+    if len(rows) != len(answers):
+        raise DataError(f"{purpose}: {len(rows)} texts but {len(answers)} labels")
+    if not rows:
+        raise DataError(f"{purpose}: there are no texts")
+    return rows, answers
 
 
 def _model_limit(folder: Path) -> int:
@@ -336,11 +380,3 @@ def _dropout_changes(config: TrainingConfig) -> dict[str, float]:
     if config.dropout is None:
         return {}
     return dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"), config.dropout)
-
-
-def fingerprint(data: PackedBatch) -> str:
-    """A hash of an encoded data set, by which a resumed run knows that its data are the same."""
-    digest = hashlib.sha256()
-    for values in (data.input_ids, data.segment_ids, data.offsets, data.groups, *(data.targets[k] for k in sorted(data.targets))):
-        digest.update(np.ascontiguousarray(values).data)
-    return digest.hexdigest()[:16]

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from bertworks.errors import CheckpointError, nearest
 from bertworks.estimators.classifier import TextClassifier
 
 
@@ -14,5 +15,16 @@ def load(
     `verify` computes the folder's smoke cases again. Raises `CheckpointError` where the folder is no finished model,
     is damaged, or does not answer as it did when it was saved.
     """
+    _require_finished(Path(folder))
     options: dict[str, Any] = {"device": device, "precision": precision, "threads": threads, "verify": verify}
     return TextClassifier.load(folder, **options)
+
+
+def _require_finished(path: Path) -> None:
+    """Raises `CheckpointError` for a run without a model yet, and for a path that does not exist beside ones that do."""
+    if (path / "config.toml").exists() and not (path / "model").exists():
+        raise CheckpointError(f"the run '{path}' is not finished: there is no model yet. Go on with it: bertworks train --resume {path}")
+    if not path.exists() and path.parent != Path() and path.parent.is_dir():
+        names = sorted(entry.name for entry in path.parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        told = nearest(path.name, names) or (f" The folder has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else "")
+        raise CheckpointError(f"there is no model folder '{path}'.{told}")

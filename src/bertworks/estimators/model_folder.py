@@ -1,5 +1,6 @@
 """A finished model's folder: weights and config in Hugging Face's layout, tokenizer, task settings, smoke cases."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -8,7 +9,7 @@ from bertworks import __version__
 from bertworks.architectures import architecture_of
 from bertworks.checkpoints.atomic import atomic_folder
 from bertworks.checkpoints.files import read_json, write_json
-from bertworks.checkpoints.smoke import SmokeCase, check_smoke, read_smoke, write_smoke
+from bertworks.checkpoints.smoke import SmokeCase, check_smoke, fingerprint, read_smoke, write_smoke
 from bertworks.errors import CheckpointError
 from bertworks.inference import LoadedModel, load_model, save_model, score
 from bertworks.nn.machine import MachineChoice, choose
@@ -23,6 +24,7 @@ _SMOKE_TEXTS = (
     "Nothing in these nine hundred pages made me want to turn one of them, and yet I turned them all, twice.",
 )
 _SMOKE_TOLERANCE = 1e-4
+_DIGITS = 16
 
 
 def save(
@@ -36,11 +38,13 @@ def save(
         texts = [(text, "A second text.") if task.pairs else text for text in _SMOKE_TEXTS]
         outputs = smoke_outputs(loaded, tokenizer, task, texts)
         cases = [SmokeCase(list(t) if task.pairs else t, o) for t, o in zip(texts, outputs, strict=True)]
-        write_smoke(writing, cases, tolerance=_SMOKE_TOLERANCE, computed_with={"bertworks": __version__, "precision": "float32"})
+        made = {"bertworks": __version__, "precision": "float32", "files": fingerprint(writing)[:_DIGITS]}
+        write_smoke(writing, cases, tolerance=_SMOKE_TOLERANCE, computed_with=made)
 
 
 def load(folder: Path, *, verify: bool = False) -> tuple[LoadedModel, Tokenizer, TextClassification, dict[str, Any]]:
-    """Reads a folder that bertworks or `transformers` saved. With `verify`, its smoke cases must come out the same."""
+    """Reads a folder that bertworks or `transformers` saved. With `verify`, its files must be those that were saved, and
+    its smoke cases must come out the same."""
     task, about = read_task(folder)
     loaded = load_model(folder, task.heads)
     tokenizer = Tokenizer.load(folder)
@@ -52,12 +56,19 @@ def load(folder: Path, *, verify: bool = False) -> tuple[LoadedModel, Tokenizer,
             )
         texts = [tuple(case.input) if isinstance(case.input, list) else case.input for case in smoke.cases]
         check_smoke(smoke, smoke_outputs(loaded, tokenizer, task, texts))
+        if smoke.computed_with.get("files", found := fingerprint(folder)[:_DIGITS]) != found:
+            raise CheckpointError(
+                f"{folder}: the model answers its smoke cases as before, but its files are not those that were saved: a label, "
+                "a threshold or another setting changed. Restore the folder from its source, or save it again if the change is meant"
+            )
     return loaded, tokenizer, task, about
 
 
 def smoke_outputs(loaded: LoadedModel, tokenizer: Tokenizer, task: TextClassification, texts: list[Any]) -> list[list[float]]:
     """The probabilities of a few texts, in float32 on the CPU, whatever the model computes in otherwise."""
     machine = choose("cpu", "float32", training=False)
+    if task.overflow == "error":
+        task = dataclasses.replace(task, overflow="window")  # the smoke texts may be longer than the texts it was made for
     first, second = split_pairs(texts)
     return predict_probabilities(loaded, tokenizer, task, first, second, machine).tolist()  # type: ignore[no-any-return]
 

@@ -53,7 +53,7 @@ def chunks_of_groups(data: PackedBatch, sequences: int = SEQUENCES_AT_ONCE) -> I
     edges = np.concatenate([[0], np.flatnonzero(np.diff(data.groups)) + 1, [data.sequences]])
     start = 0
     while start < data.sequences:
-        stop = int(edges[min(np.searchsorted(edges, start + sequences, side="left"), len(edges) - 1)])
+        stop = int(edges[min(int(np.searchsorted(edges, start + sequences, side="left")), len(edges) - 1)])
         yield data.take(np.arange(start, stop))
         start = stop
 

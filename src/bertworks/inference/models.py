@@ -79,7 +79,7 @@ def save_model(
 ) -> None:
     """Writes `config.json` and `model.safetensors` in Hugging Face's layout; `transformers` loads the folder."""
     kinds = [kind for kind, _ in loaded.heads.values()]
-    class_name = loaded.architecture.heads[kinds[0]].class_name if len(kinds) == 1 else loaded.architecture.body_class
+    class_name = loaded.architecture.class_name(kinds)
     config = {k: v for k, v in loaded.config.items() if k not in ("_name_or_path", "torch_dtype", "transformers_version", "num_labels")}
     config |= {"architectures": [class_name], "dtype": dtype, **(config_changes or {})}
     body = set(
@@ -108,7 +108,8 @@ def resize_vocabulary(loaded: LoadedModel, size: int) -> None:
     spec = replace(model.spec, embedding=replace(model.spec.embedding, vocabulary=size))
     tied = {name: replace(head.spec, outputs=size) if head.spec.tied else head.spec for name, head in model.head_items()}
     arrays = model.arrays()
-    loaded.model = Model(spec, tied)
+    loaded.model = Model(spec, tied).to(model.encoder.embeddings.token.weight.device).compute_in(model.encoder.compute_dtype)
+    loaded.heads = {name: (kind, size if tied[name].tied else outputs) for name, (kind, outputs) in loaded.heads.items()}
     wanted = {name: tuple(p.shape) for name, p in loaded.model.named_parameters()}
     for name, values in arrays.items():
         if values.shape != wanted[name]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int16
 from torch import Tensor
 
-from bertworks.nn.dropout import keep_mask, keep_scale
+from bertworks.nn.dropout import keep, keep_mask, keep_scale
 from bertworks.nn.layout import Layout
 
 LONGEST_STORED = 1024
@@ -27,11 +27,11 @@ class AttentionDropout:
     probability: float
     keys: Int[Tensor, "tokens"]
 
-    def keep(self, start: int, count: int, length: int, heads: int, columns: int) -> Bool[Tensor, "count_heads length columns"]:
+    def mask(self, start: int, count: int, length: int, heads: int, columns: int) -> Int16[Tensor, "count_heads length columns"]:
         """The mask of a run of sequences: it depends on the query token, the head and the key's position only."""
         head_keys = torch.arange(1, heads + 1, dtype=torch.int64, device=self.keys.device) * 0x27BB2EE687B0B0FD
         keys = self.keys[start : start + count * length].view(count, 1, length) ^ head_keys.view(1, heads, 1)
-        return keep_mask(keys.reshape(count * heads, length), columns, self.probability)
+        return keep_mask(keys.reshape(-1), columns, self.probability).view(count * heads, length, columns)
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def reference(
         weights = scores.softmax(-1)
         probabilities.append(weights)
         if dropout is not None:
-            keep = dropout.keep(q_from, 1, q_to - q_from, q.shape[1], k_to - k_from)
-            weights = weights * keep * keep_scale(dropout.probability)
+            mask = dropout.mask(q_from, 1, q_to - q_from, q.shape[1], k_to - k_from)
+            weights = weights * (mask != 0) * keep_scale(dropout.probability)
         outputs.append(torch.einsum("hqk,khd->qhd", weights, v[k_from:k_to]))
     return torch.cat(outputs), probabilities
 
@@ -113,7 +113,7 @@ def reference(
 def _paired_runs(q_layout: Layout, k_layout: Layout) -> list[tuple[int, int, int, int, int]]:
     """(count, q_start, q_length, k_start, k_length) of neighbouring sequences with equal lengths on both sides."""
     if q_layout is k_layout:
-        return [(r.count, r.start, r.length, r.start, r.length) for r in q_layout.runs]
+        return [(r.sequences, r.start, r.length, r.start, r.length) for r in q_layout.runs]
     pairs = [
         (1, int(q_layout.offsets[i]), int(q_layout.lengths[i]), int(k_layout.offsets[i]), int(k_layout.lengths[i]))
         for i in range(q_layout.sequences)
@@ -131,6 +131,11 @@ def _put_back(out: Tensor, values: Tensor, start: int, count: int, length: int) 
     _, heads, head_dim = out.shape
     target = out[start : start + count * length].view(count, length, heads, head_dim)
     target.copy_(values.view(count, heads, length, head_dim).transpose(1, 2))
+
+
+def _scaled_product(a: Float[Tensor, "batch n k"], b: Float[Tensor, "batch k m"], scale: float) -> Float[Tensor, "batch n m"]:
+    """`scale` · a b, scaled inside the product."""
+    return torch.baddbmm(a.new_empty(()), a, b, beta=0, alpha=scale)
 
 
 class _RunAttention(torch.autograd.Function):
@@ -155,36 +160,36 @@ class _RunAttention(torch.autograd.Function):
         kept = []
         for count, q_start, q_length, k_start, k_length in _paired_runs(q_layout, k_layout):
             keys = _heads_first(k, k_start, count, k_length)
-            scores = torch.bmm(_heads_first(q, q_start, count, q_length), keys.transpose(1, 2)).mul_(pattern.scale)
+            scores = _scaled_product(_heads_first(q, q_start, count, q_length), keys.transpose(1, 2), pattern.scale)
             hidden = pattern.hidden(q_length, k_length, q.device)
             if hidden is not None:
                 scores.masked_fill_(hidden, float("-inf"))
             weights = torch.softmax(scores, -1)
-            keep = None if dropout is None else dropout.keep(q_start, count, q_length, q.shape[1], k_length)
-            kept.append((weights, keep))
-            dropped = weights if dropout is None else (weights * keep_scale(dropout.probability)).mul_(keep)
-            _put_back(out, torch.bmm(dropped, _heads_first(v, k_start, count, k_length)), q_start, count, q_length)
+            mask = None if dropout is None else dropout.mask(q_start, count, q_length, q.shape[1], k_length)
+            kept.append((weights, mask))
+            seen = weights if mask is None else keep(weights, mask)
+            _put_back(out, torch.bmm(seen, _heads_first(v, k_start, count, k_length)), q_start, count, q_length)
         ctx.save_for_backward(q, k, v)
         ctx.kept, ctx.layouts, ctx.scale = kept, (q_layout, k_layout), pattern.scale
         ctx.keep_scale = None if dropout is None else keep_scale(dropout.probability)
-        return out
+        return out if dropout is None else out.mul_(ctx.keep_scale)  # linear in the weights: scaled once, at the end
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v = ctx.saved_tensors
-        g_out = gradients[0].contiguous()
+        g_out = gradients[0].contiguous() if ctx.keep_scale is None else gradients[0] * ctx.keep_scale
         g_q, g_k, g_v = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k, v))
-        for (count, q_start, q_length, k_start, k_length), (weights, keep) in zip(_paired_runs(*ctx.layouts), ctx.kept, strict=True):
+        for (count, q_start, q_length, k_start, k_length), (weights, mask) in zip(_paired_runs(*ctx.layouts), ctx.kept, strict=True):
             at_queries, at_keys = (q_start, count, q_length), (k_start, count, k_length)
             g = _heads_first(g_out, *at_queries)
-            dropped = weights if keep is None else (weights * ctx.keep_scale).mul_(keep)
-            _put_back(g_v, torch.bmm(dropped.transpose(1, 2), g), *at_keys)
+            seen = weights if mask is None else keep(weights, mask)
+            _put_back(g_v, torch.bmm(seen.transpose(1, 2), g), *at_keys)
             g_weights = torch.bmm(g, _heads_first(v, *at_keys).transpose(1, 2))
-            if keep is not None:
-                g_weights.mul_(ctx.keep_scale).mul_(keep)
-            g_scores = torch._softmax_backward_data(g_weights, weights, -1, weights.dtype).mul_(ctx.scale)
-            _put_back(g_q, torch.bmm(g_scores, _heads_first(k, *at_keys)), *at_queries)
-            _put_back(g_k, torch.bmm(g_scores.transpose(1, 2), _heads_first(q, *at_queries)), *at_keys)
+            if mask is not None:
+                g_weights = keep(g_weights, mask)
+            g_scores = torch._softmax_backward_data(g_weights, weights, -1, weights.dtype)
+            _put_back(g_q, _scaled_product(g_scores, _heads_first(k, *at_keys), ctx.scale), *at_queries)
+            _put_back(g_k, _scaled_product(g_scores.transpose(1, 2), _heads_first(q, *at_queries), ctx.scale), *at_keys)
         return g_q, g_k, g_v, None, None, None, None
 
 

@@ -1,8 +1,10 @@
 """From token ids to the first hidden state (Devlin et al. 2019, section 3 and figure 2)."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from bertworks.nn.dropout import dropout
@@ -22,6 +24,24 @@ class Table(nn.Module):
         return F.embedding(ids, self.weight)
 
 
+class _LookUpFew(torch.autograd.Function):
+    """Looks up rows of a table that has few. PyTorch's own adds up a row's gradients one by one; over the thousands of
+    tokens that share a segment this loses a digit of float32, which `sum` keeps by adding in a tree."""
+
+    @staticmethod
+    def forward(ctx: Any, ids: Int[Tensor, "tokens"], weight: Float[Tensor, "rows width"]) -> Float[Tensor, "tokens width"]:
+        ctx.save_for_backward(ids)
+        ctx.rows = len(weight)
+        return F.embedding(ids, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[None, Tensor]:
+        (ids,) = ctx.saved_tensors
+        (g,) = gradients
+        counts = torch.bincount(ids, minlength=ctx.rows).tolist()
+        return None, torch.stack([(g if count == len(g) else g[ids == row]).sum(0) for row, count in enumerate(counts)])
+
+
 class Embeddings(nn.Module):
     """Sum of token, position and segment vectors, then the norm. Computes in float32."""
 
@@ -38,7 +58,7 @@ class Embeddings(nn.Module):
     def forward(self, inputs: ModelInputs) -> Float[Tensor, "tokens width"]:
         x = self.token(inputs.input_ids)
         if self.segment is not None:
-            x = x + self.segment(inputs.segment_ids.clamp(max=self.spec.segments - 1))
+            x = x + _LookUpFew.apply(inputs.segment_ids.clamp(max=self.spec.segments - 1), self.segment.weight)  # type: ignore[no-untyped-call]
         if self.position is not None:
             x = x + self.position(inputs.position_ids + self.spec.position_offset)
         return dropout(self.norm(x), self.spec.dropout, inputs.dropout, self.DROPOUT_SITE)

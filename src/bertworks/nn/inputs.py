@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from bertworks.batch import PackedBatch
+from bertworks.batch import Array, PackedBatch
 from bertworks.nn.dropout import DropoutKeys
 from bertworks.nn.layout import Layout
 
@@ -43,5 +42,5 @@ def model_inputs(batch: PackedBatch, device: torch.device, dropout: tuple[int, i
     )
 
 
-def _tensor(values: np.ndarray[Any, Any], device: torch.device) -> Tensor:
+def _tensor(values: Array, device: torch.device) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values)).to(device)

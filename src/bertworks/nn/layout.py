@@ -1,19 +1,22 @@
 """Offsets of packed sequences with what attention kernels need to know about them, computed once a batch."""
 
 from functools import cached_property
-from typing import Any, NamedTuple
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from bertworks.batch import Array
+
 
 class Run(NamedTuple):
-    """Neighbouring sequences of equal length: `count` sequences of `length` tokens from token `start` on."""
+    """Neighbouring sequences of equal length: so many `sequences` of `length` tokens from token `start` on."""
 
     start: int
-    count: int
+    sequences: int
     length: int
 
 
@@ -24,7 +27,7 @@ class Layout:
     by length is the fastest; any order is right.
     """
 
-    def __init__(self, offsets: Int[np.ndarray[Any, Any], "sequences_plus_one"]) -> None:
+    def __init__(self, offsets: Int[Array, "sequences_plus_one"]) -> None:
         self.offsets = np.asarray(offsets, dtype=np.int64)
         self._on_device: dict[torch.device, Tensor] = {}
 
@@ -33,7 +36,7 @@ class Layout:
         return len(self.offsets) - 1
 
     @cached_property
-    def lengths(self) -> Int[np.ndarray[Any, Any], "sequences"]:
+    def lengths(self) -> Int[Array, "sequences"]:
         return np.diff(self.offsets)
 
     @cached_property
@@ -44,9 +47,7 @@ class Layout:
     def runs(self) -> tuple[Run, ...]:
         edges = np.flatnonzero(np.diff(self.lengths)) + 1
         firsts = np.concatenate([[0], edges, [self.sequences]]).astype(int)
-        return tuple(
-            Run(int(self.offsets[a]), int(b - a), int(self.lengths[a])) for a, b in zip(firsts[:-1], firsts[1:], strict=True) if b > a
-        )
+        return tuple(Run(int(self.offsets[a]), int(b - a), int(self.lengths[a])) for a, b in pairwise(firsts) if b > a)
 
     def tensor(self, device: torch.device) -> Int[Tensor, "sequences_plus_one"]:
         """The offsets as int32 on a device (`cu_seqlens`)."""

@@ -49,7 +49,7 @@ class MachineChoice:
 
 def choose(
     device: str = "auto",
-    precision: Precision = "auto",
+    precision: str = "auto",
     token_budget: int | None = None,
     threads: int | None = None,
     *,
@@ -116,13 +116,14 @@ def gemm_rates(*, fresh: bool = False) -> dict[str, float]:
     """
     path = cache_folder() / "machine.json"
     key = f"{cpu_name()}|{os.cpu_count()} cores|torch {torch.__version__}|{torch.get_num_threads()} threads"
-    known: dict[str, dict[str, float]] = {}
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         known = {}
-    if fresh or key not in known:
-        known[key] = _measure_gemm()
+    known = known if isinstance(known, dict) else {}  # whatever the file holds, it can be measured anew
+    rates = known.get(key)
+    if fresh or not isinstance(rates, dict) or not {"float32", "bfloat16"} <= rates.keys():
+        rates = known[key] = _measure_gemm()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary = path.with_suffix(f".{os.getpid()}.tmp")
@@ -130,7 +131,7 @@ def gemm_rates(*, fresh: bool = False) -> dict[str, float]:
             temporary.replace(path)
         except OSError:
             pass  # a read-only home costs half a second a run, nothing else
-    return known[key]
+    return rates
 
 
 def _measure_gemm(rows: int = 1024, inputs: int = 384, outputs: int = 1536, rounds: int = 9) -> dict[str, float]:

@@ -1,13 +1,13 @@
 """An encoder with its heads."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from bertworks.batch import Array
 from bertworks.errors import SettingsError
 from bertworks.nn.encoder import Encoder, EncoderOutput
 from bertworks.nn.heads import Head
@@ -61,11 +61,11 @@ class Model(nn.Module):
                     values = np.random.Generator(np.random.PCG64(key)).standard_normal(parameter.shape, dtype=np.float32)
                     parameter.copy_(torch.from_numpy(values * self.spec.initializer_range))
 
-    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+    def arrays(self) -> dict[str, Array]:
         """All parameters by name, as NumPy arrays that share no memory with the model."""
         return {name: parameter.detach().cpu().numpy().copy() for name, parameter in self.named_parameters()}
 
-    def set_arrays(self, arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+    def set_arrays(self, arrays: Mapping[str, Array]) -> None:
         """Copies arrays into the parameters of the same names; the others stay as they are."""
         own = dict(self.named_parameters())
         with torch.no_grad():

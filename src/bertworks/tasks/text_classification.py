@@ -6,7 +6,7 @@ windows (`overflow="window"`), so that nothing is lost.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ Kind = Literal["single", "multi", "number"]
 Label = str | int | float
 HEAD = "labels"
 _CHUNK = 1000
+_COLLECTIONS = (list, tuple, set, frozenset, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,13 @@ class TextClassification:
         for start in range(0, len(texts), _CHUNK):
             second = None if pairs is None else pairs[start : start + _CHUNK]
             rows = tokenizer.encode_batch(
-                texts[start : start + _CHUNK], second, max_tokens=self.max_tokens, overflow=self.overflow, stride=self.stride, offsets=False
+                texts[start : start + _CHUNK],
+                second,
+                max_tokens=self.max_tokens,
+                overflow=self.overflow,
+                stride=self.stride,
+                offsets=False,
+                first_row=start,
             )
             for row, windows in enumerate(rows, start):
                 ids += [w.ids for w in windows]
@@ -112,11 +119,13 @@ class TextClassification:
             }
         marks = np.zeros((len(labels), len(self.labels)), dtype=np.float32)
         for i, row in enumerate(labels):
+            if not isinstance(row, _COLLECTIONS):
+                raise DataError(f"row {i}: the labels are {row!r}; give a list of those that apply, empty where none does")
             marks[i, [self._index(v, index, i) for v in row]] = 1
         return {HEAD: marks[groups], f"{HEAD}_weights": weights}
 
     def _index(self, label: Any, index: Mapping[Label, int], row: int) -> int:
-        found = index.get(label)
+        found = index.get(label) if isinstance(label, Hashable) else None
         if found is None:
             raise DataError(
                 f"row {row}: the label {label!r} is none of the {len(index)} labels of the model"
@@ -133,8 +142,9 @@ class TextClassification:
             return merged * self.scale + self.center
         if self.kind == "multi":
             return 0.5 * (1 + np.tanh(merged / 2))  # the logistic function, without overflow
-        shifted = np.exp(merged - merged.max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True)
+        shifted: Array = np.exp(merged - merged.max(axis=1, keepdims=True))
+        probabilities: Array = shifted / shifted.sum(axis=1, keepdims=True)
+        return probabilities
 
     def decide(self, probabilities: Float[Array, "rows outputs"]) -> list[Any]:
         """The answer for each row: a label, a tuple of labels, or a float."""
@@ -183,7 +193,8 @@ class TextClassification:
         unknown = [key for key in settings if key not in cls.__dataclass_fields__]
         if unknown:
             raise SettingsError(f"text classification has no setting '{unknown[0]}'.{nearest(unknown[0], cls.__dataclass_fields__)}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        return cls(**values)
 
 
 def infer(labels: Sequence[Any], *, kind: Literal["auto"] | Kind = "auto", pairs: bool = False, **options: Any) -> TextClassification:
@@ -193,7 +204,7 @@ def infer(labels: Sequence[Any], *, kind: Literal["auto"] | Kind = "auto", pairs
     Raises `DataError` where fewer than two labels occur, or a row has no label.
     """
     if kind == "auto":
-        many = any(isinstance(v, list | tuple | set | frozenset | np.ndarray) for v in labels)
+        many = any(isinstance(v, _COLLECTIONS) for v in labels)
         number = all(isinstance(v, float | np.floating) for v in labels) and len(labels) > 0
         kind = "multi" if many else "number" if number else "single"
     if kind == "number":
@@ -201,10 +212,16 @@ def infer(labels: Sequence[Any], *, kind: Literal["auto"] | Kind = "auto", pairs
         if values.size == 0 or values.std() == 0:
             raise DataError("all targets are the same number: there is nothing to learn")
         return TextClassification("number", pairs=pairs, center=float(values.mean()), scale=float(values.std()), **options)
+    names: dict[Any, None] = {}
     for i, value in enumerate(labels):
-        if value is None or value != value:
+        if kind == "multi" and not isinstance(value, _COLLECTIONS) and not _is_missing(value):
+            raise DataError(f"row {i}: the labels are {value!r}; give a list of those that apply, empty where none does")
+        of_row = value if isinstance(value, _COLLECTIONS) else (value,)
+        if kind == "single" and isinstance(value, _COLLECTIONS):
+            raise DataError(f"row {i} has the labels {value!r}, but a single label is wanted; choose kind='multi' for several")
+        if any(_is_missing(v) for v in of_row):
             raise DataError(f"row {i} has no label; drop such rows before training")
-    names = {v for row in labels for v in row} if kind == "multi" else set(labels)
+        names |= {v.item() if isinstance(v, np.generic) else v: None for v in of_row}
     if len(names) < (2 if kind == "single" else 1):
         raise DataError(f"all {len(labels)} rows have the label {next(iter(names), None)!r}: a classifier needs at least two labels")
     ordered = sorted(names, key=lambda v: (isinstance(v, str), v))
@@ -215,6 +232,13 @@ def balanced_weights(task: TextClassification, labels: Sequence[Any]) -> tuple[f
     """rows / (labels · rows of the label): rare labels weigh as much in sum as common ones (King & Zeng 2001)."""
     counts = Counter(v for row in labels for v in row) if task.kind == "multi" else Counter(labels)
     return tuple(len(labels) / (len(task.labels) * max(1, counts[label])) for label in task.labels)
+
+
+def _is_missing(label: Any) -> bool:
+    """None, NaN, or the missing value of pandas."""
+    if isinstance(label, float | np.floating):
+        return bool(np.isnan(label))
+    return label is None or type(label).__name__ in ("NAType", "NaTType")
 
 
 def _number(value: Any, row: int) -> float:

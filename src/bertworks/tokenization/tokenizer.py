@@ -96,6 +96,7 @@ class Tokenizer:
         overflow: Overflow = "window",
         stride: int | None = None,
         offsets: bool = True,
+        first_row: int = 0,
     ) -> list[list[Encoding]]:
         """Encodes rows of one text each, or of two where `pairs` is given: for each row the list of its sequences.
 
@@ -104,18 +105,20 @@ class Tokenizer:
         `windows.pair_windows`), with `stride` tokens of overlap or, by default, a quarter of the room;
         `head_tail` keeps the first quarter and the last three quarters of the room (Sun et al. 2019);
         `truncate` keeps the beginning, of a pair by taking from the longer text first; `error` refuses the row.
-        `offsets=False` is faster and leaves out character spans and word numbers.
+        `offsets=False` is faster and leaves out character spans and word numbers. `first_row` is the number of the
+        first row in messages, for callers who encode in parts.
 
         Raises `DataError` that names the row where a text cannot be encoded, `SettingsError` where the limit or
         the stride is out of range.
         """
-        columns = [_checked(texts, "texts")] if pairs is None else [_checked(texts, "texts"), _checked(pairs, "pairs")]
+        columns = [_checked(values, name, first_row) for values, name in ((texts, "texts"), (pairs, "pairs")) if values is not None]
         if len({len(column) for column in columns}) > 1:
             raise DataError(f"{len(columns[0])} texts but {len(columns[1])} pairs: there must be as many")
         template = self._templates[len(columns) - 1]
         room = self._room(template, len(columns), max_tokens, overflow, stride)
-        sources = [self._tokenize(column, offsets) for column in columns]
-        return [self._sequences(number, row, template, room, overflow, stride) for number, row in enumerate(zip(*sources, strict=True))]
+        sources = [self._tokenize(column, offsets, first_row) for column in columns]
+        rows = enumerate(zip(*sources, strict=True), first_row)
+        return [self._sequences(number, row, template, room, overflow, stride) for number, row in rows]
 
     def decode(self, ids: Sequence[int] | Array, skip_special_tokens: bool = True) -> str:
         """Text of token ids, as near to the original as the vocabulary allows (an uncased one gives lower case).
@@ -239,7 +242,7 @@ class Tokenizer:
             raise SettingsError(f"stride={stride} must be from 0 to {room - 1}: max_tokens={max_tokens} leaves {room} tokens for text")
         return room
 
-    def _tokenize(self, texts: list[str], offsets: bool) -> list[EncodedText]:
+    def _tokenize(self, texts: list[str], offsets: bool, first_row: int) -> list[EncodedText]:
         encode = self._backend.encode_batch if offsets else self._backend.encode_batch_fast
         out: list[EncodedText] = []
         for start in range(0, len(texts), _CHUNK):
@@ -247,7 +250,8 @@ class Tokenizer:
             try:
                 encodings = encode(chunk, add_special_tokens=False)
             except Exception as error:  # the library raises no narrower class
-                raise DataError(f"rows {start} to {start + len(chunk) - 1}: a text cannot be tokenized: {error}") from error
+                first = first_row + start
+                raise DataError(f"rows {first} to {first + len(chunk) - 1}: a text cannot be tokenized: {error}") from error
             out += [EncodedText(text, encoding, offsets, self._words_by_space) for text, encoding in zip(chunk, encodings, strict=True)]
         return out
 
@@ -274,12 +278,12 @@ class Tokenizer:
         return out
 
 
-def _checked(texts: object, name: str) -> list[str]:
+def _checked(texts: object, name: str, first_row: int) -> list[str]:
     """The texts as a list, each of them one that the library can take. Raises `DataError` that names the row."""
     if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
         raise DataError(f"{name} must be a list of strings, not one {type(texts).__name__}: write [text]")
     rows = list(texts)
-    for number, text in enumerate(rows):
+    for number, text in enumerate(rows, first_row):
         if not isinstance(text, str):
             raise DataError(f"row {number} of {name} is {text!r:.40} ({type(text).__name__}), not a string: leave it out or convert it")
         if not text.isascii():

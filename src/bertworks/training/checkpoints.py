@@ -70,9 +70,12 @@ class Checkpoints:
             write_tensors(writing / "model.safetensors", model.arrays())
             write_json(writing / "best.json", {"step": state.best_step, "score": state.best_score})
 
-    def finish(self, model: Model, state: TrainingState) -> None:
-        """Gives the model its best weights, where it was evaluated, and closes the log."""
+    def restore_best(self, model: Model, state: TrainingState) -> None:
+        """Gives the model its best weights, where it was evaluated."""
         if state.best_step is not None:
             model.set_arrays(self._best if self.run is None else read_arrays(self.run.best, "model.safetensors"))  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """Closes the log."""
         if self.run is not None:
             self.run.close()

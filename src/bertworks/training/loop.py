@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from math import ceil, isfinite
 from typing import Any
@@ -33,7 +33,7 @@ from bertworks.training.optimizer import Optimizer
 from bertworks.training.progress import Progress, StepReport
 from bertworks.training.run import RunFolder
 from bertworks.training.schedules import rate_factor
-from bertworks.training.state import TrainingState
+from bertworks.training.state import TrainingState, identity
 
 
 @dataclass(frozen=True)
@@ -55,15 +55,16 @@ def train(
     *,
     validation: PackedBatch | None = None,
     run: RunFolder | None = None,
-    identity: Mapping[str, Any] | None = None,
+    material: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Trains `model` in place; with validation data it ends with the weights of the best evaluation.
 
     With a `run` folder, checkpoints are written, and a run that has some is resumed from the newest: it ends in the
     same bits as one that was never interrupted (CPU, same number of threads). `config` must be resolved
-    (`TrainingConfig.resolved`). Raises `TrainingError` where the loss is not a number, `Interrupted` after Ctrl-C,
-    once the state is saved.
+    (`TrainingConfig.resolved`); `material` names what else the result depends on (fingerprints of data and model).
+    Raises `TrainingError` where the loss is not a number, `Interrupted` after Ctrl-C, once the state is saved,
+    `CheckpointError` where the run was begun with other settings or material.
     """
     assert config.epochs is not None
     progress = progress or Progress()
@@ -73,9 +74,7 @@ def train(
     between_evaluations = max(1, ceil(sampler.steps_per_epoch / config.evaluations_per_epoch))
     losses = {name: build_loss(loss, _options(options, machine.torch_device)) for name, (loss, options) in task.losses.items()}
     optimizer = Optimizer(model, config)
-    checkpoints = Checkpoints(
-        run, config, {**config.to_dict(), **asdict(machine), **(identity or {}), "reasons": None, "threads": machine.threads}
-    )
+    checkpoints = Checkpoints(run, config, identity(config, machine, material or {}))
     state = checkpoints.restore(model, optimizer)
     clock = Clock(state)
 
@@ -83,15 +82,15 @@ def train(
         batches = (data.take(sequences) for sequences in sampler.step(step))
         return [model_inputs(batch, machine.torch_device, dropout=(config.seed, step)) for batch in batches]
 
-    progress.start(total, state.step)
-    with stop_on_interrupt() as stop_asked:
-        for batches in prefetch(prepared(step) for step in range(state.step, total)):
+    to_do = range(state.step, state.step if _given_up(state, config) else total)
+    with closing(checkpoints), _shown(progress, total, state.step), stop_on_interrupt() as stop_asked:
+        for batches in prefetch(prepared(step) for step in to_do):
             count = {name: sum(loss.count(*_targets(model, name, b)) for b in batches) for name, loss in losses.items()}
             loss_of_step = 0.0
             for batch in batches:
                 scores = model(batch)
                 loss = sum_of_losses(model, losses, scores, batch, count)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 loss_of_step += float(loss.detach())
                 state.tokens += len(batch.input_ids)
             norm = optimizer.clip(config.max_gradient_norm)
@@ -112,19 +111,18 @@ def train(
                 metrics = evaluate(model, task, validation, device=machine.torch_device, token_budget=machine.token_budget)
                 best = checkpoints.evaluated(state, model, metrics)
                 progress.evaluated(state.step, state.evaluations[-1], best)
-            given_up = config.patience is not None and state.evaluations_without_gain >= config.patience
             clock.stop(state)
-            if stop_asked() and state.step < total:
+            ended = state.step == total or _given_up(state, config)
+            interrupted = stop_asked() and not ended
+            if due or ended or interrupted or checkpoints.due(state.step):
                 checkpoints.save(state, model, optimizer)
-                progress.finish()
+            if interrupted:
                 raise Interrupted(_explain_interrupt(state.step, total, run))
-            if given_up:
-                progress.message(f"no gain in {config.patience} evaluations: stopped early at step {state.step} of {total}")
+            if ended:
                 break
-            if due or checkpoints.due(state.step):
-                checkpoints.save(state, model, optimizer)
-    progress.finish()
-    checkpoints.finish(model, state)
+        if state.step < total:
+            progress.message(f"no gain in {config.patience} evaluations: stopped early at step {state.step} of {total}")
+    checkpoints.restore_best(model, state)
     best_metrics = next((e for e in state.evaluations if e["step"] == state.best_step), None)
     return TrainingResult(state, total, best_metrics)
 
@@ -133,8 +131,22 @@ def sum_of_losses(
     model: Model, losses: Mapping[str, Loss], scores: Mapping[str, Tensor], batch: ModelInputs, count: Mapping[str, float]
 ) -> Tensor:
     """The batch's share of the step's loss: each head's sum over its count in the whole step."""
-    parts = [loss.sum(scores[name], *_targets(model, name, batch)) / count[name] for name, loss in losses.items()]
+    parts = [loss.sum(scores[name], *_targets(model, name, batch)) / (count[name] or 1) for name, loss in losses.items()]
     return torch.stack(parts).sum()
+
+
+def _given_up(state: TrainingState, config: TrainingConfig) -> bool:
+    return config.patience is not None and state.evaluations_without_gain >= config.patience
+
+
+@contextmanager
+def _shown(progress: Progress, total: int, done: int) -> Iterator[None]:
+    """The training is shown as going on, and as over however it ends."""
+    progress.start(total, done)
+    try:
+        yield
+    finally:
+        progress.finish()
 
 
 def _targets(model: Model, name: str, batch: ModelInputs) -> tuple[Tensor, Tensor | None]:
@@ -199,7 +211,8 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
 
 def _explain_divergence(step: int, loss: float, config: TrainingConfig, run: RunFolder | None) -> str:
     kept = f" Checkpoints up to then are in {run.path}." if run else ""
-    return f"step {step}: the loss is {loss} or its gradient is not finite. Try a learning rate below {config.learning_rate}, or precision float32.{kept}"
+    remedy = f"Try a learning rate below {config.learning_rate}, or precision float32."
+    return f"step {step}: the loss is {loss} or its gradient is not finite. {remedy}{kept}"
 
 
 def _explain_interrupt(step: int, total: int, run: RunFolder | None) -> str:

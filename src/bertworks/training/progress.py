@@ -1,6 +1,6 @@
 """What a training tells whoever watches it. The loop never prints; faces draw what they like from these calls."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,9 @@ class StepReport:
 
 class Progress:
     """Watches a training; this one does nothing."""
+
+    def facts(self, about: str, lines: Sequence[str]) -> None:
+        """Before the training: what there is to know about its data, its model, the machine …"""
 
     def start(self, steps: int, done: int) -> None:
         """Training begins with `done` of `steps` steps made already."""

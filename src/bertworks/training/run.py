@@ -39,10 +39,11 @@ class RunFolder:
         return self.path / "checkpoints" / "best"
 
     @classmethod
-    def create(cls, path: Path, settings: Mapping[str, Any]) -> "RunFolder":
-        """Begins a run. Raises `SettingsError` where the folder already holds one."""
+    def create(cls, path: Path, settings: Mapping[str, Any], *, replace: bool = False) -> "RunFolder":
+        """Begins a run. Raises `SettingsError` where the folder already holds one, unless `replace` (a run that is
+        resumed, but was interrupted before its first checkpoint, begins anew)."""
         run = cls(path)
-        if (run.path / "config.toml").exists():
+        if (run.path / "config.toml").exists() and not replace:
             raise SettingsError(f"{path} already holds a run: resume it (--resume), choose another folder, or delete it")
         (run.path / "checkpoints").mkdir(parents=True, exist_ok=True)
         atomic_write(run.path / "config.toml", tomli_w.dumps(_without_none(settings)).encode())
@@ -56,13 +57,17 @@ class RunFolder:
         return max(self._checkpoints(), default=None)
 
     def drop_old_checkpoints(self) -> None:
-        """Keeps the newest two."""
-        for old in sorted(self._checkpoints())[:-_KEPT_CHECKPOINTS]:
-            shutil.rmtree(old, ignore_errors=True)
+        """Keeps the newest two; removes older ones, and what is left of one whose removal was cut off."""
+        kept = sorted(self._checkpoints())[-_KEPT_CHECKPOINTS:]
+        for old in self._step_folders():
+            if kept and old < kept[0]:
+                shutil.rmtree(old, ignore_errors=True)
 
     def _checkpoints(self) -> list[Path]:
-        folder = self.path / "checkpoints"
-        return [p for p in folder.glob("step-*") if re.fullmatch(r"step-\d+", p.name) and (p / "state.json").exists()]
+        return [folder for folder in self._step_folders() if (folder / "state.json").exists()]
+
+    def _step_folders(self) -> list[Path]:
+        return [p for p in (self.path / "checkpoints").glob("step-*") if re.fullmatch(r"step-\d+", p.name)]
 
     # ---- the log
 
@@ -99,10 +104,10 @@ class RunFolder:
 def _event_writer(folder: Path, step: int) -> Any:
     """TensorBoard's writer, which hides what an interrupted session wrote from `step` on; False where not installed."""
     try:
-        from torch.utils.tensorboard import SummaryWriter  # type: ignore[attr-defined]
+        from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return False
-    return SummaryWriter(str(folder), purge_step=step)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder), purge_step=step)
 
 
 def _complete_lines(path: Path) -> list[str]:

@@ -3,6 +3,7 @@
 There is no generator state in it: the order of the data and dropout are functions of the seed and the step.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,13 @@ from bertworks.batch import Array
 from bertworks.checkpoints.atomic import atomic_folder
 from bertworks.checkpoints.files import open_tensors, read_json, write_json, write_tensors
 from bertworks.errors import CheckpointError
+from bertworks.nn.machine import MachineChoice
 from bertworks.nn.model import Model
+from bertworks.training.config import TrainingConfig
 from bertworks.training.optimizer import Optimizer
+
+WITHOUT_EFFECT = ("checkpoint_minutes", "checkpoint_steps", "log_steps")
+"""Settings that say when a run writes, and never change what it computes: a resumed run may have others."""
 
 
 @dataclass
@@ -38,10 +44,19 @@ class TrainingState:
     """… and their number."""
 
 
+def identity(config: TrainingConfig, machine: MachineChoice, material: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything that the bits of a training's result depend on: its settings, what was chosen of the machine, and its
+    `material` (fingerprints of data and model, the task's settings). A run is resumed only where all of it is the same.
+    """
+    settings = {name: value for name, value in config.to_dict().items() if name not in WITHOUT_EFFECT}
+    chosen = {"device": machine.device, "precision": machine.precision, "token_budget": machine.token_budget, "threads": machine.threads}
+    return {**settings, **chosen, **material}
+
+
 def save_checkpoint(folder: Path, state: TrainingState, model: Model, optimizer: Optimizer, identity: dict[str, Any]) -> None:
     """Writes weights, optimizer and state atomically: the folder exists whole or not at all.
 
-    `identity` names what the run is made of (settings, data); resuming with another is refused.
+    `identity` is that of the run; resuming with another is refused.
     """
     with atomic_folder(folder, replace=True) as writing:
         write_tensors(writing / "model.safetensors", model.arrays())
@@ -52,13 +67,22 @@ def save_checkpoint(folder: Path, state: TrainingState, model: Model, optimizer:
 def load_checkpoint(folder: Path, model: Model, optimizer: Optimizer, identity: dict[str, Any]) -> TrainingState:
     """Restores what `save_checkpoint` wrote. Raises `CheckpointError` where settings or data have changed since."""
     stored = read_json(folder / "state.json")
-    changed = [key for key, value in identity.items() if stored["identity"].get(key) != value]
+    before, now = dict(_flat(stored["identity"])), dict(_flat(identity))
+    changed = [key for key in now if before.get(key) != now[key]]
     if changed:
-        was = "; ".join(f"{key} was {stored['identity'].get(key)!r}, is {identity[key]!r}" for key in changed)
+        was = "; ".join(f"{key} was {before.get(key)!r}, is {now[key]!r}" for key in changed)
         raise CheckpointError(f"{folder}: this run cannot be resumed with other settings or data: {was}. Start a new run, or restore them.")
     model.set_arrays(read_arrays(folder, "model.safetensors"))
     optimizer.set_arrays(read_arrays(folder, "optimizer.safetensors"))
     return TrainingState(**stored["state"])
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def read_arrays(folder: Path, name: str) -> dict[str, Array]:

@@ -1,0 +1,1 @@
+"""Benchmarks: bertworks beside its peers, in one interleaved run each. See README.md."""

@@ -1,0 +1,231 @@
+"""Writes docs/benchmarks.md from the JSON in benchmarks/results and benchmarks/reference. No figure is typed.
+
+    python -m benchmarks.tables            # writes it
+    python -m benchmarks.tables --check    # fails where it is not what the JSON says
+
+What was not measured is left out, and listed at the end with the command that measures it.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.quality import REFERENCE_TASKS, WORST_DIFFERENCE, compare
+
+Result = Mapping[str, Any]
+DOCUMENT = machine.ROOT / "docs" / "benchmarks.md"
+OPENING = """# Benchmarks
+
+<!-- Written by `python -m benchmarks.tables` from benchmarks/results and benchmarks/reference: do not edit. -->
+
+Every figure below comes from a JSON file in the repository, which holds the command, the settings and the facts of the
+machine. Speeds are medians of interleaved rounds, with the least and the most in brackets. They drift from day to day and
+from machine to machine, so ratios count, and those are taken round by round within one run. How to measure, and how to
+read the figures, stands in `benchmarks/README.md`.
+"""
+SHAPES = {
+    "finetune_throughput_minilm": ("MiniLM shape", "finetune_throughput --shape minilm"),
+    "finetune_throughput_bert_base": ("BERT-base shape", "finetune_throughput --shape bert-base"),
+}
+TASKS = {
+    "sst2": "SST-2, dev",
+    "imdb5k": "IMDb, 5,000 training reviews",
+    "imdb": "IMDb, all training reviews",
+    "agnews": "AG News (10k), test",
+    "stsb": "STS benchmark, dev",
+}
+METRIC_TITLES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "spearman": "Spearman",
+    "pearson": "Pearson",
+}
+PEER_TITLES = {
+    "tutorial": "transformers, tutorial loop: padded to 512, float32",
+    "dynamic": "transformers, dynamic padding, float32",
+    "grouped": "transformers, bfloat16 autocast, length grouping",
+    "tuned eager": "as before, no dropout, fused AdamW, eager attention",
+    "tuned sdpa": "as before, no dropout, fused AdamW, SDPA attention",
+    "bertworks": "**bertworks**",
+    "bertworks no dropout": "**bertworks, no dropout**",
+    "bertworks float32": "**bertworks, float32**",
+}
+
+
+def document(results: Path, reference: Path) -> str:
+    """The whole page."""
+    missing: list[str] = []
+    sections = [OPENING]
+
+    def add(title: str, parts: Sequence[str]) -> None:
+        if parts:
+            sections.append(f"## {title}\n\n" + "\n\n".join(parts) + "\n")
+
+    add("Fine-tuning throughput", each(results, SHAPES, throughput, missing))
+    add("Cold start", each(results, {"cold_start": ("Whole processes", "cold_start")}, cold_start, missing))
+    add("Quality", quality(results, missing))
+    add("Quality beside the peer, seed by seed", paired(results, reference, missing))
+    if missing:
+        sections.append("## Not measured yet\n\n" + "\n".join(f"- {line}" for line in missing) + "\n")
+    return "\n".join(sections)
+
+
+def each(results: Path, names: Mapping[str, tuple[str, str]], render: Callable[[str, Result], str], missing: list[str]) -> list[str]:
+    """The sections of the results that are there; the others are noted as missing."""
+    parts = []
+    for name, (title, command) in names.items():
+        content = machine.read_result(results, name)
+        if content is None:
+            missing.append(f"{title}: `python -m benchmarks.{command}`")
+        else:
+            parts.append(render(title, content))
+    return parts
+
+
+# ---- speed
+
+
+def throughput(title: str, content: Result) -> str:
+    """A shape's contestants."""
+    shape, work, contestants = content["shape"], content["work"], content["contestants"]
+    gemm = content["bfloat16_gemm_gflops"]
+    text = (
+        f"### {title}\n\n"
+        f"{shape['layers']} layers, hidden size {shape['hidden']}, random weights; {shape['rows']} reviews a step, mean length "
+        f"{work['mean_length']} tokens after truncation to 512; {content['rounds']} rounds of {work['steps']} steps. Real tokens a "
+        f"second, without padding. bertworks chose {content['bertworks_chose']['precision']} by itself. The share is that of the "
+        f"machine's bfloat16 GEMM rate, {gemm['max']:,.0f} GFLOP/s (the highest measured before and between the rounds).\n\n"
+    )
+    rows = []
+    for name, figures in contestants.items():
+        speedups = [contestants.get(own, {}).get("speedup", {}).get(name) for own in ("bertworks", "bertworks no dropout")]
+        ratios = ["–" if ratio is None else f"{ratio:.2f} ×" for ratio in speedups]
+        useful = f"{figures['useful_gflops']['median']:,.0f}"
+        cells = [PEER_TITLES.get(name, name), ranged(figures["tokens_per_second"], 0), f"{figures['padding']:.0%}", useful]
+        rows.append([*cells, f"{figures['share_of_bfloat16_gemm']:.0%}", *ratios])
+    titles = ["", "tokens/s", "padding", "useful GFLOP/s", "share", "bertworks is faster by", "without dropout by"]
+    return text + markdown(titles, rows) + "\n\n" + footer(content)
+
+
+def cold_start(title: str, content: Result) -> str:
+    """Seconds and memory of whole processes."""
+    rows = [
+        [name, ranged(figures["seconds"], 2), f"{figures['memory_mib']['median']:,.0f}"] for name, figures in content["contestants"].items()
+    ]
+    text = f"### {title}\n\nFrom the start of Python to its end, {content['rounds']} rounds; the model: {content['model']}.\n\n"
+    left_out = "".join(f"\n\nLeft out: {name} ({why})." for name, why in content["failed"].items())
+    return text + markdown(["process", "seconds", "peak MiB"], rows) + left_out + "\n\n" + footer(content)
+
+
+# ---- quality
+
+
+def quality(results: Path, missing: list[str]) -> list[str]:
+    """Each task's own result."""
+    rows, footers = [], []
+    for task, title in TASKS.items():
+        content = machine.read_result(results, f"quality_{task}")
+        if content is None:
+            missing.append(f"{title}: `python -m benchmarks.quality {task}`")
+            continue
+        settings, summary = content["settings"], content["summary"]
+        names = [name for name in METRIC_TITLES if name in summary]
+        how = f"{settings['epochs']:g} epochs, learning rate {settings['learning_rate']:g}, {settings['overflow']}"
+        limits = [
+            f"first {settings[key]} {part} rows" for key, part in (("train_limit", "training"), ("test_limit", "test")) if settings[key]
+        ]
+        values = ", ".join(f"{METRIC_TITLES[name]} {mean_and_deviation(summary[name])}" for name in names)
+        size = f"{content['data']['train_rows']:,} / {content['data']['test_rows']:,}"
+        rows.append([title, values, str(summary["seeds"]), size, ", ".join([how, *limits])])
+        footers.append(f"{title}: {footer(content)}")
+    if not rows:
+        return []
+    text = "From all-MiniLM-L6-v2, the weights after the last step; mean ± standard deviation over the seeds, in percent.\n\n"
+    return [text + markdown(["task", "result", "seeds", "rows (training / test)", "settings"], rows), "\n".join(f"- {f}" for f in footers)]
+
+
+def paired(results: Path, reference: Path, missing: list[str]) -> list[str]:
+    """Tasks that both sides trained with the same settings."""
+    rows, notes = [], []
+    for task in REFERENCE_TASKS:
+        own, peer = machine.read_result(results, f"quality_{task}"), machine.read_result(reference, f"transformers_{task}")
+        if peer is None:
+            missing.append(f"{TASKS[task]}, the peer: `python benchmarks/reference/transformers_finetune.py {task}`")
+        if own is None or peer is None:
+            continue
+        found = compare(own, peer)
+        if found["unequal_settings"]:
+            notes.append(f"{TASKS[task]} is not compared: {', '.join(found['unequal_settings'])} differ.")
+            continue
+        for name, difference in found["metrics"].items():
+            by_seed = " ".join(f"{point:+.2f}" for point in difference["points"])
+            verdict = "yes" if difference["accepted"] else "no"
+            ours, theirs = (mean_and_deviation(side["summary"][name]) for side in (own, peer))
+            deviation = "–" if difference["std"] is None else f"{difference['std']:.2f}"
+            rows.append([TASKS[task], METRIC_TITLES[name], theirs, ours, by_seed, f"{difference['mean']:+.2f}", deviation, verdict])
+    if not rows and not notes:
+        return []
+    text = (
+        "The same checkpoint, data, batch size, learning rate, schedule, clipping, dropout and number of epochs; points are hundredths. "
+        f"Accepted is a mean difference of {WORST_DIFFERENCE} points or more.\n\n"
+    )
+    titles = ["task", "metric", "transformers", "bertworks", "difference by seed", "mean", "sd", "accepted"]
+    return ([text + markdown(titles, rows)] if rows else []) + notes
+
+
+# ---- small things
+
+
+def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; columns after the first are aligned to the right."""
+    marks = ["---", *["---:"] * (len(titles) - 1)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [titles, marks, *rows])
+
+
+def ranged(figures: Result, digits: int) -> str:
+    """Median (min to max)."""
+    median, least, most = (f"{figures[key]:,.{digits}f}" for key in ("median", "min", "max"))
+    return f"{median} ({least}–{most})"
+
+
+def mean_and_deviation(summary: Result) -> str:
+    """In percent."""
+    deviation = "" if summary["std"] is None else f" ± {100 * summary['std']:.2f}"
+    return f"{100 * summary['mean']:.2f}{deviation}"
+
+
+def footer(content: Result) -> str:
+    """Command and machine."""
+    facts = content["machine"]
+    flags = [flag for flag in facts["flags"] if flag.startswith("amx") or flag.endswith("bf16")] or ["no AMX, no AVX512-BF16"]
+    place = f"{facts['cpu']}, {facts['cores']} cores ({', '.join(flags)}), {facts['threads']} threads, torch {facts['torch']}"
+    peer = f", transformers {facts['transformers']}" if facts.get("transformers") else ""
+    return f"`{content['command']}` · {place}{peer} · {facts['date']}, load before {facts['load_before']}"
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.tables", description="Writes docs/benchmarks.md from the JSON of the benchmarks."
+    )
+    parser.add_argument("--results", type=Path, default=machine.RESULTS)
+    parser.add_argument("--reference", type=Path, default=machine.REFERENCE)
+    parser.add_argument("--document", type=Path, default=DOCUMENT)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where the page is not up to date")
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    text = document(arguments.results, arguments.reference)
+    if arguments.check:
+        current = arguments.document.read_text(encoding="utf-8") if arguments.document.exists() else ""
+        sys.exit(None if current == text else f"{arguments.document.name} is not up to date: run python -m benchmarks.tables")
+    arguments.document.write_text(text, encoding="utf-8")
+    print(f"wrote {arguments.document.name}")
+
+
+if __name__ == "__main__":
+    main()

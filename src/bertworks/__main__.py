@@ -1,0 +1,5 @@
+"""`python -m bertworks` is `bertworks`."""
+
+from bertworks.cli.main import main
+
+main()

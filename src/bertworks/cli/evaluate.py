@@ -1,0 +1,44 @@
+"""`bertworks evaluate`."""
+
+from typing import Annotated
+
+import typer
+
+from bertworks.cli import options
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Run folder or model folder.", show_default=False)],
+    data: Annotated[str, typer.Argument(help="Labelled data: a file, folder or data set.", show_default=False)],
+    text: options.TextColumn = None,
+    pair: options.PairColumn = None,
+    label: options.LabelColumn = None,
+    split: options.Split = None,
+    shuffle_seed: options.ShuffleSeed = None,
+    limit: options.Limit = None,
+    on_bad_rows: options.OnBadRows = "error",
+    encoding: options.Encoding = "utf-8",
+    delimiter: options.Delimiter = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    threads: options.Threads = None,
+    json: options.Json = False,
+) -> None:
+    """Evaluate a model on labelled data.
+
+    Example: bertworks evaluate runs/reviews-1 test.csv
+    """
+    arguments = {k: v for k, v in locals().items() if k != "json"}
+    from rich.console import Console
+
+    from bertworks.cli import output as show
+    from bertworks.estimators.verbs.evaluate import evaluate as run
+
+    with show.row_bar("evaluating") as progress:
+        report = run(**arguments, progress=progress)
+    if json:
+        show.print_json(report.to_dict())
+        return
+    console = Console()
+    show.lines(console, report.facts + report.accounting.lines()[:1])
+    show.print_metrics(console, f"{report.metrics['rows']:,} rows", report.metrics, report.headline)

@@ -1,0 +1,93 @@
+"""What commands print: results on standard output, everything about the way there on standard error."""
+
+import json
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from rich.cells import cell_len
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.text import Text
+
+_MOST_LABELS = 20
+_NAME_WIDTH = 22
+
+
+def print_json(value: Any) -> None:
+    """One line of JSON on standard output."""
+    typer.echo(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def heading(console: Console, text: str) -> None:
+    """A line that stands out in a terminal."""
+    console.print()
+    console.print(Text(text, style="bold"))
+
+
+def lines(console: Console, some: list[str], *, style: str = "") -> None:
+    """Lines as they are: no markup, wrapped by the terminal only."""
+    for line in some:
+        console.print(Text(f"  {line}", style=style), soft_wrap=True)
+
+
+def named(console: Console, name: str, value: str, why: str = "") -> None:
+    """A name, its value and, dimmed on lines of its own, the reason for it."""
+    console.print(Text(f"  {name:{_NAME_WIDTH}} ").append(value), soft_wrap=True)
+    indent = " " * (_NAME_WIDTH + 3)
+    for line in textwrap.wrap(why, max(20, console.width - 1), initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False):
+        console.print(Text(line, style="dim"), soft_wrap=True)
+
+
+def print_columns(console: Console, rows: Sequence[Sequence[str]], *, strong: int | None = None) -> None:
+    """Rows in columns, figures to the right, without anything behind the last one; row number `strong` stands out."""
+    widths = [max(cell_len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for number, row in enumerate(rows):
+        cells = [
+            cell if column == 0 else " " * (width - cell_len(cell)) + cell
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        cells[0] += " " * (widths[0] - cell_len(cells[0]))
+        console.print(Text("  " + "  ".join(cells), style="bold" if number == strong else ""), soft_wrap=True)
+
+
+def print_metrics(console: Console, title: str, metrics: Mapping[str, Any], headline: str) -> None:
+    """The numbers of an evaluation, the main one first, then a row a label."""
+    heading(console, title)
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float) and name != "rows"}
+    if "accuracy" in numbers:
+        numbers.pop("micro_f1", None)  # the same for a single label
+    names = sorted(numbers, key=lambda name: name != headline)
+    print_columns(console, [(name.replace("_", " "), f"{numbers[name]:.4f}") for name in names], strong=0)
+    rows = metrics.get("per_class") or metrics.get("per_label") or []
+    if rows:
+        figures = ("precision", "recall", "f1")
+        table = [
+            (shorten(str(row["label"])), *(f"{row[name]:.4f}" for name in figures), f"{row['support']:,}") for row in rows[:_MOST_LABELS]
+        ]
+        console.print()
+        print_columns(console, [("label", *figures, "rows"), *table])
+    if len(rows) > _MOST_LABELS:
+        lines(console, [f"… and {len(rows) - _MOST_LABELS} more labels"])
+
+
+def shorten(name: str, width: int = 36) -> str:
+    """A name that fits into a column.
+
+    >>> shorten("positive"), shorten("positive", 4)
+    ('positive', 'pos…')
+    """
+    return name if len(name) <= width else name[: width - 1] + "…"
+
+
+@contextmanager
+def row_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar over rows on standard error, where that is a terminal; yields what to call with rows done and rows in all."""
+    console = Console(stderr=True)
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TextColumn("rows"), TimeRemainingColumn(compact=True))
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

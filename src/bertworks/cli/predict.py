@@ -1,0 +1,153 @@
+"""`bertworks predict`."""
+
+import queue
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bertworks.cli import options
+from bertworks.errors import DataError, SettingsError
+
+_MOST_AT_ONCE = 256
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="Run folder or model folder.", show_default=False)],
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(help="Texts; without any and without --file, each line of standard input is one.", show_default=False),
+    ] = None,
+    file: Annotated[str | None, typer.Option("--file", "-f", help="Predict every row of a file, folder or data set.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the table of --file here, with the predictions.")] = None,
+    probabilities: Annotated[bool, typer.Option("--probabilities", help="Give the probability of every label.")] = False,
+    text: options.TextColumn = None,
+    pair: options.PairColumn = None,
+    split: options.Split = None,
+    limit: options.Limit = None,
+    on_bad_rows: options.OnBadRows = "error",
+    encoding: options.Encoding = "utf-8",
+    delimiter: options.Delimiter = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    threads: options.Threads = None,
+    json: options.Json = False,
+) -> None:
+    """Predict texts, the rows of a table, or the lines of a pipe.
+
+    An answer is a line: label, its probability and the text, with tabs between them. For a model of pairs, the two
+    texts stand in one line with a tab between them, or are given as two arguments.
+
+    Examples: bertworks predict runs/reviews-1 "A fine film." · bertworks predict runs/reviews-1 --file new.csv
+    --output answers.csv · cat texts.txt | bertworks predict runs/reviews-1
+    """
+    arguments = {k: v for k, v in locals().items() if k not in ("json", "texts", "model", "file", "output", "probabilities")}
+    if texts and file is not None:
+        raise SettingsError("give either texts or --file, not both")
+    if output is not None and file is None:
+        raise SettingsError("--output writes the table of --file: name it")
+    if file is None:
+        _predict_lines(model, texts, {"device": device, "precision": precision, "threads": threads}, probabilities, json)
+        return
+    from rich.console import Console
+
+    from bertworks.cli import output as show
+    from bertworks.estimators.verbs.predict import predict as run
+
+    with show.row_bar("predicting") as progress:
+        report = run(model, file=file, output=output, probabilities=probabilities, progress=progress, **arguments)
+    _print_answers(report.predictions, json)
+    if output is not None and json:
+        show.print_json(report.to_dict())
+        return
+    console = Console(stderr=output is None)
+    if output is not None:
+        show.heading(console, f"{report.accounting.rows:,} rows → {report.output} ({report.seconds:.1f} s)")
+        show.lines(console, [f"{name}: {count:,}" for name, count in report.counts.most_common(20)])
+    show.lines(console, report.notes + report.accounting.lines()[output is None :])
+
+
+def _predict_lines(model: str, texts: list[str] | None, machine: dict[str, Any], probabilities: bool, json: bool) -> None:
+    """Texts of the command line, or of standard input line by line."""
+    if not texts and sys.stdin.isatty():
+        raise SettingsError(
+            "there is nothing to predict: give a text in quotes, --file, or pipe texts in (cat texts.txt | bertworks predict …)"
+        )
+    from bertworks.accounting import Accounting
+    from bertworks.estimators.load import load
+    from bertworks.estimators.verbs.predict import answers
+
+    classifier = load(model, **machine)
+    seen = Accounting()
+    batches: Iterable[list[str]] = [texts] if texts else _as_they_come(line.rstrip("\r\n") for line in sys.stdin)
+    for lines in batches:
+        rows = _pairs(lines) if classifier.task_.pairs else lines
+        for found, accounting in answers(classifier, rows, probabilities=probabilities):
+            _print_answers(found, json)
+            seen += accounting
+    if not seen.rows:
+        raise DataError("standard input held no text")
+    for line in seen.lines()[1:]:
+        typer.echo(line, err=True)
+
+
+def _pairs(lines: list[str]) -> list[tuple[str, str]]:
+    if len(lines) == 2 and not any("\t" in line for line in lines):
+        return [(lines[0], lines[1])]
+    for line in lines:
+        if line.count("\t") != 1:
+            wanted = "this model reads pairs of texts, two in a line with a tab between them"
+            raise DataError(f"{wanted}; this line has {line.count(chr(9))} tabs: {line:.60}")
+    return [(first, second) for first, second in (line.split("\t") for line in lines)]
+
+
+def _print_answers(found: list[Any], json: bool) -> None:
+    from bertworks.cli.output import print_json
+
+    for answer in found:
+        if json:
+            print_json(answer.to_dict())
+            continue
+        several = isinstance(answer.prediction, tuple)
+        label = (
+            "|".join(map(str, answer.prediction)) if several else f"{answer.prediction:.4f}" if answer.score is None else answer.prediction
+        )
+        scores = answer.score if several else [] if answer.score is None else [answer.score]
+        parts = [str(label), "|".join(f"{score:.4f}" for score in scores)] if answer.score is not None else [str(label)]
+        parts += [f"{name}={value:.4f}" for name, value in (answer.probabilities or {}).items()]
+        parts += [text for text in (answer.text, answer.pair) if text is not None]
+        typer.echo("\t".join(" ".join(part.split()) for part in parts))
+
+
+def _as_they_come(lines: Iterator[str]) -> Iterator[list[str]]:
+    """Lines in groups: all that have arrived by now, so that one typed line is answered at once and a long file fast."""
+    arrived: queue.Queue[str | BaseException | None] = queue.Queue(maxsize=4 * _MOST_AT_ONCE)
+
+    def read() -> None:
+        try:
+            for line in lines:
+                arrived.put(line)
+            arrived.put(None)
+        except BaseException as error:
+            arrived.put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    ended = False
+    while not ended:
+        group: list[str] = []
+        line = arrived.get()
+        while True:
+            if isinstance(line, BaseException):
+                raise DataError(f"standard input cannot be read: {line}") from line
+            if line is None:
+                ended = True
+                break
+            group.append(line)
+            if len(group) == _MOST_AT_ONCE or arrived.empty():
+                break
+            line = arrived.get()
+        if group:
+            yield group

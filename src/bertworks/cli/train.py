@@ -1,0 +1,113 @@
+"""`bertworks train`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bertworks.cli import options
+from bertworks.cli.options import with_training_settings
+from bertworks.errors import SettingsError
+
+
+def _model(*flags: str, text: str, metavar: str | None = None) -> Any:
+    return typer.Option(*flags, help=text, metavar=metavar, rich_help_panel="Model")
+
+
+def _validation(*flags: str, text: str) -> Any:
+    return typer.Option(*flags, help=text, rich_help_panel="Data")
+
+
+@with_training_settings
+def train(
+    data: Annotated[
+        str | None,
+        typer.Argument(help="CSV, TSV, JSONL or Parquet file, folder of splits or classes, or hub data set.", show_default=False),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder; by default the next free runs/NAME-N.")] = None,
+    resume: Annotated[Path | None, typer.Option("--resume", help="Go on with the run in this folder, with its own settings.")] = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="Train so many times and keep the best; prints mean ± sd.")] = 1,
+    text: options.TextColumn = None,
+    pair: options.PairColumn = None,
+    label: options.LabelColumn = None,
+    kind: Annotated[str, _validation("--kind", text="What labels are: auto, single, multi (several a row) or number.")] = "auto",
+    split: options.Split = None,
+    validation: Annotated[str | None, _validation("--validation", text="Data to validate on: a file, folder or data set.")] = None,
+    validation_split: Annotated[str | None, _validation("--validation-split", text="Part to validate on.")] = None,
+    validation_fraction: Annotated[
+        float,
+        _validation("--validation-fraction", text="Share of the rows held out where nothing else is named to validate on; 0 for none."),
+    ] = 0.1,
+    shuffle_seed: options.ShuffleSeed = None,
+    limit: options.Limit = None,
+    on_bad_rows: options.OnBadRows = "error",
+    encoding: options.Encoding = "utf-8",
+    delimiter: options.Delimiter = None,
+    model: Annotated[str | None, _model("--model", "-m", text="Model folder or hub name; by default the small one of the demo.")] = None,
+    revision: Annotated[str | None, _model("--revision", text="Branch, tag or commit of a hub name.")] = None,
+    overflow: Annotated[
+        str,
+        _model(
+            "--overflow", text="Texts longer than the model reads: read in windows, or in part.", metavar="window|head_tail|truncate|error"
+        ),
+    ] = "window",
+    max_tokens: Annotated[int | None, _model("--max-tokens", text="Longest sequence; the model's limit by default.")] = None,
+    stride: Annotated[int | None, _model("--stride", text="Overlap of windows in tokens.")] = None,
+    class_weights: Annotated[
+        str | None, _model("--class-weights", text="balanced, or a weight for each label: spam=5,ham=1.", metavar="WEIGHTS")
+    ] = None,
+    label_smoothing: Annotated[float, _model("--label-smoothing", text="Share of the target that is spread evenly.")] = 0.0,
+    new_tokens: Annotated[list[str] | None, _model("--new-token", text="Word to add to the vocabulary; may be repeated.")] = None,
+    json: options.Json = False,
+    **settings: Any,
+) -> None:
+    """Train a text classifier on labelled texts.
+
+    Everything goes into a run folder: settings, log, checkpoints, metrics and the model, which predict and evaluate
+    take as it is. Ctrl-C saves the run, and --resume goes on with it.
+
+    Example: bertworks train reviews.csv --text review --label stars
+    """
+    from rich.console import Console
+
+    from bertworks.cli import output as show
+    from bertworks.estimators.progress import TerminalProgress
+    from bertworks.estimators.verbs.train import train as run
+
+    arguments = {k: v for k, v in locals().items() if k in _NAMES} | settings
+    arguments = options.given(arguments, train)
+    arguments.pop("json", None)
+    if class_weights is not None:
+        arguments["class_weights"] = _weights(class_weights)
+    if resume is not None and data is not None:
+        raise SettingsError("a run is resumed with its own data: leave out the data")
+    report = run(**arguments, progress=TerminalProgress())
+    if json:
+        show.print_json(report.to_dict())
+        return
+    console = Console()
+    if report.was_finished:
+        show.heading(console, f"{report.folder} is finished already ({report.steps:,} steps)")
+    if report.metrics is not None:
+        show.print_metrics(console, f"validation ({report.metrics['rows']:,} rows)", report.metrics, report.headline)
+    if report.seeds:
+        show.heading(console, f"{len(report.seeds)} seeds")
+        show.lines(console, [f"seed {result.seed}: {report.headline} {result.score:.4f}" for result in report.seeds])
+        spread = report.mean_and_deviation
+        if spread is not None:
+            show.lines(console, [f"mean ± sd: {spread[0]:.4f} ± {spread[1]:.4f}"])
+    show.heading(console, f"{report.steps:,} steps in {report.seconds:,.0f} s; the model is in {report.model}")
+    show.lines(console, report.next_steps)
+
+
+_NAMES = frozenset(train.__annotations__)
+
+
+def _weights(text: str) -> str | dict[str, float]:
+    """`balanced`, or `spam=5,ham=1` as a dictionary."""
+    if "=" not in text:
+        return text
+    try:
+        return {name.strip(): float(value) for name, value in (part.rsplit("=", 1) for part in text.split(","))}
+    except ValueError:
+        raise SettingsError(f"class weights are written as label=weight,label=weight, not '{text}'") from None

@@ -1,0 +1,197 @@
+"""Where a training's data come from: the settings that config.toml keeps, so that a run can go on from its folder."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from bertworks.accounting import Accounting
+from bertworks.data.faults import OnBadRows
+from bertworks.data.holdout import hold_out
+from bertworks.data.table import split_names
+from bertworks.data.text_data import TextData, read_texts
+from bertworks.errors import DataError, SettingsError, nearest
+
+IN_MEMORY = "(in memory)"
+"""Stands in config.toml for data that were handed over as an object."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Texts (or pairs of texts) with their labels, and what became of the source's rows."""
+
+    texts: list[Any]
+    labels: list[Any]
+    accounting: Accounting
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """What to train and to validate on."""
+
+    source: Any = None
+    """A file, a folder, a hub data set, a frame, a list of rows."""
+    split: str | None = None
+    """The part of the source to train on: "train", "train[:2000]", "[:80%]"."""
+    text: str | None = None
+    """The column of the text; guessed by well-known names where that is safe."""
+    pair: str | None = None
+    """The column of the second text, for pairs."""
+    label: str | None = None
+    """The column of the label."""
+    kind: Literal["auto", "single", "multi", "number"] = "auto"
+    """What labels are: one class a row, several, or a number; auto looks at them."""
+    shuffle_seed: int | None = None
+    """Shuffle the rows with this seed before a slice is taken (for files sorted by label)."""
+    limit: int | None = None
+    """Take so many rows at most."""
+    on_bad_rows: OnBadRows = "error"
+    """What to do with rows that cannot be read or have no label: error, or drop (they are counted)."""
+    encoding: str = "utf-8"
+    """Encoding of text files."""
+    delimiter: str | None = None
+    """Delimiter of CSV files, where it is not found out."""
+    validation: Any = None
+    """A source to validate on."""
+    validation_split: str | None = None
+    """The part to validate on, of `validation` or else of the source."""
+    validation_fraction: float = 0.1
+    """Share of the rows held out (the same share of each class) where nothing else is named to validate on; 0 holds out none."""
+    validation_seed: int = 0
+    """Which rows are held out."""
+
+    def resolved(self) -> "DataSettings":
+        """The same with the usual splits, train and validation, where the source has several and none was named."""
+        names = {} if self.split is not None else split_names(self.source)
+        if "train" not in names:
+            return self
+        found = names.get("validation") if self.validation is None and self.validation_fraction > 0 else None
+        return replace(self, split=names["train"], validation_split=self.validation_split or found)
+
+    def read(self) -> tuple[Rows, Rows | None, list[str]]:
+        """Rows to train on, rows to validate on, and what a person should know about them, in lines.
+
+        Raises `DataError` where the data cannot be read.
+        """
+        slices: dict[str, Any] = {"split": self.split, "shuffle_seed": self.shuffle_seed, "limit": self.limit}
+        data = read_texts(self.source, label=self.label, **slices, **self._columns())
+        lines, rows = describe(data), _rows(data)
+        if self.validation is not None or self.validation_split is not None:
+            validation: Rows | None = self._read_validation(data, lines)
+        else:
+            rows, validation = self._hold_out(rows, data.label_kind == "single", lines)
+        if validation is not None:
+            repeated = len(set(rows.texts).intersection(validation.texts))
+            if repeated:
+                lines.append(f"{repeated:,} texts of the validation data also stand in the training data")
+                validation.accounting.notes["also in the training data"] += repeated
+        return rows, validation, lines
+
+    def _hold_out(self, rows: Rows, classes: bool, lines: list[str]) -> tuple[Rows, Rows | None]:
+        kept, held = hold_out(rows.labels, self.validation_fraction, self.validation_seed, stratify=classes)
+        if not len(held):
+            lines.append("no validation data: the model of the last step is kept")
+            return rows, None
+        how = "the same share of each class" if classes else "drawn at random"
+        lines.append(f"{len(held):,} of {len(rows.texts):,} rows held out for validation ({how}, seed {self.validation_seed})")
+        seen = Accounting(rows=rows.accounting.rows - len(held), dropped=rows.accounting.dropped, notes=rows.accounting.notes)
+        part = Rows([rows.texts[i] for i in kept], [rows.labels[i] for i in kept], seen)
+        return part, Rows([rows.texts[i] for i in held], [rows.labels[i] for i in held], Accounting(rows=len(held)))
+
+    def _read_validation(self, data: TextData, lines: list[str]) -> Rows:
+        source = self.source if self.validation is None else self.validation
+        columns = {**self._columns(), "kind": data.label_kind or "auto"}
+        columns |= {"text": data.text_column, "pair": data.pair_column}
+        validation = read_texts(source, split=self.validation_split, label=data.label_column, **columns)
+        lines.append(f"validation: {validation.table.name}, {len(validation):,} rows")
+        rows = _rows(validation)
+        return replace(rows, labels=known_labels(rows.labels, data.labels or []))
+
+    def _columns(self) -> dict[str, Any]:
+        names = ("text", "pair", "kind", "on_bad_rows", "encoding", "delimiter")
+        return {name: getattr(self, name) for name in names}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for config.toml; data in memory are only said to be so."""
+        values = asdict(replace(self, source=None, validation=None))
+        return values | {name: _named(getattr(self, name)) for name in ("source", "validation")}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], source: Any = None, validation: Any = None) -> "DataSettings":
+        """The settings of a run; `source` and `validation` stand in for data that were in memory.
+
+        Raises `SettingsError` for an unknown key, and where data in memory are not handed over again.
+        """
+        names = [f.name for f in fields(cls)]
+        for name in values:
+            if name not in names:
+                raise SettingsError(f"config.toml: unknown setting '{name}' in [data].{nearest(name, names)}")
+        given = {"source": source, "validation": validation}
+        for name, value in given.items():
+            if values.get(name) == IN_MEMORY and value is None:
+                raise SettingsError(
+                    "this run was trained on data in memory, which its folder does not hold: resume it in Python, handing them over again "
+                    "(bertworks.train(data, resume=…))"
+                )
+        return cls(**{**values, **{name: value for name, value in given.items() if value is not None}})
+
+
+def _absolute(source: Any) -> Any:
+    """A path that exists, made absolute, so that a run can be resumed from another folder; anything else as it is."""
+    if isinstance(source, str | Path) and Path(source).expanduser().exists():
+        return str(Path(source).expanduser().absolute())
+    return str(source) if isinstance(source, Path) else source
+
+
+def _named(source: Any) -> str | None:
+    source = _absolute(source)
+    return source if source is None or isinstance(source, str) else IN_MEMORY
+
+
+def known_labels(labels: list[Any], known: Iterable[Any]) -> list[Any]:
+    """Labels as another set has them: a column with 1 and 2 only is read as numbers, one with 1, 2 and x as names."""
+    by_name = {str(label): label for label in known if not isinstance(label, tuple | float)}
+    return [by_name.get(str(label), label) for label in labels]
+
+
+def rows_of(data: TextData) -> list[Any]:
+    """Texts, or pairs of texts."""
+    return data.texts if data.pairs is None else list(zip(data.texts, data.pairs, strict=True))
+
+
+def check_pairs(data: TextData, pairs: bool) -> None:
+    """Raises `DataError` where a model reads pairs of texts and the data have single ones, or the other way round."""
+    if pairs and data.pairs is None:
+        raise DataError(
+            f"this model reads pairs of texts, but {data.table.name} gives one: name both columns with text and pair (--text, --pair)"
+        )
+    if not pairs and data.pairs is not None:
+        raise DataError(f"this model reads single texts, but {data.table.name} gives pairs: name the column with text (--text)")
+
+
+def with_reading(encoded: Accounting, read: Accounting) -> Accounting:
+    """The accounting of encoded rows, with the rows as they were handed in and what was left out in reading them."""
+    return replace(encoded, rows=read.rows, dropped=encoded.dropped + read.dropped, notes=encoded.notes + read.notes)
+
+
+def _rows(data: TextData) -> Rows:
+    assert data.labels is not None
+    return Rows(rows_of(data), data.labels, data.accounting)
+
+
+def describe(data: TextData) -> list[str]:
+    """Where the rows come from, which columns are used, and how the labels are spread."""
+    pair = "" if data.pair_column is None else f", second text '{data.pair_column}'"
+    lines = [f"{data.table.name}: {len(data):,} rows; text '{data.text_column}'{pair}, label '{data.label_column}'"]
+    if data.unused_columns:
+        lines.append(f"columns not used: {', '.join(data.unused_columns)}")
+    values: list[Any] = data.labels or []
+    if data.label_kind == "number":
+        lines.append(f"numbers from {min(values):g} to {max(values):g}, mean {sum(values) / len(values):g}")
+    else:
+        counts = Counter(name for row in values for name in row) if data.label_kind == "multi" else Counter(values)
+        most = ", ".join(f"{name} {count:,}" for name, count in counts.most_common(8)) + (" …" if len(counts) > 8 else "")
+        lines.append(f"{len(counts)} labels{', several a row' if data.label_kind == 'multi' else ''}: {most}")
+    lines += [f"{count:,} rows dropped: {reason}" for reason, count in data.accounting.dropped.items()]
+    return lines + [f"{count:,} rows: {reason}" for reason, count in data.accounting.notes.items()]

@@ -1,0 +1,27 @@
+"""Short hashes of data and models, by which a resumed run knows that it goes on with the same."""
+
+import hashlib
+
+import numpy as np
+
+from bertworks.batch import PackedBatch
+from bertworks.nn.model import Model
+
+_SAMPLES = 64
+
+
+def fingerprint_of_data(data: PackedBatch) -> str:
+    """A hash of an encoded data set with its targets."""
+    digest = hashlib.sha256()
+    for values in (data.input_ids, data.segment_ids, data.offsets, data.groups, *(data.targets[k] for k in sorted(data.targets))):
+        digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()[:16]
+
+
+def fingerprint_of_model(model: Model) -> str:
+    """A hash of a model's description and of a sample of each of its weights (all of them would take seconds)."""
+    digest = hashlib.sha256(repr((model.spec, [(name, head.spec) for name, head in model.head_items()])).encode())
+    for name, parameter in sorted(model.named_parameters()):
+        values = parameter.detach().flatten()
+        digest.update(name.encode() + values[:: max(1, len(values) // _SAMPLES)].contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,65 @@
+"""What users hand in, as plain lists: texts, pairs of texts, and labels, from lists, arrays, series and frames."""
+
+from typing import Any
+
+import numpy as np
+
+from bertworks.batch import Array
+from bertworks.errors import DataError
+
+
+def text_rows(texts: Any) -> list[Any]:
+    """Texts as a list of strings, or of pairs; the columns of a frame are the texts of a row.
+
+    Raises `DataError` for one string, and where pairs and single texts are mixed.
+    """
+    if isinstance(texts, str):
+        raise DataError("expected a list of texts, got one string: put it in a list, [text]")
+    rows = [_row(row) for row in _plain_list(texts, "texts")]
+    odd = {isinstance(row, tuple) for row in rows}
+    if len(odd) > 1:
+        raise DataError("some rows are pairs of texts and some are single texts")
+    wrong = next((i for i, row in enumerate(rows) if isinstance(row, tuple) and len(row) != 2), None)
+    if wrong is not None:
+        raise DataError(f"row {wrong} has {len(rows[wrong])} texts; a row is one text or a pair of texts")
+    return rows
+
+
+def label_rows(labels: Any) -> list[Any]:
+    """Labels as a list of plain Python values: a label, or a list of labels, a row.
+
+    Raises `DataError` for one string, and for a matrix, whose columns have no names.
+    """
+    if isinstance(labels, str):
+        raise DataError("expected a list of labels, got one string: a label is wanted for each text")
+    if getattr(labels, "ndim", 1) != 1:
+        shape = getattr(labels, "shape", ())
+        raise DataError(f"labels have the shape {tuple(shape)}: give a label, or a list of the labels that apply, for each text")
+    return [value.item() if isinstance(value, np.generic) else value for value in _plain_list(labels, "labels")]
+
+
+def label_array(labels: Any) -> Array:
+    """Labels as an array that keeps what they are: labels of mixed types are not all turned into text."""
+    array = np.array(labels)
+    plain = [type(label) for label in array.tolist()] == [type(label) for label in labels]
+    return array if plain else np.array(labels, dtype=object)
+
+
+def _plain_list(values: Any, name: str) -> list[Any]:
+    if hasattr(values, "columns") and hasattr(values, "to_numpy"):  # a frame
+        values = values.to_numpy()
+    for method in ("tolist", "to_list", "to_pylist"):  # arrays and pandas; polars; pyarrow
+        if hasattr(values, method):
+            return list(getattr(values, method)())
+    try:
+        return list(values)
+    except TypeError:
+        raise DataError(f"{name} must be a list, not {values!r:.40} ({type(values).__name__})") from None
+
+
+def _row(row: Any) -> Any:
+    if isinstance(row, np.ndarray):
+        row = row.tolist()
+    if isinstance(row, list | tuple):
+        return row[0] if len(row) == 1 else tuple(row)
+    return row

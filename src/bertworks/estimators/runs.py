@@ -1,0 +1,109 @@
+"""Run folders as the verbs see them: names for new ones, settings to resume from, results, what to do next."""
+
+import shlex
+import shutil
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from bertworks.checkpoints.atomic import atomic_folder, atomic_write
+from bertworks.checkpoints.files import read_json, write_json
+from bertworks.data.files import split_suffixes
+from bertworks.errors import CheckpointError, SettingsError, nearest
+
+SETTINGS, METRICS, ACCOUNTING = "config.toml", "metrics.json", "accounting.json"
+
+
+def free_name(folder: Path, *, numbered: bool = True) -> Path:
+    """The first of folder-1, folder-2 … (or, not numbered, folder, folder-2 …) that does not exist.
+
+    >>> free_name(Path("no such folder")).name
+    'no such folder-1'
+    """
+    number, path = 1, folder.with_name(f"{folder.name}-1") if numbered else folder
+    while path.exists():
+        number += 1
+        path = folder.with_name(f"{folder.name}-{number}")
+    return path
+
+
+def source_name(source: Any) -> str:
+    """A short name for a run on `source`: reviews.csv.gz → reviews.
+
+    >>> source_name("data/reviews.csv.gz"), source_name("user/name:small"), source_name([{"text": "a"}])
+    ('reviews', 'name-small', 'run')
+    """
+    if not isinstance(source, str | Path):
+        return "run"
+    return split_suffixes(Path(source))[0].replace(":", "-") or "run"
+
+
+def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Writes config.toml; a setting that is None is left out, since TOML has no null."""
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / SETTINGS, tomli_w.dumps(_without_none(settings)).encode())
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The settings of a run. Raises `CheckpointError` where the folder is none, or was not begun by `train`."""
+    path = folder / SETTINGS
+    if not path.exists():
+        names = [entry.name for entry in folder.parent.glob("*") if (entry / SETTINGS).exists()] if folder.parent.is_dir() else []
+        what = "has no config.toml: it is no run folder" if folder.is_dir() else "does not exist"
+        raise CheckpointError(f"the run '{folder}' {what}.{nearest(folder.name, names)}")
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"'{path}' cannot be read: {error}") from None
+    if not settings.get("data"):
+        raise SettingsError(
+            f"'{path}' does not say where the run's data are: it was begun in Python. Resume it there, with "
+            f"TextClassifier(…, output='{folder}').fit(texts, labels, resume=True)"
+        )
+    return settings
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the training in a folder has ended: its metrics are what is written last."""
+    return (folder / METRICS).exists()
+
+
+def write_results(folder: Path, metrics: Mapping[str, Any], accounting: Mapping[str, Any]) -> None:
+    """Writes accounting.json, then metrics.json."""
+    write_json(folder / ACCOUNTING, accounting)
+    write_json(folder / METRICS, metrics)
+
+
+def read_results(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `write_results` wrote."""
+    return read_json(folder / METRICS), read_json(folder / ACCOUNTING)
+
+
+def copy_model(source: Path, target: Path) -> None:
+    """Copies a model folder, whole or not at all."""
+    with atomic_folder(target, replace=True) as writing:
+        shutil.copytree(source, writing, dirs_exist_ok=True)
+
+
+def next_steps(folder: Path, pairs: bool) -> list[str]:
+    """Commands to go on with."""
+    name = quoted(folder)
+    texts = '"a first text" "a second text"' if pairs else '"a new text"'
+    return [
+        f"bertworks predict {name} {texts}",
+        f"bertworks predict {name} --file new.csv --output answers.csv",
+        f"bertworks evaluate {name} test.csv",
+    ]
+
+
+def quoted(path: Path) -> str:
+    """A path as a shell wants it; one below the working folder relative to it."""
+    path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return shlex.quote(str(path))
+
+
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: _without_none(v) if isinstance(v, Mapping) else v for k, v in values.items() if v is not None}

@@ -1,0 +1,1 @@
+"""One file a verb; `bertworks.estimators.workflows` names them all."""

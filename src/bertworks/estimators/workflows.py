@@ -1,0 +1,25 @@
+"""The verbs: what `bertworks train`, `evaluate`, `predict`, `doctor` and `demo` do, as functions with the same parameters.
+
+They print nothing: they return reports, and tell whoever watches them what goes on.
+"""
+
+from bertworks.estimators.verbs.demo import DemoReport, demo
+from bertworks.estimators.verbs.doctor import DoctorReport, doctor
+from bertworks.estimators.verbs.evaluate import EvaluationReport, evaluate
+from bertworks.estimators.verbs.predict import Prediction, PredictionReport, predict
+from bertworks.estimators.verbs.train import SeedResult, TrainReport, train
+
+__all__ = [
+    "DemoReport",
+    "DoctorReport",
+    "EvaluationReport",
+    "Prediction",
+    "PredictionReport",
+    "SeedResult",
+    "TrainReport",
+    "demo",
+    "doctor",
+    "evaluate",
+    "predict",
+    "train",
+]

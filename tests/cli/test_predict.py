@@ -1,0 +1,136 @@
+"""`bertworks predict` and `evaluate`."""
+
+import json
+from pathlib import Path
+
+import pandas
+import pytest
+
+import bertworks as package
+from bertworks.errors import SettingsError
+
+from .conftest import FAST, Bertworks, review_rows
+
+
+def test_a_text(bertworks: Bertworks, trained: Path) -> None:
+    done = bertworks("predict", trained, "this film was superb and the book is very lovely !")
+    label, score, text = done.out.rstrip("\n").split("\t")
+    assert (done.code, label, text[:9]) == (0, "positive", "this film")
+    assert 0.5 < float(score) <= 1
+
+
+def test_texts_as_json_lines(bertworks: Bertworks, trained: Path) -> None:
+    done = bertworks("predict", trained, "good soup", "awful song", "--json", "--probabilities")
+    first, second = (json.loads(line) for line in done.out.splitlines())
+    assert first["text"] == "good soup"
+    assert set(first["probabilities"]) == {"negative", "positive"}
+    assert second["score"] == second["probabilities"][second["prediction"]]
+
+
+def test_a_table_keeps_its_columns(bertworks: Bertworks, trained: Path) -> None:
+    done = bertworks("predict", trained, "--file", "test.csv", "--text", "review", "--output", "out.csv", "--probabilities")
+    assert done.code == 0, done.err
+    before, after = pandas.read_csv("test.csv"), pandas.read_csv("out.csv")
+    assert list(after.columns) == ["id", "review", "sentiment", "prediction", "score", "probability_negative", "probability_positive"]
+    pandas.testing.assert_frame_equal(after[before.columns], before)
+    assert (after.prediction == after.sentiment).mean() > 0.9
+    assert after.score.equals(after[["probability_negative", "probability_positive"]].max(axis=1))
+    report = bertworks("predict", trained, "--file", "test.csv", "--text", "review", "--output", "out.jsonl", "--json").json
+    assert (report["rows"], report["output"], sum(report["counts"].values())) == (40, "out.jsonl", 40)
+    assert len(Path("out.jsonl").read_text().splitlines()) == 40
+
+
+def test_a_table_with_the_names_taken(bertworks: Bertworks, trained: Path) -> None:
+    pandas.DataFrame({"text": ["good soup", None], "prediction": ["x", "y"]}).to_csv("in.csv", index=False)
+    done = bertworks("predict", trained, "--file", "in.csv", "--output", "out.csv")
+    assert "'prediction_2'" in done.out
+    assert "1 rows: empty text" in done.out
+    assert list(pandas.read_csv("out.csv").columns) == ["text", "prediction", "prediction_2", "score"]
+
+
+def test_long_rows_say_so(bertworks: Bertworks, trained: Path) -> None:
+    pandas.DataFrame({"text": ["good soup", "the film was good . " * 40]}).to_csv("in.csv", index=False)
+    done = bertworks("predict", trained, "--file", "in.csv", "--output", "out.csv")
+    assert "1 long rows read whole, in overlapping windows" in done.out
+    windows = pandas.read_csv("out.csv").windows.tolist()
+    assert windows[0] == 1 < windows[1]
+
+
+def test_a_table_without_an_output(bertworks: Bertworks, trained: Path) -> None:
+    done = bertworks("predict", trained, "--file", "test.csv", "--text", "review")
+    assert len(done.out.splitlines()) == 40
+
+
+def test_evaluate(bertworks: Bertworks, trained: Path) -> None:
+    done = bertworks("evaluate", trained, "test.csv")
+    assert done.code == 0, done.err
+    assert "test.csv: 40 rows" in done.out
+    assert "macro f1" in done.out
+    report = bertworks("evaluate", trained, "test.csv", "--json").json
+    assert report["metrics"]["accuracy"] > 0.9
+    assert report["accounting"]["rows"] == 40
+    assert package.evaluate(trained, "test.csv").metrics == report["metrics"]
+
+
+def test_labels_are_matched_by_name(bertworks: Bertworks, encoder: Path) -> None:
+    names = {"positive": "1", "negative": "0"}
+    rows = [(text, names[label]) for text, label in review_rows(60)] + [("the chair is the chair", "unclear")] * 4
+    pandas.DataFrame(rows, columns=["text", "label"]).to_csv("mixed.csv", index=False)
+    pandas.DataFrame(rows[:20], columns=["text", "label"]).to_csv("numbers.csv", index=False)
+    assert bertworks("train", "mixed.csv", "--model", encoder, "-o", "run", *FAST).code == 0
+    assert bertworks("evaluate", "run", "numbers.csv", "--json").json["metrics"]["rows"] == 20
+    pandas.DataFrame([("a film", "unclaer"), ("a book", "0")], columns=["text", "label"]).to_csv("wrong.csv", index=False)
+    wrong = bertworks("evaluate", "run", "wrong.csv")
+    assert wrong.code == 3
+    assert "Did you mean 'unclear'?" in wrong.error
+
+
+def test_pairs(bertworks: Bertworks, encoder: Path) -> None:
+    rows = [(*a, b[0], "same" if a[1] == b[1] else "other") for a, b in zip(review_rows(60, 1), review_rows(60, 2), strict=True)]
+    table = pandas.DataFrame(rows, columns=["sentence1", "_", "sentence2", "label"]).drop(columns="_")
+    table.to_csv("pairs.csv", index=False)
+    done = bertworks("train", "pairs.csv", "--model", encoder, "-o", "run", *FAST)
+    assert done.code == 0, done.err
+    assert 'predict run "a first text" "a second text"' in done.out
+    label, _, first, second = bertworks("predict", "run", "good soup", "bad soup").out.rstrip("\n").split("\t")
+    assert (label in ("same", "other"), first, second) == (True, "good soup", "bad soup")
+    wrong = bertworks("predict", "run", "good soup")
+    assert (wrong.code, "a tab between them" in wrong.error) == (3, True)
+    assert bertworks("predict", "run", "--file", "pairs.csv", "-o", "out.csv").code == 0
+    wrong = bertworks("evaluate", "run", "test.csv")
+    assert (wrong.code, "name both columns" in wrong.error) == (3, True)
+
+
+def test_several_labels(bertworks: Bertworks, encoder: Path) -> None:
+    pandas.DataFrame(
+        [(t, f"{label}|text" if i % 2 else label) for i, (t, label) in enumerate(review_rows(60))], columns=["text", "labels"]
+    ).to_csv("many.csv", index=False)
+    done = bertworks("train", "many.csv", "--kind", "multi", "--model", encoder, "-o", "run", *FAST)
+    assert done.code == 0, done.err
+    answer = json.loads(bertworks("predict", "run", "good soup", "--json").out)
+    assert isinstance(answer["prediction"], list)
+    assert len(answer["score"]) == len(answer["prediction"])
+    assert bertworks("predict", "run", "--file", "many.csv", "-o", "out.csv").code == 0
+    assert "micro f1" in bertworks("evaluate", "run", "many.csv").out
+
+
+def test_numbers(bertworks: Bertworks, encoder: Path) -> None:
+    rows = [(text, (1.5 if label == "positive" else -0.25) + i / 100) for i, (text, label) in enumerate(review_rows(60))]
+    pandas.DataFrame(rows, columns=["text", "score"]).to_csv("numbers.csv", index=False)
+    done = bertworks("train", "numbers.csv", "--model", encoder, "-o", "run", *FAST)
+    assert "numbers from" in done.err
+    answer = json.loads(bertworks("predict", "run", "good soup", "--json").out)
+    assert isinstance(answer["prediction"], float)
+    assert "score" not in answer
+    assert len(bertworks("predict", "run", "good soup").out.split("\t")) == 2
+    assert bertworks("predict", "run", "--file", "numbers.csv", "--text", "text", "-o", "out.csv").code == 0
+    assert "probabilit" not in Path("out.csv").read_text()
+
+
+def test_in_python(trained: Path) -> None:
+    report = package.predict(trained, ["good soup", "awful song"])
+    assert [p.text for p in report.predictions] == ["good soup", "awful song"]
+    assert package.predict(trained, "good soup").predictions[0].prediction == report.predictions[0].prediction
+    for wrong in ({}, {"texts": "a", "file": "b.csv"}, {"texts": "a", "output": "b.csv"}):
+        with pytest.raises(SettingsError):
+            package.predict(trained, **wrong)

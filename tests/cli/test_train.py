@@ -1,0 +1,196 @@
+"""`bertworks train`: what it reads, prints and leaves behind."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+from safetensors.numpy import load_file
+
+import bertworks as package
+from bertworks.errors import Interrupted, SettingsError
+from bertworks.training.progress import Progress, StepReport
+
+from .conftest import FAST, Bertworks, review_rows
+
+
+def weights(run: Path) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in load_file(run / "model" / "model.safetensors").items()}
+
+
+class StopAt(Progress):
+    """Interrupts a training at a step, as Ctrl-C would."""
+
+    def __init__(self, step: int) -> None:
+        self.at = step
+
+    def step(self, report: StepReport) -> None:
+        import signal
+
+        if report.step == self.at:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_from_a_file_to_a_model(bertworks: Bertworks, encoder: Path) -> None:
+    done = bertworks(
+        "train", "train.csv", "--text", "review", "--label", "sentiment", "--model", encoder, "--validation-fraction", "0.2", *FAST
+    )
+    assert done.code == 0, done.err
+    run = Path("runs/train-1")
+    assert {"config.toml", "log.jsonl", "checkpoints", "model", "metrics.json", "accounting.json"} <= {p.name for p in run.iterdir()}
+    for told in ("train.csv: 96 rows; text 'review', label 'sentiment'", "columns not used: id", "19 of 96 rows held out", "padding 0.0%"):
+        assert told in done.err
+    for told in ("device: cpu", "precision: float32 (as asked)", "new: heads.labels.output", "learning rate 0.005"):
+        assert told in done.err
+    assert "accuracy" in done.out
+    assert 'bertworks predict runs/train-1 "a new text"' in done.out
+    assert "\x1b" not in done.out + done.err
+    assert all(len(line) <= 100 and line == line.rstrip() for line in (done.out + done.err).splitlines())
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["validation"]["rows"] == 19
+    assert json.loads((run / "accounting.json").read_text())["training"]["rows"] == 77
+    assert bertworks("train", "train.csv", "--model", encoder, *FAST).code == 0
+    assert Path("runs/train-2/model").is_dir()
+
+
+def test_json_is_all_there_is(bertworks: Bertworks, encoder: Path) -> None:
+    report = bertworks("train", "train.csv", "--model", encoder, "--json", "-o", "here", *FAST).json
+    assert report["headline"] == "accuracy"
+    assert report["model"] == "here/model"
+    assert report["validation"]["rows"] == 10
+    assert report["accounting"]["training"]["padding_tokens"] == 0
+
+
+def test_the_settings_are_complete(bertworks: Bertworks, encoder: Path, work: Path) -> None:
+    bertworks("train", "train.csv", "--model", encoder, "-o", "run", "--split", "[:80]", "--shuffle-seed", "3", *FAST)
+    settings = tomllib.loads(Path("run/config.toml").read_text())
+    assert settings["data"]["source"] == str(work / "train.csv")
+    assert (settings["data"]["split"], settings["data"]["shuffle_seed"]) == ("[:80]", 3)
+    assert settings["training"]["device"] == "cpu"
+    assert settings["training"]["threads"] == 1
+
+
+def test_a_run_goes_on_bit_for_bit(bertworks: Bertworks, encoder: Path, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {
+        "model": encoder,
+        "epochs": 4,
+        "learning_rate": 0.005,
+        "batch_size": 16,
+        "precision": "float32",
+        "threads": 1,
+        "log_steps": 1,
+    }
+    package.train(work / "train.csv", output="whole", **settings)
+    with pytest.raises(Interrupted, match="--resume cut"):
+        package.train("train.csv", output="cut", progress=StopAt(9), **settings)
+    assert not Path("cut/model").exists()
+    refused = bertworks("predict", "cut", "a text")
+    assert refused.code == 4
+    assert "bertworks train --resume cut" in refused.error
+    elsewhere = work / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    done = bertworks("train", "--resume", "../cut")
+    assert done.code == 0, done.err
+    assert "going on at step 9 of" in done.err
+    assert weights(work / "cut") == weights(work / "whole")
+    whole, cut = ((work / name / "metrics.json").read_text() for name in ("whole", "cut"))
+    assert json.loads(whole)["validation"] == json.loads(cut)["validation"]
+    again = bertworks("train", "--resume", "../cut")
+    assert again.code == 0
+    assert "is finished already" in again.out
+
+
+def test_several_seeds(bertworks: Bertworks, encoder: Path) -> None:
+    arguments = ("train", "train.csv", "--model", encoder, "-o", "many", "--seeds", "3", "--validation-fraction", "0.3", *FAST)
+    done = bertworks(*arguments)
+    assert done.code == 0, done.err
+    assert "mean ± sd" in done.out
+    report = bertworks("train", "--resume", "many", "--json").json
+    scores = [seed["accuracy"] for seed in report["seeds"]]
+    assert [seed["seed"] for seed in report["seeds"]] == [0, 1, 2]
+    assert report["mean"] == pytest.approx(np.mean(scores))
+    assert report["standard_deviation"] == pytest.approx(np.std(scores, ddof=1))
+    best = report["seeds"][int(np.argmax(scores))]["folder"]
+    assert weights(Path("many")) == weights(Path(best))
+    assert bertworks("predict", "many", "this film was good").code == 0
+
+
+def test_seeds_go_on(bertworks: Bertworks, encoder: Path) -> None:
+    settings = {
+        "model": encoder,
+        "epochs": 2,
+        "learning_rate": 0.005,
+        "batch_size": 16,
+        "precision": "float32",
+        "threads": 1,
+        "log_steps": 1,
+    }
+    whole = package.train("train.csv", output="whole", seeds=2, **settings)
+    with pytest.raises(Interrupted, match="--resume cut$"):
+        package.train("train.csv", output="cut", seeds=2, progress=StopAt(7), **settings)
+    done = bertworks("train", "--resume", "cut", "--json")
+    assert [seed["accuracy"] for seed in done.json["seeds"]] == [result.score for result in whole.seeds]
+    assert weights(Path("cut/seed-1")) == weights(Path("whole/seed-1"))
+
+
+def test_validation_data_of_their_own(bertworks: Bertworks, encoder: Path) -> None:
+    report = bertworks("train", "train.csv", "--validation", "test.csv", "--model", encoder, "--json", *FAST).json
+    assert report["validation"]["rows"] == 40
+    assert report["accounting"]["training"]["rows"] == 96
+
+
+def test_none_held_out(bertworks: Bertworks, encoder: Path) -> None:
+    done = bertworks("train", "train.csv", "--validation-fraction", "0", "--model", encoder, *FAST)
+    assert "no validation data" in done.err
+    assert "accuracy" not in done.out
+
+
+def test_the_splits_of_a_folder(bertworks: Bertworks, encoder: Path) -> None:
+    Path("set").mkdir()
+    for name, count in (("train", 64), ("dev", 20), ("test", 12)):
+        pandas.DataFrame(review_rows(count, seed=count), columns=["text", "label"]).to_csv(f"set/{name}.csv", index=False)
+    report = bertworks("train", "set", "--model", encoder, "-o", "run", "--json", *FAST).json
+    assert (report["accounting"]["training"]["rows"], report["validation"]["rows"]) == (64, 20)
+    assert bertworks("evaluate", "run", "set", "--json").json["metrics"]["rows"] == 12
+
+
+def test_rows_that_cannot_be_used_are_counted(bertworks: Bertworks, encoder: Path) -> None:
+    with Path("train.csv").open("a", encoding="utf-8") as file:
+        file.write('96," ",positive\n97,"good soup",\n')
+    refused = bertworks("train", "train.csv", "--model", encoder, *FAST)
+    assert refused.code == 3
+    assert "1 of 98 rows have no label" in refused.error
+    done = bertworks("train", "train.csv", "--model", encoder, "--on-bad-rows", "drop", *FAST)
+    assert "1 rows dropped: empty text" in done.err
+    accounting = json.loads(Path("runs/train-1/accounting.json").read_text())
+    assert accounting["training"]["dropped"] == {"empty text": 1, "missing label": 1}
+
+
+def test_class_weights_by_name(bertworks: Bertworks, encoder: Path) -> None:
+    done = bertworks("train", "train.csv", "--model", encoder, "--class-weights", "positive=2,negative=0.5", *FAST)
+    assert done.code == 0, done.err
+    assert tomllib.loads(Path("runs/train-1/config.toml").read_text())["classifier"]["class_weights"] == {"positive": 2.0, "negative": 0.5}
+    wrong = bertworks("train", "train.csv", "--model", encoder, "--class-weights", "positve=2", *FAST)
+    assert wrong.code == 2
+
+
+def test_data_in_memory_are_resumed_in_python(bertworks: Bertworks, encoder: Path) -> None:
+    rows = [{"text": text, "label": label} for text, label in review_rows(64)]
+    settings = {"model": encoder, "epochs": 2, "batch_size": 16, "precision": "float32", "threads": 1, "log_steps": 1}
+    whole = package.train(rows, output="whole", **settings)
+    with pytest.raises(Interrupted):
+        package.train(rows, output="cut", progress=StopAt(5), **settings)
+    refused = bertworks("train", "--resume", "cut")
+    assert (refused.code, "data in memory" in refused.error) == (2, True)
+    assert package.train(rows, resume="cut").metrics == whole.metrics
+    assert weights(Path("cut")) == weights(Path("whole"))
+
+
+def test_arguments_that_do_not_exist() -> None:
+    with pytest.raises(SettingsError, match=r"no argument 'learning_rte'\. Did you mean 'learning_rate'\?"):
+        package.train("train.csv", learning_rte=1)
+    with pytest.raises(SettingsError, match="nothing to train on"):
+        package.train()
