@@ -1,10 +1,10 @@
 """What the README shows works as it stands there: its commands and its Python are run, and make knows its targets."""
 
+import csv
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,10 +20,8 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path) -> Path:
     """A folder with the files that the README's commands name."""
-    import csv
-
     from bertworks.data.embedded import reviews
 
     data = reviews("train")
@@ -32,7 +30,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
         with (tmp_path / name).open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([("review", "sentiment"), *rows])
     (tmp_path / "texts.txt").write_text("".join(f"{text}\n" for text, _ in pairs[:9]), encoding="utf-8")
-    yield tmp_path
+    return tmp_path
 
 
 def environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A tiny encoder with random weights, and small sets that it learns in seconds."""
+"""Command lines run in this process, in a folder with small sets that a tiny encoder learns in seconds."""
 
 import json
 import os
@@ -8,76 +8,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+import torch
 
 from bertworks.cli.main import run
 
-PRAISE = ("good", "fine", "great", "lovely", "superb", "charming", "brilliant", "warm")
-BLAME = ("bad", "poor", "awful", "dull", "broken", "stale", "clumsy", "cold")
-THINGS = ("film", "book", "soup", "phone", "hotel", "play", "song", "chair")
-OTHERS = "the a was is and but very quite it this that , . ! ? a ##s ##ly 1 2 3".split()
-WIDTH, LAYERS, POSITIONS = 32, 2, 64
+PRAISE = ("good", "great", "lovely", "fine", "fresh", "warm", "bright", "kind")
+BLAME = ("bad", "poor", "awful", "cold", "stale", "dull", "rude", "sour")
+THINGS = ("film", "book", "soup", "room", "hotel", "train", "song", "game")
 
 FAST = ("--epochs", "4", "--learning-rate", "0.005", "--batch-size", "16", "--precision", "float32", "--threads", "1")
 
 
 @pytest.fixture(scope="session")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as `transformers` saves it, of a BERT with two layers of width 32."""
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    folder.mkdir()
-    words = list(dict.fromkeys(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *PRAISE, *BLAME, *THINGS, *OTHERS]))
-    (folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
-    config = {
-        "model_type": "bert",
-        "architectures": ["BertModel"],
-        "vocab_size": len(words),
-        "hidden_size": WIDTH,
-        "num_hidden_layers": LAYERS,
-        "num_attention_heads": 4,
-        "intermediate_size": 2 * WIDTH,
-        "max_position_embeddings": POSITIONS,
-        "type_vocab_size": 2,
-        "hidden_act": "gelu",
-        "layer_norm_eps": 1e-12,
-        "hidden_dropout_prob": 0.1,
-        "attention_probs_dropout_prob": 0.1,
-        "initializer_range": 0.02,
-        "pad_token_id": 0,
-    }
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-    save_file(_weights(len(words)), folder / "model.safetensors")
-    return folder
-
-
-def _weights(vocabulary: int) -> dict[str, Any]:
-    draw = np.random.default_rng(0)
-    tensors: dict[str, Any] = {}
-
-    def matrix(name: str, *shape: int) -> None:
-        tensors[name] = draw.normal(0, 0.15, shape).astype(np.float32)
-
-    def linear(name: str, outputs: int, inputs: int) -> None:
-        matrix(f"{name}.weight", outputs, inputs)
-        tensors[f"{name}.bias"] = np.zeros(outputs, np.float32)
-
-    def norm(name: str) -> None:
-        tensors[f"{name}.weight"], tensors[f"{name}.bias"] = np.ones(WIDTH, np.float32), np.zeros(WIDTH, np.float32)
-
-    for name, rows in (("word", vocabulary), ("position", POSITIONS), ("token_type", 2)):
-        matrix(f"embeddings.{name}_embeddings.weight", rows, WIDTH)
-    norm("embeddings.LayerNorm")
-    for i in range(LAYERS):
-        layer = f"encoder.layer.{i}"
-        for part in ("query", "key", "value"):
-            linear(f"{layer}.attention.self.{part}", WIDTH, WIDTH)
-        linear(f"{layer}.attention.output.dense", WIDTH, WIDTH)
-        norm(f"{layer}.attention.output.LayerNorm")
-        linear(f"{layer}.intermediate.dense", 2 * WIDTH, WIDTH)
-        linear(f"{layer}.output.dense", WIDTH, 2 * WIDTH)
-        norm(f"{layer}.output.LayerNorm")
-    linear("pooler.dense", WIDTH, WIDTH)
-    return tensors
+def encoder(tiny_bert: Path) -> Path:
+    """What the commands fine-tune."""
+    return tiny_bert
 
 
 def review_rows(count: int, seed: int = 0) -> list[tuple[str, str]]:
@@ -88,12 +33,28 @@ def review_rows(count: int, seed: int = 0) -> list[tuple[str, str]]:
         label = str(draw.choice(["positive", "negative"]))
         words = draw.choice(PRAISE if label == "positive" else BLAME, 2, replace=False)
         thing, other = draw.choice(THINGS, 2, replace=False)
-        rows.append((f"this {thing} was {words[0]} and the {other} is very {words[1]} !", label))
+        rows.append((f"this {thing} was {words[0]} and the {other} is very {words[1]}!", label))
     return rows
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is measured of the machine is not put into the user's cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BERTWORKS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """A command that asks for one thread leaves other tests theirs."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder with train.csv (columns id, review, sentiment) and test.csv."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -101,7 +62,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name, count, seed in (("train.csv", 96, 0), ("test.csv", 40, 1)):
         lines = [f'{i},"{text}",{label}' for i, (text, label) in enumerate(review_rows(count, seed))]
         (tmp_path / name).write_text("id,review,sentiment\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    yield tmp_path
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

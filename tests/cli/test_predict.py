@@ -13,7 +13,7 @@ from .conftest import FAST, Bertworks, review_rows
 
 
 def test_a_text(bertworks: Bertworks, trained: Path) -> None:
-    done = bertworks("predict", trained, "this film was superb and the book is very lovely !")
+    done = bertworks("predict", trained, "this film was great and the book is very lovely!")
     label, score, text = done.out.rstrip("\n").split("\t")
     assert (done.code, label, text[:9]) == (0, "positive", "this film")
     assert 0.5 < float(score) <= 1

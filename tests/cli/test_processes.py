@@ -1,6 +1,5 @@
 """The command line as a process: pipes, Ctrl-C, readers that go away."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import FAST
+from .conftest import FAST, Bertworks
 
 BERTWORKS = [sys.executable, "-m", "bertworks"]
 EXACT = ("--precision", "float32", "--threads", "1", "--batch-size", "16", "--learning-rate", "0.002")
@@ -20,13 +19,13 @@ def test_lines_are_answered_as_they_come(trained: Path, environment: dict[str, s
     with subprocess.Popen([*BERTWORKS, "predict", str(trained)], stdin=-1, stdout=-1, stderr=-1, text=True, env=environment) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        for text in ("this film was superb", "", "this soup was awful"):
+        for text in ("this film was great", "", "this soup was awful"):
             process.stdin.write(text + "\n")
             process.stdin.flush()
             answer = process.stdout.readline().rstrip("\n").split("\t")
             assert (len(answer), answer[2]) == (3, text)
         process.stdin.close()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def test_nothing_piped_in(trained: Path, environment: dict[str, str]) -> None:
@@ -44,22 +43,20 @@ def test_a_reader_that_goes_away(trained: Path, environment: dict[str, str]) -> 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_ctrl_c_and_on_again(encoder: Path, environment: dict[str, str]) -> None:
-    train = [*BERTWORKS, "train", "train.csv", "--model", str(encoder), "--epochs", "20", "--evaluations-per-epoch", "0.2", *EXACT]
-    with subprocess.Popen([*train, "-o", "cut"], stdout=-1, stderr=subprocess.PIPE, text=True, env=environment) as process:
+def test_ctrl_c_and_on_again(bertworks: Bertworks, encoder: Path, environment: dict[str, str]) -> None:
+    train = ["train", "train.csv", "--model", str(encoder), "--epochs", "20", "--evaluations-per-epoch", "0.2", *EXACT]
+    with subprocess.Popen([*BERTWORKS, *train, "-o", "cut"], stdout=-1, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("step "):
                 break
         process.send_signal(signal.SIGINT)
         stopped = process.stderr.read()
-        assert process.wait(20) == 130
+        assert process.wait(60) == 130
     assert stopped.splitlines()[-1].endswith("go on with: bertworks train --resume cut")
     assert "Traceback" not in stopped
-    done = subprocess.run([*BERTWORKS, "train", "--resume", "cut", "--json"], capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["steps"] == 20 * 6
-    subprocess.run([*train, "-o", "whole"], capture_output=True, env=environment, check=True)
+    assert bertworks("train", "--resume", "cut", "--json").json["steps"] == 20 * 6
+    assert bertworks(*train, "-o", "whole").code == 0
     assert Path("cut/model/model.safetensors").read_bytes() == Path("whole/model/model.safetensors").read_bytes()
 
 
@@ -69,6 +66,6 @@ def test_ctrl_c_before_the_training(encoder: Path, environment: dict[str, str]) 
     with subprocess.Popen(command, stdout=-1, stderr=-1, text=True, env=environment, start_new_session=True) as process:
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode in (130, -signal.SIGINT)
     assert stderr.strip() in ("", "stopped") or process.returncode == -signal.SIGINT

@@ -1,6 +1,7 @@
 """`bertworks train`: what it reads, prints and leaves behind."""
 
 import json
+import signal
 import tomllib
 from pathlib import Path
 
@@ -27,8 +28,6 @@ class StopAt(Progress):
         self.at = step
 
     def step(self, report: StepReport) -> None:
-        import signal
-
         if report.step == self.at:
             signal.raise_signal(signal.SIGINT)
 
@@ -129,7 +128,7 @@ def test_seeds_go_on(bertworks: Bertworks, encoder: Path) -> None:
         "log_steps": 1,
     }
     whole = package.train("train.csv", output="whole", seeds=2, **settings)
-    with pytest.raises(Interrupted, match="--resume cut$"):
+    with pytest.raises(Interrupted, match=r"--resume cut$"):
         package.train("train.csv", output="cut", seeds=2, progress=StopAt(7), **settings)
     done = bertworks("train", "--resume", "cut", "--json")
     assert [seed["accuracy"] for seed in done.json["seeds"]] == [result.score for result in whole.seeds]
@@ -194,3 +193,18 @@ def test_arguments_that_do_not_exist() -> None:
         package.train("train.csv", learning_rte=1)
     with pytest.raises(SettingsError, match="nothing to train on"):
         package.train()
+
+
+def test_slices_of_a_shuffled_file_are_disjoint(bertworks: Bertworks, encoder: Path) -> None:
+    slices = ("--shuffle-seed", "1", "--split", "[:80%]", "--validation-split", "[80%:]")
+    Path("numbered.csv").write_text("text,label\n" + "".join(f"text {i},{'ab'[i % 2]}\n" for i in range(50)))
+    done = bertworks("train", "numbered.csv", *slices, "--model", encoder, *FAST)
+    assert done.code == 0, done.err
+    assert "numbered.csv ([80%:]), 10 rows" in done.err
+    assert "also stand in the training data" not in done.err
+
+
+def test_seeds_that_cannot_begin_leave_nothing(bertworks: Bertworks, encoder: Path) -> None:
+    for wrong in (["--device", "gpu"], ["--validation-fraction", "0"], ["--max-tokens", "100000"]):
+        assert bertworks("train", "train.csv", "--seeds", "2", "-o", "run", "--model", encoder, *wrong, *FAST).code == 2
+        assert not Path("run").exists()

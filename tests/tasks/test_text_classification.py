@@ -123,7 +123,9 @@ def test_pairs_are_read_together(tiny_tokenizer: Tokenizer) -> None:
 
 
 def test_an_unknown_label_names_its_row_and_the_nearest() -> None:
-    with pytest.raises(DataError, match=r"row 1: the label 'goood' is none of the 2 labels of the model \(bad, good\)\. Did you mean 'good'\?"):
+    with pytest.raises(
+        DataError, match=r"row 1: the label 'goood' is none of the 2 labels of the model \(bad, good\)\. Did you mean 'good'\?"
+    ):
         single().targets(["good", "goood"], np.arange(2))
     multi = TextClassification("multi", ("x", "y"))
     with pytest.raises(DataError, match="row 0: the label 'z' is none of the 2 labels"):

@@ -35,9 +35,6 @@ def test_all_problems_are_told_at_once() -> None:
 @pytest.mark.parametrize("name", [f.name for f in fields(TrainingConfig) if f.name != "device"])
 @pytest.mark.parametrize("value", ["nonsense", -3, True, float("nan"), float("inf")])
 def test_no_setting_takes_nonsense(name: str, value: Any) -> None:
-    if name == "seed" and value == -3:
-        assert TrainingConfig(seed=-3).seed == -3
-        return
     with pytest.raises(SettingsError, match=rf"^{name} must "):
         TrainingConfig(**{name: value})
 

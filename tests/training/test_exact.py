@@ -44,7 +44,9 @@ class Spy:
         monkeypatch.setattr(Optimizer, "step", step)
 
 
-def steps_of(problem: Any, monkeypatch: pytest.MonkeyPatch, recorder: Any, budget: int, **settings: Any) -> tuple[list[Gradients], list[float]]:
+def steps_of(
+    problem: Any, monkeypatch: pytest.MonkeyPatch, recorder: Any, budget: int, **settings: Any
+) -> tuple[list[Gradients], list[float]]:
     """The gradients and the losses of an epoch's steps, by the training loop itself."""
     spy, seen = Spy(monkeypatch), type(recorder)()
     problem.train(problem.load().model, token_budget=budget, validate=False, progress=seen, log_steps=1, max_gradient_norm=0, **settings)

@@ -1,5 +1,6 @@
 """What a resumed run must have in common with the run that was begun, and what it may change."""
 
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -28,26 +29,22 @@ class StopAt(Progress):
 
     def step(self, report: StepReport) -> None:
         if report.step == self._step:
-            import signal
-
             signal.raise_signal(signal.SIGINT)
 
 
 @pytest.fixture
-def interrupted(tiny_bert: Path, reviews: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fit:
+def interrupted(tiny_bert: Path, reviews: Callable[..., Any], tmp_path: Path) -> Fit:
     """A run that was stopped at its second step; the fixture is a function that resumes it, with changes."""
     texts, labels = reviews(48)
     validation = reviews(20, seed=1)
     settings: dict[str, Any] = {"epochs": 1, "batch_size": 12, "learning_rate": 0.01, "precision": "float32", "log_steps": 1}
 
     def fit(texts: list[str] = texts, labels: list[str] = labels, validation: Any = validation, **changes: Any) -> TextClassifier:
-        classifier = TextClassifier(changes.pop("model", tiny_bert), output=tmp_path / "run", progress=False, **{**settings, **changes})
+        classifier = TextClassifier(**{"model": tiny_bert, "output": tmp_path / "run", "progress": False, **settings, **changes})
         return classifier.fit(texts, labels, validation=validation, resume=True)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(TextClassifier, "_progress", lambda self: StopAt(2))
-        with pytest.raises(Interrupted, match=r"stopped at step 2 of 4 and saved; go on with: .*run"):
-            fit()
+    with pytest.raises(Interrupted, match=r"stopped at step 2 of 4 and saved; go on with: .*run"):
+        fit(progress=StopAt(2))
     return fit
 
 
@@ -150,7 +147,9 @@ def test_a_run_that_was_stopped_early_does_not_go_on(make_problem: Callable[...,
         np.testing.assert_array_equal(values, again.arrays()[name])
 
 
-def test_the_optimizer_of_another_model_is_refused(make_problem: Callable[..., Any], make_bert: Callable[..., Path], tmp_path: Path) -> None:
+def test_the_optimizer_of_another_model_is_refused(
+    make_problem: Callable[..., Any], make_bert: Callable[..., Path], tmp_path: Path
+) -> None:
     problem = make_problem()
     problem.train(problem.load().model, run=RunFolder.create(tmp_path / "run", {}), frozen_layers=1, material={})
     stored = tmp_path / "run" / "checkpoints" / "step-00000005"

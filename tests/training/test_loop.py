@@ -190,5 +190,3 @@ def test_it_trains_in_another_thread_too(make_problem: Callable[..., Any]) -> No
 def _ends(thread: threading.Thread) -> bool:
     thread.join(timeout=5)
     return not thread.is_alive()
-
-

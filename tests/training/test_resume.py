@@ -113,7 +113,9 @@ def worker() -> Iterator[Worker]:
 
 
 @pytest.fixture(scope="module")
-def make_runs(worker: Worker, tiny_bert: Path, reviews: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Runs]:
+def make_runs(
+    worker: Worker, tiny_bert: Path, reviews: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Runs]:
     made: dict[str, Runs] = {}
 
     def make(**changes: Any) -> Runs:

@@ -14,7 +14,8 @@ Array = np.ndarray[Any, Any]
 
 def permutation(seed: int, epoch: int, size: int) -> Int[Array, "size"]:
     """The order of the examples in an epoch: a function of its arguments and of nothing else (Philox counter)."""
-    return np.random.Generator(np.random.Philox(key=[seed % 2**64, epoch])).permutation(size)
+    key = np.array([seed % 2**64, epoch], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key)).permutation(size)
 
 
 def cut_by_tokens(lengths: Int[Array, "sequences"], token_budget: int) -> list[Int[Array, "taken"]]:

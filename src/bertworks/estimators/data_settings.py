@@ -102,8 +102,9 @@ class DataSettings:
     def _read_validation(self, data: TextData, lines: list[str]) -> Rows:
         source = self.source if self.validation is None else self.validation
         columns = {**self._columns(), "kind": data.label_kind or "auto"}
-        columns |= {"text": data.text_column, "pair": data.pair_column}
-        validation = read_texts(source, split=self.validation_split, label=data.label_column, **columns)
+        columns |= {"text": data.text_column, "pair": data.pair_column, "label": data.label_column}
+        shuffle_seed = self.shuffle_seed if self.validation is None else None  # slices of one source are disjoint in one order only
+        validation = read_texts(source, split=self.validation_split, shuffle_seed=shuffle_seed, **columns)
         lines.append(f"validation: {validation.table.name}, {len(validation):,} rows")
         rows = _rows(validation)
         return replace(rows, labels=known_labels(rows.labels, data.labels or []))

@@ -4,6 +4,7 @@ import shlex
 import shutil
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,14 @@ def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """Writes config.toml; a setting that is None is left out, since TOML has no null."""
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / SETTINGS, tomli_w.dumps(_without_none(settings)).encode())
+
+
+def forget_unbegun(folder: Path) -> None:
+    """Takes the settings of several trainings away again where not one of them has begun: there is nothing to resume."""
+    if not any(folder.glob("seed-*")):
+        (folder / SETTINGS).unlink(missing_ok=True)
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -106,4 +115,4 @@ def quoted(path: Path) -> str:
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: _without_none(v) if isinstance(v, Mapping) else v for k, v in values.items() if v is not None}
+    return {str(k): _without_none(v) if isinstance(v, Mapping) else v for k, v in values.items() if v is not None}

@@ -5,8 +5,10 @@ equal to `reference` in the tests, forward and backward.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Int16
@@ -114,11 +116,13 @@ def _paired_runs(q_layout: Layout, k_layout: Layout) -> list[tuple[int, int, int
     """(count, q_start, q_length, k_start, k_length) of neighbouring sequences with equal lengths on both sides."""
     if q_layout is k_layout:
         return [(r.sequences, r.start, r.length, r.start, r.length) for r in q_layout.runs]
-    pairs = [
-        (1, int(q_layout.offsets[i]), int(q_layout.lengths[i]), int(k_layout.offsets[i]), int(k_layout.lengths[i]))
-        for i in range(q_layout.sequences)
+    changes = (np.diff(q_layout.lengths) != 0) | (np.diff(k_layout.lengths) != 0)
+    firsts = [0, *(np.flatnonzero(changes) + 1).tolist(), q_layout.sequences]
+    return [
+        (b - a, int(q_layout.offsets[a]), int(q_layout.lengths[a]), int(k_layout.offsets[a]), int(k_layout.lengths[a]))
+        for a, b in pairwise(firsts)
+        if b > a
     ]
-    return pairs
 
 
 def _heads_first(x: Tensor, start: int, count: int, length: int) -> Float[Tensor, "count_heads length head_dim"]:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from bertworks.nn.activations import ACTIVATIONS
 from bertworks.nn.embeddings import Embeddings
 from bertworks.nn.inputs import ModelInputs
-from bertworks.nn.layer import Layer
+from bertworks.nn.layer import End, Layer
+from bertworks.nn.layout import Layout
 from bertworks.nn.linear import Linear
 from bertworks.nn.norm import build_norm
 from bertworks.spec import EncoderSpec
@@ -20,14 +21,23 @@ from bertworks.spec import EncoderSpec
 class EncoderOutput:
     """What an encoder computed on a packed batch."""
 
-    hidden: Float[Tensor, "tokens hidden"]
-    """The last hidden state."""
+    hidden: Float[Tensor, "rows hidden"]
+    """The last hidden state: of all tokens, or of each sequence's first or last where only those were asked for."""
+    ends: End | None = None
+    """Which tokens `hidden` holds; None is all."""
     pooled: Float[Tensor, "sequences hidden"] | None = None
     """The pooler's output, in float32; None where the encoder has no pooler."""
     hidden_states: list[Float[Tensor, "tokens hidden"]] = field(default_factory=list)
     """Embedding output and each layer's output, if asked for."""
     attentions: dict[int, list[Float[Tensor, "heads length length"]]] = field(default_factory=dict)
     """Attention probabilities of the layers asked for, one entry a sequence."""
+
+    def at(self, end: End, layout: Layout) -> Float[Tensor, "sequences hidden"]:
+        """The last hidden state of each sequence's first or last token."""
+        if self.ends is None:
+            return self.hidden[layout.ends(end, self.hidden.device)]
+        assert self.ends == end, f"only the {self.ends} tokens were computed"
+        return self.hidden
 
 
 class Pooler(nn.Module):
@@ -60,13 +70,17 @@ class Encoder(nn.Module):
         self.final_norm = build_norm(spec.final_norm, spec.hidden)
         self.pooler = Pooler(spec) if spec.pooler else None
 
-    def forward(self, inputs: ModelInputs, *, hidden_states: bool = False, attentions: Collection[int] = ()) -> EncoderOutput:
-        """`attentions` numbers the layers whose probabilities are recomputed on the side; the fast path is the same."""
+    def forward(
+        self, inputs: ModelInputs, *, ends: End | None = None, hidden_states: bool = False, attentions: Collection[int] = ()
+    ) -> EncoderOutput:
+        """`ends` says that only the first or the last token of each sequence will be read: the last layer computes no
+        other, with the same result. `attentions` numbers the layers whose probabilities are recomputed on the side.
+        """
         x = self.embeddings(inputs)
         if self.projection is not None:
             x = self.projection(x)
         x = x.to(self.compute_dtype)
-        out = EncoderOutput(hidden=x)
+        out = EncoderOutput(hidden=x, ends=ends)
         for number, spec in enumerate(self.spec.layers):
             layer = self.layers[spec.weights]
             assert isinstance(layer, Layer)
@@ -75,13 +89,19 @@ class Encoder(nn.Module):
             if number in attentions:
                 seen = layer.attention_norm(x) if spec.norm_position == "before" else x
                 out.attentions[number] = layer.attention.probabilities(seen, inputs.layout)
-            x = layer(x, spec, inputs.layout, inputs.dropout, 1 + number * Layer.DROPOUT_SITES)
+            last = number == len(self.spec.layers) - 1
+            x = layer(x, spec, inputs.layout, inputs.dropout, 1 + number * Layer.DROPOUT_SITES, ends if last else None)
         out.hidden = self.final_norm(x)
         if hidden_states:
             out.hidden_states.append(out.hidden)
         if self.pooler is not None:
-            out.pooled = self.pooler(out.hidden[inputs.layout.tensor(x.device)[:-1].long()])
+            out.pooled = self.pooler(out.at("first", inputs.layout))
         return out
+
+    def may_compute_only(self, ends: End) -> bool:
+        """Whether the last layer can compute the ends of sequences alone: a first token must see all others."""
+        attention = self.spec.layers[-1].attention
+        return ends == "last" or not (attention.causal or attention.window)
 
     @property
     def next_dropout_site(self) -> int:

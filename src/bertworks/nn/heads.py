@@ -63,9 +63,9 @@ class Head(nn.Module):
                 rows = (inputs.targets[name] != IGNORED).nonzero()[:, 0]
                 return hidden[rows], _keys_at(inputs.dropout, rows)
             case "first":
-                return hidden[offsets[:-1]].float(), _keys_at(inputs.dropout, offsets[:-1])
+                return encoded.at("first", layout).float(), _keys_at(inputs.dropout, offsets[:-1])
             case "last":
-                return hidden[offsets[1:] - 1].float(), _keys_at(inputs.dropout, offsets[1:] - 1)
+                return encoded.at("last", layout).float(), _keys_at(inputs.dropout, offsets[1:] - 1)
             case "mean":
                 return mean_of_sequences(hidden, layout), _keys_at(inputs.dropout, offsets[:-1])
             case "pooled":

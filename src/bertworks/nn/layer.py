@@ -1,6 +1,8 @@
 """One layer: self-attention and feed-forward, each with a residual connection and its norm."""
 
-from jaxtyping import Float
+from typing import Literal
+
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from bertworks.nn.activations import ACTIVATIONS
@@ -10,6 +12,9 @@ from bertworks.nn.layout import Layout
 from bertworks.nn.linear import Linear
 from bertworks.nn.norm import build_norm
 from bertworks.spec import AttentionSpec, FeedForwardSpec, LayerSpec
+
+
+End = Literal["first", "last"]
 
 
 class SelfAttention(nn.Module):
@@ -26,13 +31,23 @@ class SelfAttention(nn.Module):
         """Queries, keys and values."""
         return self.qkv(x).view(len(x), 3, self.spec.heads, self.spec.head_dim).unbind(1)  # type: ignore[no-any-return]
 
+    def project_ends(
+        self, x: Float[Tensor, "tokens hidden"], rows: Int[Tensor, "sequences"]
+    ) -> tuple[Float[Tensor, "rows heads head_dim"], ...]:
+        """Queries of some tokens, keys and values of all."""
+        heads, width = self.spec.heads, self.spec.heads * self.spec.head_dim
+        q = self.qkv.part(x[rows], 0, width).view(len(rows), heads, -1)
+        k, v = self.qkv.part(x, width, 3 * width).view(len(x), 2, heads, -1).unbind(1)
+        return q, k, v
+
     def forward(
-        self, x: Float[Tensor, "tokens hidden"], layout: Layout, keys: DropoutKeys | None, site: int
-    ) -> Float[Tensor, "tokens hidden"]:
-        q, k, v = self.project(x)
+        self, x: Float[Tensor, "tokens hidden"], layout: Layout, keys: DropoutKeys | None, site: int, ends: End | None = None
+    ) -> Float[Tensor, "rows hidden"]:
+        """`ends` computes only the first or last token of each sequence; `keys` are those of the rows computed."""
+        q, k, v = self.project(x) if ends is None else self.project_ends(x, layout.ends(ends, x.device))
         drop = AttentionDropout(self.spec.dropout, keys.site(site)) if keys is not None and self.spec.dropout else None
-        mixed = attention(q, k, v, layout, layout, self.pattern, drop)
-        return self.output(mixed.reshape(len(x), -1))  # type: ignore[no-any-return]
+        mixed = attention(q, k, v, layout if ends is None else layout.single, layout, self.pattern, drop)
+        return self.output(mixed.reshape(len(q), -1))  # type: ignore[no-any-return]
 
     def probabilities(self, x: Float[Tensor, "tokens hidden"], layout: Layout) -> list[Float[Tensor, "heads length length"]]:
         """The attention probabilities of each sequence, recomputed on the side from this layer's input."""
@@ -71,11 +86,24 @@ class Layer(nn.Module):
         self.feed_forward_norm = build_norm(spec.feed_forward_norm, hidden)
 
     def forward(
-        self, x: Float[Tensor, "tokens hidden"], spec: LayerSpec, layout: Layout, keys: DropoutKeys | None, site: int
-    ) -> Float[Tensor, "tokens hidden"]:
-        """`site` is the first of this layer's dropout sites."""
+        self,
+        x: Float[Tensor, "tokens hidden"],
+        spec: LayerSpec,
+        layout: Layout,
+        keys: DropoutKeys | None,
+        site: int,
+        ends: End | None = None,
+    ) -> Float[Tensor, "rows hidden"]:
+        """`site` is the first of this layer's dropout sites. `ends` computes only the first or last token of each
+        sequence, which is all that a last layer owes to a head that reads no other.
+        """
+        normed = self.attention_norm(x) if spec.norm_position == "before" else x
+        if ends is not None:
+            rows = layout.ends(ends, x.device)
+            x, keys = x[rows], None if keys is None else DropoutKeys(keys.tokens[rows])
+        attended = self.attention(normed, layout, keys, site, ends)
         if spec.norm_position == "before":
-            x = x + dropout(self.attention(self.attention_norm(x), layout, keys, site), spec.dropout, keys, site + 1)
+            x = x + dropout(attended, spec.dropout, keys, site + 1)
             return x + dropout(self.feed_forward(self.feed_forward_norm(x)), spec.dropout, keys, site + 2)
-        x = self.attention_norm(x + dropout(self.attention(x, layout, keys, site), spec.dropout, keys, site + 1))
+        x = self.attention_norm(x + dropout(attended, spec.dropout, keys, site + 1))
         return self.feed_forward_norm(x + dropout(self.feed_forward(x), spec.dropout, keys, site + 2))  # type: ignore[no-any-return]

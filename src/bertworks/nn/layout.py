@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -48,6 +48,15 @@ class Layout:
         edges = np.flatnonzero(np.diff(self.lengths)) + 1
         firsts = np.concatenate([[0], edges, [self.sequences]]).astype(int)
         return tuple(Run(int(self.offsets[a]), int(b - a), int(self.lengths[a])) for a, b in pairwise(firsts) if b > a)
+
+    def ends(self, which: Literal["first", "last"], device: torch.device) -> Int[Tensor, "sequences"]:
+        """The index of each sequence's first or last token."""
+        return torch.from_numpy(self.offsets[:-1] if which == "first" else self.offsets[1:] - 1).to(device)
+
+    @cached_property
+    def single(self) -> "Layout":
+        """The layout of one token a sequence."""
+        return Layout(np.arange(self.sequences + 1))
 
     def tensor(self, device: torch.device) -> Int[Tensor, "sequences_plus_one"]:
         """The offsets as int32 on a device (`cu_seqlens`)."""

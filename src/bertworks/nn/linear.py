@@ -59,14 +59,25 @@ class Linear(nn.Module):
     def forward(self, x: Float[Tensor, "rows inputs"]) -> Float[Tensor, "rows outputs"]:
         return linear(x, self.weight, self.bias, self._half)
 
+    def part(self, x: Float[Tensor, "rows inputs"], start: int, stop: int) -> Float[Tensor, "rows part"]:
+        """Only the outputs `start` to `stop`."""
+        return linear(x, self.weight, self.bias, self._half, slice(start, stop))
+
     def extra_repr(self) -> str:
         return f"{self.weight.shape[1]} → {self.weight.shape[0]}, bias={self.bias is not None}"
 
 
-def linear(x: Float[Tensor, "rows inputs"], weight: Tensor, bias: Tensor | None, half: HalfCopies) -> Float[Tensor, "rows outputs"]:
-    """The layer as a function, for weights that belong to another module (a tied masked-LM decoder)."""
+def linear(
+    x: Float[Tensor, "rows inputs"], weight: Tensor, bias: Tensor | None, half: HalfCopies, part: slice | None = None
+) -> Float[Tensor, "rows outputs"]:
+    """The layer as a function, for weights that belong to another module (a tied masked-LM decoder), or for a `part` of
+    the outputs.
+    """
     if x.dtype == weight.dtype:
-        return F.linear(x, weight, bias)
+        return F.linear(x, weight, bias) if part is None else F.linear(x, weight[part], None if bias is None else bias[part])
     half_weight = half.get("weight", weight, x.dtype)
     half_bias = None if bias is None else half.get("bias", bias, x.dtype)
+    if part is not None:
+        weight, half_weight = weight[part], half_weight[part]
+        bias, half_bias = (None, None) if bias is None or half_bias is None else (bias[part], half_bias[part])
     return _HalfLinear.apply(x, weight, bias, half_weight, half_bias)  # type: ignore[no-any-return,no-untyped-call]

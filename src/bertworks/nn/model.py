@@ -12,8 +12,12 @@ from bertworks.errors import SettingsError
 from bertworks.nn.encoder import Encoder, EncoderOutput
 from bertworks.nn.heads import Head
 from bertworks.nn.inputs import ModelInputs
+from bertworks.nn.layer import End
 from bertworks.nn.norm import Norm
 from bertworks.spec import EncoderSpec, HeadSpec
+
+
+_END_READ: dict[str, End] = {"first": "first", "pooled": "first", "last": "last"}
 
 
 class Model(nn.Module):
@@ -32,7 +36,13 @@ class Model(nn.Module):
 
     def forward(self, inputs: ModelInputs) -> dict[str, Float[Tensor, "rows outputs"]]:
         """The scores of each head, in float32."""
-        return self.scores(self.encoder(inputs), inputs)
+        return self.scores(self.encoder(inputs, ends=self._ends_read()), inputs)
+
+    def _ends_read(self) -> End | None:
+        """Where all heads read the same end of each sequence: that end, if the encoder can compute it alone."""
+        ends = {_END_READ.get(head.spec.reads) for _, head in self.head_items()}
+        end = ends.pop() if len(ends) == 1 else None
+        return end if end is not None and self.encoder.may_compute_only(end) else None
 
     def scores(self, encoded: EncoderOutput, inputs: ModelInputs) -> dict[str, Float[Tensor, "rows outputs"]]:
         first_site = self.encoder.next_dropout_site

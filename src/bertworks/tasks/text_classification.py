@@ -8,7 +8,7 @@ windows (`overflow="window"`), so that nothing is lost.
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -203,6 +203,8 @@ def infer(labels: Sequence[Any], *, kind: Literal["auto"] | Kind = "auto", pairs
     Sequences of labels make several labels, floats make a number, all else a single label. Labels are sorted.
     Raises `DataError` where fewer than two labels occur, or a row has no label.
     """
+    if kind not in ("auto", *get_args(Kind)):
+        raise SettingsError(f"kind is 'auto', 'single', 'multi' or 'number', not {kind!r}.{nearest(kind, get_args(Kind))}")
     if kind == "auto":
         many = any(isinstance(v, _COLLECTIONS) for v in labels)
         number = all(isinstance(v, float | np.floating) for v in labels) and len(labels) > 0

@@ -77,7 +77,7 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and 0 <= value < 1):
                 out.append(f"{name} must lie in [0, 1), not {value!r}")
-        for name in ("weight_decay", "max_gradient_norm", "frozen_layers", "reinitialized_layers"):
+        for name in ("weight_decay", "max_gradient_norm", "frozen_layers", "reinitialized_layers", "seed"):
             value = getattr(self, name)
             if not (_is_number(value) and value >= 0):
                 out.append(f"{name} must be 0 or more, not {value!r}")
@@ -87,7 +87,8 @@ class TrainingConfig:
             value = getattr(self, name)
             if value not in get_args(kind):
                 out.append(f"{name} must be one of {', '.join(get_args(kind))}, not {value!r}.{nearest(value, get_args(kind))}")
-        for name in ("batch_size", "token_budget", "threads", "checkpoint_steps", "log_steps", "patience", "frozen_layers", "seed"):
+        whole = ("batch_size", "token_budget", "threads", "checkpoint_steps", "log_steps", "patience", "frozen_layers", "seed")
+        for name in (*whole, "reinitialized_layers"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
                 out.append(f"{name} must be a whole number, not {value!r}")

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from bertworks.accounting import Accounting
 from bertworks.data.faults import OnBadRows
-from bertworks.errors import Interrupted, SettingsError, nearest
+from bertworks.errors import BertworksError, Interrupted, SettingsError, nearest
 from bertworks.estimators import runs
 from bertworks.estimators.classifier import TextClassifier
 from bertworks.estimators.data_settings import DataSettings, Rows, with_reading
@@ -134,8 +134,14 @@ def train(
     material = _read(chosen, progress)
     if seeds == 1:
         return _train_one(folder, chosen, settings, progress, material)
+    if material[1] is None:
+        raise SettingsError("several seeds are compared on validation data, but there are none: name some, or hold out a part")
     runs.write_settings(folder, {"seeds": {"count": seeds}, "classifier": settings, "data": chosen.to_dict()})
-    return _train_seeds(folder, chosen, settings, seeds, progress, material)
+    try:
+        return _train_seeds(folder, chosen, settings, seeds, progress, material)
+    except BertworksError:
+        runs.forget_unbegun(folder)
+        raise
 
 
 Material = tuple[Rows, Rows | None]
@@ -177,8 +183,6 @@ def _train_one(
 def _train_seeds(
     folder: Path, data: DataSettings, settings: Mapping[str, Any], count: int, progress: Progress | None, material: Material
 ) -> TrainReport:
-    if material[1] is None:
-        raise SettingsError("several seeds are compared on validation data, but there are none: name some, or hold out a part")
     reports: list[TrainReport] = []
     results: list[SeedResult] = []
     first = settings.get("seed", 0)

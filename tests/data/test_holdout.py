@@ -1,0 +1,45 @@
+"""Rows held out for validation."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bertworks.data.holdout import hold_out
+from bertworks.data.table import split_names
+from bertworks.errors import SettingsError
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=60), st.floats(0, 0.99), st.integers(0, 5))
+def test_rows_are_parted_and_each_class_keeps_its_share(labels: list[str], fraction: float, seed: int) -> None:
+    kept, held = hold_out(labels, fraction, seed)
+    assert sorted([*kept, *held]) == list(range(len(labels)))
+    assert all(np.array_equal(a, b) for a, b in zip((kept, held), hold_out(labels, fraction, seed), strict=True))
+    counts = Counter(labels)
+    of_held = Counter(labels[i] for i in held)
+    assert all(abs(of_held[label] - count * fraction) <= 1 for label, count in counts.items())
+    assert {labels[i] for i in kept} == set(labels)
+
+
+def test_seeds_differ_and_labels_need_not_be_hashable() -> None:
+    labels = ["a", "b"] * 50
+    assert hold_out(labels, 0.2, 0)[1].tolist() != hold_out(labels, 0.2, 1)[1].tolist()
+    assert len(hold_out([["a"], ["a", "b"]] * 10, 0.25, 0)[1]) == 5
+    assert len(hold_out([0.5, 0.7, 0.9, 1.0], 0.25, 0, stratify=False)[1]) == 1
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 1, 2])
+def test_a_fraction_that_is_none(fraction: float) -> None:
+    with pytest.raises(SettingsError, match="validation_fraction"):
+        hold_out(["a", "b"], fraction, 0)
+
+
+def test_the_usual_names_of_splits() -> None:
+    import datasets
+
+    rows = datasets.Dataset.from_dict({"text": ["a"]})
+    found = split_names(datasets.DatasetDict({"training": rows, "dev": rows, "extra": rows}))
+    assert found == {"train": "training", "validation": "dev"}
+    assert split_names([{"text": "a"}]) == {}
