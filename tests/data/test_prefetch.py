@@ -38,15 +38,10 @@ def test_an_error_comes_at_its_place() -> None:
         yield 2
         raise LookupError("the third is missing")
 
-    before, seen = workers(), []
+    before, reading = workers(), prefetch(items())
+    assert [next(reading), next(reading)] == [1, 2]
     with pytest.raises(LookupError, match="the third is missing") as caught:
-        seen.extend(prefetch(items()))
-    seen = []
-    reading = prefetch(items())
-    with pytest.raises(LookupError, match="the third is missing"):
-        for item in reading:
-            seen.append(item)  # noqa: PERF402 - what was seen before the error counts
-    assert seen == [1, 2]
+        next(reading)
     assert caught.traceback[-1].name == "items", "the traceback leads to where the error happened"
     wait_until_gone(before)
 

@@ -88,7 +88,7 @@ def test_a_frame_of_one_column_is_single_texts() -> None:
 )
 def test_labels_keep_their_type_and_name(make: Make, labels: Any, type_: type, tmp_path: Any) -> None:
     classifier = make(epochs=0.2).fit(["good tea", "bad tea"], labels)
-    wanted = sorted(list(label_rows(labels)))
+    wanted = sorted(label_rows(labels))
     assert classifier.classes_.tolist() == wanted
     loaded = TextClassifier.load(classifier.save(tmp_path / "model"))
     for one in (classifier, loaded):

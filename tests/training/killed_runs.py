@@ -2,7 +2,8 @@
 
 A command is {"model", "data", "output", "settings"} with one of: "kill_after" or "interrupt_after" (seconds),
 "kill_at" (the number of a call that Python code makes or is, counted in the files that "within" lists, or in all where
-it is empty), or nothing, which runs to the end. The answer is {"code", "calls", "error"}: a negative code is the signal that ended the child.
+it is empty), or nothing, which runs to the end. The answer is {"code", "calls", "error"}: a negative code is the signal
+that ended the child.
 """
 
 import json
@@ -17,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-import torch.utils.tensorboard  # noqa: F401 - imported once, not in each child
+import torch.utils.tensorboard  # once, not in each child
 
 from bertworks import TextClassifier
 from bertworks.errors import BertworksError

@@ -155,7 +155,7 @@ def test_the_optimizer_of_another_model_is_refused(
     stored = tmp_path / "run" / "checkpoints" / "step-00000005"
     text = (stored / "state.json").read_text().replace('"frozen_layers": 1', '"frozen_layers": 0')
     (stored / "state.json").write_text(text)
-    with pytest.raises(CheckpointError, match="optimizer state does not fit the parameter encoder.embeddings"):
+    with pytest.raises(CheckpointError, match=r"optimizer state does not fit the parameter encoder\.embeddings"):
         problem.train(problem.load().model, run=RunFolder(tmp_path / "run"), material={})
 
 

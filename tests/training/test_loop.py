@@ -132,7 +132,7 @@ def test_progress_is_told_of_everything(make_problem: Callable[..., Any], record
     assert last.tokens == result.state.tokens == 2 * problem.data.tokens
     assert recorder.reports[0].learning_rate == pytest.approx(0.01 * 3 / 5)
     assert all(report.gradient_norm > 0 and report.tokens_per_second > 0 for report in recorder.reports)
-    assert [(step, best) for step, _, best in recorder.evaluations][0] == (5, True)
+    assert next((step, best) for step, _, best in recorder.evaluations) == (5, True)
     assert "accuracy" in recorder.evaluations[0][1]
     assert recorder.finished == 1
 

@@ -88,10 +88,10 @@ class Runs:
         lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
         return files, [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
 
-    def assert_same(self, folder: Path, besides: str | None = None) -> None:
+    def assert_same(self, folder: Path, *besides: str) -> None:
         files, log = self.result(folder)
         assert log == self.whole[1]
-        assert [name for name in self.whole[0] if files[name] != self.whole[0][name]] == ([besides] if besides else [])
+        assert [name for name in self.whole[0] if files[name] != self.whole[0][name]] == list(besides)
 
     def killed_by_the_clock(self, folder: Path, kills: int, seed: int) -> None:
         """Kills the run at random times until it was hit `kills` times, then lets it finish."""
@@ -194,7 +194,7 @@ def test_a_run_may_be_moved_and_may_write_at_other_times(make_runs: Callable[...
     settings = {**runs.command["settings"], "checkpoint_minutes": 1, "checkpoint_steps": None}
     answer = runs.worker.ask({**runs.command, "output": str(tmp_path / "there"), "settings": settings})
     assert answer["code"] == 0, answer["error"]
-    runs.assert_same(tmp_path / "there", besides="bertworks.json")  # which tells of the settings
+    runs.assert_same(tmp_path / "there", "bertworks.json", "smoke.json")  # which tell of the settings
 
 
 def test_a_finished_run_that_is_resumed_stays_as_it_is(make_runs: Callable[..., Runs], tmp_path: Path) -> None:

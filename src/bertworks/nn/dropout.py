@@ -85,9 +85,7 @@ def keep_scale(probability: float) -> float:
     return _DRAWS / (_DRAWS - _threshold(probability))
 
 
-def dropout(
-    x: Float[Tensor, "rows features"], probability: float, keys: DropoutKeys | None, site: int
-) -> Float[Tensor, "rows features"]:
+def dropout(x: Float[Tensor, "rows features"], probability: float, keys: DropoutKeys | None, site: int) -> Float[Tensor, "rows features"]:
     """Zeroes each value with `probability` and scales the others up; the identity where there are no keys."""
     if keys is None or probability == 0:
         return x

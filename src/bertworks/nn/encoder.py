@@ -94,7 +94,7 @@ class Encoder(nn.Module):
         out.hidden = self.final_norm(x)
         if hidden_states:
             out.hidden_states.append(out.hidden)
-        if self.pooler is not None:
+        if self.pooler is not None and ends != "last":
             out.pooled = self.pooler(out.at("first", inputs.layout))
         return out
 

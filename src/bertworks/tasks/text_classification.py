@@ -6,7 +6,7 @@ windows (`overflow="window"`), so that nothing is lost.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -125,7 +125,7 @@ class TextClassification:
         return {HEAD: marks[groups], f"{HEAD}_weights": weights}
 
     def _index(self, label: Any, index: Mapping[Label, int], row: int) -> int:
-        found = index.get(label) if isinstance(label, Hashable) else None
+        found: int | None = None if isinstance(label, _COLLECTIONS) else index.get(label)
         if found is None:
             raise DataError(
                 f"row {row}: the label {label!r} is none of the {len(index)} labels of the model"
