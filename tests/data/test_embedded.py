@@ -1,9 +1,8 @@
 import pytest
 
-from bertworks.data.embedded import REVIEWS, reviews
+from bertworks.data.embedded import reviews
 
 
-@pytest.mark.skipif(not REVIEWS.exists(), reason="the package's reviews.csv is not there")
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_the_reviews_of_the_package(split: str) -> None:
     data = reviews(split)  # type: ignore[arg-type]

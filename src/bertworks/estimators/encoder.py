@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -130,7 +131,7 @@ class Encoder:
         states = compute_states(model, batch, device=self.machine.torch_device, hidden_states=hidden_states, attentions=layers)
         edges = batch.offsets.tolist()
         names = [self.tokenizer.id_to_token(int(i)) or "" for i in batch.input_ids]
-        return EncoderOutput(batch, [names[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)], states)
+        return EncoderOutput(batch, [names[a:b] for a, b in pairwise(edges)], states)
 
     def _pack(self, texts: str | Iterable[str], pairs: str | Iterable[str] | None) -> PackedBatch:
         first = [texts] if isinstance(texts, str) else list(texts)

@@ -13,7 +13,6 @@ from bertworks.nn.linear import Linear
 from bertworks.nn.norm import build_norm
 from bertworks.spec import AttentionSpec, FeedForwardSpec, LayerSpec
 
-
 End = Literal["first", "last"]
 
 

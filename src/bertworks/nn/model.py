@@ -16,7 +16,6 @@ from bertworks.nn.layer import End
 from bertworks.nn.norm import Norm
 from bertworks.spec import EncoderSpec, HeadSpec
 
-
 _END_READ: dict[str, End] = {"first": "first", "pooled": "first", "last": "last"}
 
 
