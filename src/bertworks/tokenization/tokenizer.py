@@ -111,7 +111,9 @@ class Tokenizer:
         Raises `DataError` that names the row where a text cannot be encoded, `SettingsError` where the limit or
         the stride is out of range.
         """
-        columns = [_checked(values, name, first_row) for values, name in ((texts, "texts"), (pairs, "pairs")) if values is not None]
+        columns = [_checked(texts, "texts", first_row)]
+        if pairs is not None:
+            columns.append(_checked(pairs, "pairs", first_row))
         if len({len(column) for column in columns}) > 1:
             raise DataError(f"{len(columns[0])} texts but {len(columns[1])} pairs: there must be as many")
         template = self._templates[len(columns) - 1]
