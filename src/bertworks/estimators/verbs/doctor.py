@@ -15,7 +15,7 @@ from bertworks.estimators.default_model import default_model
 from bertworks.nn.attention import explain_choice
 from bertworks.nn.machine import cache_folder, choose, cpu_name, gemm_rates
 
-_LIBRARIES = ("torch", "tokenizers", "safetensors", "numpy", "pyarrow", "huggingface_hub", "typer", "rich")
+_LIBRARIES = ("torch", "tokenizers", "numpy", "pyarrow", "huggingface_hub", "typer", "rich")
 _EXTRAS = {
     "hub": ("datasets", "data sets of the hub by name"),
     "logs": ("tensorboard", "TensorBoard logs of runs"),
