@@ -67,10 +67,8 @@ def attention(
     """softmax(q kᵀ · scale) v within each sequence, by the fastest kernel that can do it here."""
     if explain_choice(q.device, q.dtype, dropout is not None)[0] == "varlen":
         return _varlen(q, k, v, q_layout, k_layout, pattern)
-    if torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad):
-        if dropout is not None or max(q_layout.longest, k_layout.longest) <= LONGEST_STORED:
-            return _RunAttention.apply(q, k, v, q_layout, k_layout, pattern, dropout)  # type: ignore[no-any-return,no-untyped-call]
-    elif dropout is not None:
+    trains = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
+    if dropout is not None or (trains and max(q_layout.longest, k_layout.longest) <= LONGEST_STORED):
         return _RunAttention.apply(q, k, v, q_layout, k_layout, pattern, dropout)  # type: ignore[no-any-return,no-untyped-call]
     return _flash_runs(q, k, v, q_layout, k_layout, pattern)
 

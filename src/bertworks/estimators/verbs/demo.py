@@ -55,7 +55,7 @@ def demo(output: str | Path = "runs/demo", *, progress: Progress | None = None, 
     """
     started = time.perf_counter()
     folder = runs.free_name(Path(output), numbered=False)
-    options: dict[str, Any] = {"epochs": EPOCHS, "log_steps": 2, **settings}
+    options: dict[str, Any] = {"epochs": EPOCHS, "evaluations_per_epoch": 0.5, "log_steps": 2, **settings}
     training = train(REVIEWS, split="train", text="text", label="label", output=folder, progress=progress, **options)
     places = {name: options[name] for name in ("device", "precision", "threads") if name in options}
     test = evaluate(folder, REVIEWS, split="test", text="text", label="label", **places)

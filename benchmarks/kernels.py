@@ -1,0 +1,79 @@
+"""Kernels by themselves: attention in training, and dropout masks, beside what PyTorch offers.
+
+    python -m benchmarks.kernels
+
+One thread, processor time, medians: a busy machine disturbs these little. Milliseconds.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bertworks.nn.attention import AttentionPattern, attention
+from bertworks.nn.dropout import keep, keep_mask, keep_scale
+from bertworks.nn.layout import Layout
+
+ROUNDS = 15
+SHAPES = ((1, 285, 12, 32), (1, 512, 12, 32), (8, 40, 12, 32), (2, 16, 12, 32), (1, 285, 12, 64))
+"""Sequences of equal length, their length, heads, head size."""
+
+
+def milliseconds(work: Callable[[], object]) -> float:
+    """The median processor time of some rounds, after two that warm up."""
+    times = []
+    for _ in range(ROUNDS + 2):
+        start = time.process_time()
+        work()
+        times.append(1e3 * (time.process_time() - start))
+    return statistics.median(times[2:])
+
+
+def attention_times(count: int, length: int, heads: int, head_dim: int, dtype: torch.dtype) -> tuple[float, float]:
+    """Forward and backward of our kernel for training, and of PyTorch's flash kernel."""
+    tokens = count * length
+    qkv = torch.randn(tokens, 3, heads, head_dim).to(dtype).requires_grad_()
+    gradient = torch.randn(tokens, heads, head_dim).to(dtype)
+    layout, pattern = Layout(np.arange(count + 1) * length), AttentionPattern(head_dim**-0.5)
+
+    def ours() -> None:
+        q, k, v = qkv.unbind(1)
+        attention(q, k, v, layout, layout, pattern).backward(gradient)
+
+    def theirs() -> None:
+        q, k, v = (x.view(count, length, heads, head_dim).transpose(1, 2) for x in qkv.unbind(1))
+        out = torch.nn.functional.scaled_dot_product_attention(q, k, v)
+        out.transpose(1, 2).reshape(tokens, heads, head_dim).backward(gradient)
+
+    return milliseconds(ours), milliseconds(theirs)
+
+
+def dropout_times(rows: int, columns: int) -> tuple[float, float]:
+    """Mask by counters and bitwise AND, and PyTorch's dropout, on bfloat16."""
+    x = torch.rand(rows, columns).to(torch.bfloat16)
+    keys = torch.arange(rows, dtype=torch.int64) * 0x1234567
+
+    def ours() -> Tensor:
+        return keep(x, keep_mask(keys, columns, 0.1)).mul_(keep_scale(0.1))
+
+    return milliseconds(ours), milliseconds(lambda: torch.nn.functional.dropout(x, 0.1))
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    print("attention, forward + backward       bertworks  PyTorch SDPA")
+    for shape in SHAPES:
+        for dtype in (torch.bfloat16, torch.float32):
+            ours, theirs = attention_times(*shape, dtype)
+            print(f"{shape!s:20} {str(dtype).removeprefix('torch.'):14} {ours:9.2f} {theirs:13.2f}")
+    print("dropout, bfloat16                   bertworks       PyTorch")
+    for rows, columns in ((4096, 384), (12 * 285, 285), (12 * 512, 512)):
+        ours, theirs = dropout_times(rows, columns)
+        print(f"{f'{rows} × {columns}':35} {ours:9.2f} {theirs:13.2f}")
+
+
+if __name__ == "__main__":
+    main()
