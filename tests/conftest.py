@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from bertworks.tokenization import Tokenizer
+
+# a busy machine is no fault of the code: no example has a time limit
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 # ruff: noqa: SIM905 - words are read more easily in lines than as lists
 GOOD = "good great lovely fine fresh warm bright kind sweet happy best joy clean nice rich".split()
