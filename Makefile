@@ -17,7 +17,7 @@ DEMO_READY := $(VENV)/.ready-demo
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(if $(wildcard $(DEV_READY)),$(DEV_READY),$(DEMO_READY)) ## Fine-tune, evaluate and explain a small classifier, offline
+demo: $(if $(wildcard $(DEV_READY)),$(DEV_READY),$(DEMO_READY)) ## Fine-tune, evaluate and use a small classifier, offline
 	$(BIN)/bertworks demo
 
 test: $(DEV_READY) ## Run the tests, without the slow ones

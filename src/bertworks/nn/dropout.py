@@ -6,7 +6,7 @@ construction of Steele et al. 2014, "Fast splittable pseudorandom number generat
 15-bit draws, so probabilities are exact to 1/32,768.
 
 A mask is a tensor of 16-bit words, all ones where a value is kept and zero where it is dropped: dropping is a bitwise
-AND with the value's own bits. On a CPU this costs a tenth of PyTorch's generator and multiplication.
+AND with the value's own bits. `benchmarks/kernels.py` compares the cost with PyTorch's dropout.
 """
 
 from dataclasses import dataclass

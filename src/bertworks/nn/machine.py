@@ -1,7 +1,8 @@
 """What this machine can do, and what is therefore chosen: device, precision, threads, batch size in tokens.
 
 `auto` is decided by a measurement (CPU: half a second, once, kept in the user's cache folder) or by a capability
-check (CUDA), never by a guess. `bertworks doctor` prints the choice and the reason.
+check (CUDA). The batch size in tokens is a fixed default a kind of device, not a measurement. `bertworks doctor`
+prints the choice and the reason.
 """
 
 import json
@@ -73,7 +74,7 @@ def choose(
     if precision == "float16" and training:
         raise SettingsError("precision 'float16' cannot train without loss scaling: choose bfloat16 or float32")
     if token_budget is None:
-        token_budget, reasons["token_budget"] = (4096, "fits the caches of a CPU") if kind == "cpu" else (32768, "fills a GPU")
+        token_budget, reasons["token_budget"] = (4096, "a fixed CPU default") if kind == "cpu" else (32768, "a fixed default for GPUs")
     else:
         reasons["token_budget"] = "as asked"
     return MachineChoice(kind, precision, token_budget, torch.get_num_threads(), reasons)

@@ -20,7 +20,7 @@ class StepReport:
     """Tokens since the training began."""
     tokens_per_second: float
     padding: float
-    """Share of computed tokens that were padding: 0 by construction, counted all the same."""
+    """Share of computed tokens that were padding: 0 by construction, since batches are packed."""
     seconds_left: float
 
 

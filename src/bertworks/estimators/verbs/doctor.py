@@ -19,7 +19,6 @@ _LIBRARIES = ("torch", "tokenizers", "numpy", "pyarrow", "huggingface_hub", "typ
 _EXTRAS = {
     "hub": ("datasets", "data sets of the hub by name"),
     "logs": ("tensorboard", "TensorBoard logs of runs"),
-    "zstd": ("zstandard", "other tools' .zst files"),
 }
 _FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8", "asimd", "bf16", "i8mm", "sve")
 """Instructions that matter for speed, by the names that Linux has for them."""
