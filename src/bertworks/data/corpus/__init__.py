@@ -1,0 +1,1 @@
+"""Corpora: raw text as memory-mapped tokens, and the sequences that pretraining cuts out of them."""

@@ -1,0 +1,81 @@
+"""The sequences of pretraining, addressed by a number that counts through all epochs."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from bertworks.batch import Array, PackedBatch
+from bertworks.data.corpus.plans import Plan, SequenceSettings, plan, sequences_in
+from bertworks.data.corpus.shards import Shard
+from bertworks.data.sampler import permutation
+
+POOL = 16
+"""Shards whose sequences are shuffled together: memory for plans stays bounded in the size of the corpus."""
+
+
+class Sequences:
+    """All sequences of all epochs of a corpus: number 0, 1, 2 … A sequence is a function of its number, of the settings
+    and of the corpus.
+
+    An epoch has as many sequences as would hold the corpus's tokens, were all full; it shuffles the shards, then the
+    sequences of each pool of shards.
+    """
+
+    def __init__(self, shards: Sequence[Shard], settings: SequenceSettings, *, start_id: int, end_id: int) -> None:
+        """`start_id` and `end_id` are the ids of the special tokens at the beginning and behind each text."""
+        self.shards, self.settings = shards, settings
+        self._start, self._end = start_id, end_id
+        self._sizes = [len(shard.tokens) for shard in shards]
+        self.per_epoch = sum(sequences_in(sum(self._sizes[i] for i in pool), settings) for pool in self._pools(0))
+        self._plan = lru_cache(maxsize=2)(self._make_plan)
+
+    def _pools(self, epoch: int) -> list[list[int]]:
+        """Numbers of the shards of each pool. The pools of every epoch have the same numbers of shards."""
+        if len(self.shards) <= POOL:
+            return [list(range(len(self.shards)))]
+        order = permutation(self.settings.seed, epoch, len(self.shards)).tolist()
+        return [sorted(order[i : i + POOL]) for i in range(0, len(order), POOL)]
+
+    def _make_plan(self, epoch: int, pool: int) -> tuple[Plan, Int[Array, "sequences"]]:
+        numbers = self._pools(epoch)[pool]
+        made = plan([(i, self.shards[i]) for i in numbers], self.settings, epoch)
+        return made, permutation(self.settings.seed + 1, epoch * 2**20 + pool, len(made))
+
+    def take(self, numbers: Int[Array, "taken"]) -> tuple[PackedBatch, Bool[Array, "tokens"]]:
+        """The sequences of some numbers, packed, and which of their tokens begin a word (special tokens do not).
+
+        Keys are the numbers, `targets["pairing"]` the labels of `Plan`, `segment_ids` 1 in the second text of a pair.
+        """
+        ids: list[Array] = []
+        segments: list[Array] = []
+        words: list[Array] = []
+        labels: list[int] = []
+        for number in np.asarray(numbers).tolist():
+            made, at = self._find(number)
+            labels.append(int(made.labels[at]))
+            pieces: list[Array] = [np.array([self._start])]
+            begins: list[Array] = [np.zeros(1, dtype=bool)]
+            lengths: list[int] = []
+            for shard, start, stop in made.parts[made.offsets[at] : made.offsets[at + 1]].tolist():
+                pieces += [self.shards[shard].tokens[start:stop], np.array([self._end])]
+                begins += [self.shards[shard].word_starts(start, stop), np.zeros(1, dtype=bool)]
+                lengths.append(stop - start + 1)
+            ids.append(np.concatenate(pieces))
+            words.append(np.concatenate(begins))
+            second = len(ids[-1]) - 1 - lengths[0] if self.settings.pairing != "none" else 0
+            segments.append(np.repeat([0, 1], [len(ids[-1]) - second, second]))
+        batch = PackedBatch.from_sequences(ids, segments, keys=np.asarray(numbers), targets={"pairing": np.array(labels, dtype=np.int64)})
+        return batch, np.concatenate(words) if words else np.zeros(0, dtype=bool)
+
+    def _find(self, number: int) -> tuple[Plan, int]:
+        """The plan that sequence `number` is in, and its place there."""
+        epoch, within = divmod(number, self.per_epoch)
+        sizes = [sequences_in(sum(self._sizes[i] for i in pool), self.settings) for pool in self._pools(epoch)]
+        ends = list(accumulate(sizes))
+        # the sizes of an epoch's pools may add up to a few sequences more or less than those of the first epoch
+        pool = min(int(np.searchsorted(ends, within, side="right")), len(ends) - 1)
+        made, order = self._plan(epoch, pool)
+        return made, int(order[(within - (ends[pool] - sizes[pool])) % len(order)])

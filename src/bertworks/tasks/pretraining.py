@@ -1,0 +1,113 @@
+"""Pretraining: one or several objectives on one model, whose losses are summed with weights (Devlin et al. 2019, appendix A.2)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+from jaxtyping import Bool
+
+from bertworks.architectures import HeadKind
+from bertworks.batch import Array, PackedBatch
+from bertworks.data.corpus.plans import Pairing
+from bertworks.errors import SettingsError
+from bertworks.evaluation import Metrics
+from bertworks.tasks.task import Scores
+
+
+class Objective(Protocol):
+    """What a model learns from text alone."""
+
+    @property
+    def name(self) -> str:
+        """The name of its head and of its targets."""
+        ...
+
+    @property
+    def pairing(self) -> Pairing:
+        """What texts a sequence must be made of; "none" takes any."""
+        ...
+
+    @property
+    def head(self) -> tuple[HeadKind, int]:
+        """The kind of its head, and the number of outputs."""
+        ...
+
+    @property
+    def loss(self) -> tuple[str, Mapping[str, Any]]:
+        """The name of its loss in `nn.losses.LOSSES`, and its options."""
+        ...
+
+    def prepare(self, batch: PackedBatch, word_starts: Bool[Array, "tokens"]) -> PackedBatch:
+        """The batch with what the objective hides from it, and its targets."""
+        ...
+
+    def metrics(self) -> Any:
+        """Empty metrics."""
+        ...
+
+    def update_metrics(self, metrics: Any, batch: PackedBatch, scores: Scores) -> None:
+        """Adds a prepared batch and the model's scores for it."""
+        ...
+
+
+class PretrainingMetrics:
+    """The metrics of several objectives, each with the objective's name before its own: masked_lm_loss."""
+
+    higher_is_better: ClassVar[bool] = False
+
+    def __init__(self, parts: Mapping[str, Metrics]) -> None:
+        self.parts = dict(parts)
+
+    @property
+    def headline(self) -> str:
+        """That of the first objective whose lower values are better, else the first's."""
+        name = next((name for name, part in self.parts.items() if not part.higher_is_better), next(iter(self.parts)))
+        return f"{name}_{self.parts[name].headline}"
+
+    def merge(self, other: "PretrainingMetrics") -> None:
+        """Adds what `other` has seen."""
+        for name, part in self.parts.items():
+            part.merge(other.parts[name])
+
+    def compute(self) -> dict[str, Any]:
+        """All metrics of all objectives."""
+        return {f"{name}_{key}": value for name, part in self.parts.items() for key, value in part.compute().items()}
+
+
+class Pretraining:
+    """The task."""
+
+    name: ClassVar[str] = "pretraining"
+
+    def __init__(self, objectives: Sequence[Objective]) -> None:
+        """Raises `SettingsError` where there is no objective, or two of a name, or two that want different pairs of texts."""
+        if not objectives:
+            raise SettingsError("pretraining needs an objective: masked_lm, for one")
+        names = [objective.name for objective in objectives]
+        if len(set(names)) < len(names):
+            raise SettingsError(f"pretraining has two objectives of one name: {', '.join(names)}")
+        pairings = {objective.pairing for objective in objectives} - {"none"}
+        if len(pairings) > 1:
+            raise SettingsError(f"objectives want different pairs of texts: {', '.join(sorted(pairings))}")
+        self.objectives = tuple(objectives)
+        self.pairing: Pairing = next(iter(pairings), "none")
+
+    @property
+    def heads(self) -> Mapping[str, tuple[HeadKind, int]]:
+        return {objective.name: objective.head for objective in self.objectives}
+
+    @property
+    def losses(self) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
+        return {objective.name: objective.loss for objective in self.objectives}
+
+    def prepare(self, batch: PackedBatch, word_starts: Bool[Array, "tokens"]) -> PackedBatch:
+        """The batch with the targets of all objectives."""
+        for objective in self.objectives:
+            batch = objective.prepare(batch, word_starts)
+        return batch
+
+    def metrics(self) -> PretrainingMetrics:
+        return PretrainingMetrics({objective.name: objective.metrics() for objective in self.objectives})
+
+    def update_metrics(self, metrics: PretrainingMetrics, batch: PackedBatch, scores: Scores) -> None:
+        for objective in self.objectives:
+            objective.update_metrics(metrics.parts[objective.name], batch, scores)
