@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from bertworks.estimators.classifier import TextClassifier
     from bertworks.estimators.encoder import Encoder
     from bertworks.estimators.load import load
-    from bertworks.estimators.workflows import demo, doctor, evaluate, predict, train
+    from bertworks.estimators.workflows import demo, doctor, evaluate, inspect, predict, train
     from bertworks.tokenization import Tokenizer
 
 __version__ = "0.1.0"
@@ -25,6 +25,7 @@ __all__ = [
     "demo",
     "doctor",
     "evaluate",
+    "inspect",
     "load",
     "predict",
     "train",
@@ -38,6 +39,7 @@ _HOMES = {
     "demo": "bertworks.estimators.workflows",
     "doctor": "bertworks.estimators.workflows",
     "evaluate": "bertworks.estimators.workflows",
+    "inspect": "bertworks.estimators.workflows",
     "load": "bertworks.estimators.load",
     "predict": "bertworks.estimators.workflows",
     "train": "bertworks.estimators.workflows",

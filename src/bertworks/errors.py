@@ -7,11 +7,29 @@ error as one line and leaves with its `exit_code`; any other exception is a bug 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_LONGEST_MESSAGE = 1200
+_LONGEST_NAME = 100
+"""A name longer than this has no nearest one: to look for it would take as long as the square of its length."""
+
 
 class BertworksError(Exception):
-    """Base of all deliberate errors. `exit_code` is what the command line returns for it."""
+    """Base of all deliberate errors. `exit_code` is what the command line returns for it.
+
+    The message is one line: what files and users put into it can neither break it nor steer a terminal. `details`, lines
+    of a table, may stand below.
+
+    >>> print(CheckpointError("no tensor 'a\\x1b[2J\\n'"))
+    no tensor 'a\\x1b[2J '
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "", details: Iterable[str] = ()) -> None:
+        lines = tuple(one_line(line) for line in details)
+        super().__init__(one_line(message), *([lines] if lines else []))
+
+    def __str__(self) -> str:
+        return "\n  ".join((self.args[0], *self.args[1])) if len(self.args) > 1 else str(self.args[0])
 
 
 class SettingsError(BertworksError, ValueError):
@@ -60,11 +78,27 @@ class Interrupted(BertworksError):  # noqa: N818 - it is an event, not a fault
     exit_code = 130
 
 
+def one_line(text: str) -> str:
+    """The text as one line of printable characters, the middle of a very long one left out.
+
+    >>> one_line("two\\nlines\\x00"), len(one_line("long " * 10_000)) < 1300
+    ('two lines\\\\x00', True)
+    """
+    text = " ".join(str(text).split("\n"))
+    if len(text) > _LONGEST_MESSAGE:
+        text = f"{text[: _LONGEST_MESSAGE * 2 // 3]} … {text[-_LONGEST_MESSAGE // 3 :]}"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str:
     """A hint with the nearest right name: `' Did you mean 'learning_rate'?'`, or an empty string.
 
     >>> nearest("learing_rate", ["learning_rate", "epochs"])
     " Did you mean 'learning_rate'?"
     """
-    matches = get_close_matches(str(name), [str(c) for c in candidates], n=1, cutoff=0.6)
+    if len(str(name)) > _LONGEST_NAME:
+        return ""
+    matches = get_close_matches(str(name), [str(c)[:_LONGEST_NAME] for c in candidates], n=1, cutoff=0.6)
     return f" Did you mean '{matches[0]}'?" if matches else ""

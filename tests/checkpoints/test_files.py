@@ -296,9 +296,11 @@ def test_json(tmp_path: Path) -> None:
     assert read_json(path) == {}
     for content, message in {
         b'{\n "a": 1,\n "b" 2}': "line 3, column 6",
-        b"[1]": "JSON list, not an object",
-        b"\xff\xfe": "no JSON text",
-        b"[" * 100_000: "no JSON text",
+        b"[1]": "holds a list, not an object",
+        b"\xff\xfe": r"no UTF-8 text \(byte 0\)",
+        b"[" * 100_000: "nested too deeply",
+            b'{"a": 1, "a": 2}': "the name 'a' stands twice in one object",
+            b'{"a": ' + b"9" * 5000 + b"}": "no JSON text that can be read",
     }.items():
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match=message):

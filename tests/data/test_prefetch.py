@@ -1,5 +1,6 @@
 """Work prepared ahead: in order, with errors at their place, and with no thread left behind."""
 
+import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -44,6 +45,32 @@ def test_an_error_comes_at_its_place() -> None:
         next(reading)
     assert caught.traceback[-1].name == "items", "the traceback leads to where the error happened"
     wait_until_gone(before)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_dies_without_a_word_is_an_error_and_no_endless_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where memory does not even suffice to hand over the error."""
+
+    class Full(queue.Queue[object]):
+        def put(self, item: object, block: bool = True, timeout: float | None = None) -> None:
+            if item != ("item", 0):
+                raise SystemExit  # ends a thread silently
+            super().put(item, block, timeout)
+
+    monkeypatch.setattr("bertworks.data.prefetch.queue.Queue", Full)
+    monkeypatch.setattr("bertworks.data.prefetch._SECONDS_BETWEEN_LOOKS", 0.05)
+    reading = prefetch(range(3))
+    assert next(reading) == 0
+    with pytest.raises(RuntimeError, match="the thread that prepares batches ended without a word"):
+        next(reading)
+
+
+def test_what_a_thread_put_last_is_read_though_it_has_ended() -> None:
+    reading = prefetch(range(3), ahead=9)
+    assert next(reading) == 0
+    for worker in workers():
+        worker.join(timeout=10)
+    assert list(reading) == [1, 2]
 
 
 def test_leaving_the_loop_ends_the_thread() -> None:

@@ -11,7 +11,7 @@ from sklearn import metrics as reference
 
 from bertworks.errors import DataError
 from bertworks.evaluation import RegressionMetrics
-from bertworks.evaluation.regression import average_ranks, spearman
+from bertworks.evaluation.ranks import average_ranks, spearman
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
 

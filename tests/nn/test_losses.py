@@ -118,3 +118,26 @@ def test_a_batch_of_ignored_labels_counts_nothing() -> None:
     assert float(value.detach()) == 0
     assert scores.grad is not None
     assert np.array_equal(scores.grad.numpy(), np.zeros((3, LABELS)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_cross_entropy_over_a_vocabulary(dtype: torch.dtype) -> None:
+    rows, vocabulary = 97, 5003  # neither a multiple of what is widened at once
+    scores = (normal(rows, vocabulary) * 3).to(dtype).requires_grad_()
+    labels = torch.randint(0, vocabulary, (rows,), generator=torch.Generator().manual_seed(1))
+    labels[5::9] = IGNORED
+    weights = torch.rand(rows, generator=torch.Generator().manual_seed(2))
+    loss = build_loss("cross_entropy", LossOptions())
+    ours = loss.sum(scores, labels, weights)
+    theirs = (F.cross_entropy(scores.float(), labels, ignore_index=IGNORED, reduction="none") * weights).sum()
+    torch.testing.assert_close(ours, theirs)
+    ours_gradient, theirs_gradient = (torch.autograd.grad(x, scores)[0] for x in (ours, theirs))
+    torch.testing.assert_close(ours_gradient, theirs_gradient, rtol=0.01 if dtype == torch.bfloat16 else 1e-4, atol=1e-6)
+    assert not ours_gradient[5::9].any()
+
+
+def test_a_loss_may_weigh_more_than_another() -> None:
+    scores, labels = scores_for("cross_entropy"), labels_of("cross_entropy")
+    plain, double = (build_loss("cross_entropy", LossOptions(weight=weight)) for weight in (1.0, 2.0))
+    torch.testing.assert_close(double.sum(scores, labels), 2 * plain.sum(scores, labels))
+    assert double.count(labels) == plain.count(labels)

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from bertworks.checkpoints.checksums import damage
 from bertworks.errors import Interrupted, TrainingError
 from bertworks.inference import evaluate
 from bertworks.training.progress import Progress, StepReport
 from bertworks.training.run import RunFolder
+from bertworks.training.state import WEIGHTS, read_arrays
 
 
 def test_it_learns_what_can_be_learnt(make_problem: Callable[..., Any]) -> None:
@@ -99,6 +101,8 @@ def test_a_loss_that_is_not_a_number_names_its_step(make_problem: Callable[..., 
     newest = run.latest_checkpoint()
     assert newest is not None
     assert newest.name == "step-00000002"
+    assert damage(newest) is None
+    assert all(np.isfinite(values).all() for values in read_arrays(newest, WEIGHTS).values())
     assert not [thread for thread in threading.enumerate() if thread.name == "bertworks-prefetch" and not _ends(thread)]
 
 

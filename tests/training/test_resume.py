@@ -1,12 +1,7 @@
 """A run that is killed at any moment and resumed ends in the same bits as one that ran through."""
 
-import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,95 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.training.runs_in_pieces import INTERRUPTED, KILLED, SETTINGS, Runs, Storm, Worker
+
 WRITING = ["checkpoints/atomic.py", "checkpoints/leftovers.py", "checkpoints/safetensors_file.py", "training/state.py", "training/run.py"]
 EVALUATING = ["inference/engine.py", "evaluation/classification.py", "training/checkpoints.py"]
-TIMES = {"tokens_per_second", "seconds_left"}
-KILLED, INTERRUPTED = -9, 130
-SETTINGS: dict[str, Any] = {
-    "epochs": 6,
-    "batch_size": 12,
-    "learning_rate": 0.02,
-    "schedule": "constant",
-    "token_budget": 120,
-    "precision": "float32",
-    "checkpoint_steps": 2,
-    "evaluations_per_epoch": 2,
-    "patience": 3,
-    "log_steps": 3,
-}
-
-
-class Worker:
-    """The process of `killed_runs`."""
-
-    def __init__(self) -> None:
-        script = Path(__file__).with_name("killed_runs.py")
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, str(script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-
-    def ask(self, command: dict[str, Any]) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
-        return dict(json.loads(self._process.stdout.readline()))
-
-    def close(self) -> None:
-        self._process.communicate()
-
-
-class Runs:
-    """Runs of one training, whole and in pieces."""
-
-    def __init__(self, worker: Worker, model: Path, home: Path, data: dict[str, Any], settings: dict[str, Any]) -> None:
-        self.worker, self.home = worker, home
-        self.command = {"model": str(model), "data": data, "settings": settings}
-        self._calls: dict[str, int] = {}
-        self.train(home / "first")
-        started = time.perf_counter()
-        self.train(home / "whole")
-        self.seconds = time.perf_counter() - started
-        self.whole = self.result(home / "whole")
-        self.assert_same(home / "first")
-
-    def train(self, folder: Path, **how: Any) -> dict[str, Any]:
-        answer = self.worker.ask({**self.command, "output": str(folder), **how})
-        assert answer["code"] == 0 or how, answer["error"]
-        assert answer["code"] in (0, KILLED, INTERRUPTED), answer["error"]
-        return answer
-
-    def kill_at(self, folder: Path, share: float, files: list[str]) -> int:
-        """Kills the run at a share of the calls that a whole run makes in some files."""
-        if "".join(files) not in self._calls:
-            counted = self.home / f"counted-{len(self._calls)}"
-            self._calls["".join(files)] = int(self.train(counted, within=files)["calls"])
-        call = max(1, round(share * self._calls["".join(files)]))
-        return int(self.train(folder, kill_at=call, within=files)["code"])
-
-    @staticmethod
-    def result(folder: Path) -> tuple[dict[str, str], list[dict[str, Any]]]:
-        """Hashes of the model's files, and the log without times."""
-        files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted((folder / "model").iterdir())}
-        lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-        return files, [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
-
-    def assert_same(self, folder: Path, *besides: str) -> None:
-        files, log = self.result(folder)
-        assert log == self.whole[1]
-        assert [name for name in self.whole[0] if files[name] != self.whole[0][name]] == list(besides)
-
-    def killed_by_the_clock(self, folder: Path, kills: int, seed: int) -> None:
-        """Kills the run at random times until it was hit `kills` times, then lets it finish."""
-        draws, hits = np.random.default_rng(seed), 0
-        while hits < kills:
-            hits += self.train(folder, kill_after=float(draws.uniform(0.02, 0.6) * self.seconds))["code"] == KILLED
-            if (folder / "model").exists():
-                self.train(folder)
-                self.assert_same(folder)
-                shutil.rmtree(folder)
-        self.train(folder)
 
 
 @pytest.fixture(scope="module")
@@ -140,9 +50,19 @@ def test_the_run_that_is_compared_with_does_what_it_should(make_runs: Callable[.
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_killed_at_random_times(make_runs: Callable[..., Runs], tmp_path: Path, precision: str) -> None:
-    runs = make_runs(precision=precision)
-    runs.killed_by_the_clock(tmp_path / "run", kills=3, seed=0)
-    runs.assert_same(tmp_path / "run")
+    assert_nothing_lost(Storm(make_runs(precision=precision), tmp_path, seed=0), kills=3, in_saves=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_killed_at_thirty_random_times(make_runs: Callable[..., Runs], tmp_path: Path, precision: str) -> None:
+    assert_nothing_lost(Storm(make_runs(precision=precision), tmp_path, seed=1), kills=30, in_saves=10)
+
+
+def assert_nothing_lost(storm: Storm, kills: int, in_saves: int) -> None:
+    storm.rage(kills, in_saves)
+    assert storm.counts["checkpoints_lost"] == storm.counts["checkpoints_damaged"] == storm.counts["runs_that_ended_otherwise"] == 0
+    assert storm.counts["checkpoints_seen"] > 0
 
 
 @pytest.mark.parametrize("files", [WRITING, EVALUATING], ids=["writing", "evaluating"])
@@ -151,14 +71,6 @@ def test_killed_in_the_midst_of(make_runs: Callable[..., Runs], tmp_path: Path, 
     for share in (0.1, 0.35, 0.2):
         assert runs.kill_at(tmp_path / "run", share, files) == KILLED
     runs.train(tmp_path / "run")
-    runs.assert_same(tmp_path / "run")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_killed_at_twenty_random_times(make_runs: Callable[..., Runs], tmp_path: Path, precision: str) -> None:
-    runs = make_runs(precision=precision)
-    runs.killed_by_the_clock(tmp_path / "run", kills=20, seed=1)
     runs.assert_same(tmp_path / "run")
 
 
@@ -208,7 +120,9 @@ def test_a_finished_run_that_is_resumed_stays_as_it_is(make_runs: Callable[..., 
 
 def test_nothing_is_left_behind(make_runs: Callable[..., Runs]) -> None:
     folder = make_runs().home / "whole"
-    steps = sorted(path.name for path in (folder / "checkpoints").iterdir())
-    assert len(steps) == 3
-    assert steps[0] == "best"
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoints", "config.toml", "events", "log.jsonl", "model"]
+    for checkpoint in (folder / "checkpoints").iterdir():
+        names = ["best.safetensors", "checksums.json", "model.safetensors", "optimizer.safetensors", "state.json"]
+        assert sorted(path.name for path in checkpoint.iterdir()) == names
+    assert len(list((folder / "checkpoints").iterdir())) == 2
     assert not [path for path in folder.rglob(".*") if path.name != ".gitignore"]

@@ -1,12 +1,14 @@
 """The run folder: what stands in it, and what becomes of it when it is cut off anywhere."""
 
 import json
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from bertworks.checkpoints.leftovers import sibling
 from bertworks.errors import SettingsError
 from bertworks.training.run import RunFolder
 
@@ -60,31 +62,35 @@ def test_trimming_a_log_that_is_not_there(run: RunFolder) -> None:
     assert steps(run) == []
 
 
-def make_checkpoint(run: RunFolder, step: int, *, whole: bool = True) -> Path:
-    folder = run.checkpoint(step)
-    folder.mkdir()
-    (folder / "model.safetensors").write_bytes(b"x")
-    if whole:
-        (folder / "state.json").write_text("{}")
-    return folder
-
-
-def test_the_latest_checkpoint_is_the_newest_that_is_whole(run: RunFolder) -> None:
+def test_the_newest_checkpoint_comes_first(run: RunFolder) -> None:
     assert run.latest_checkpoint() is None
     for step in (2, 10, 9):
-        make_checkpoint(run, step)
-    make_checkpoint(run, 11, whole=False)
+        run.checkpoint(step).mkdir()
     (run.path / "checkpoints" / ".step-00000012.new-1-0123456789abcdef0123").mkdir()
+    (run.path / "checkpoints" / "step-notes").mkdir()
+    assert run.checkpoints() == [run.checkpoint(10), run.checkpoint(9), run.checkpoint(2)]
     assert run.latest_checkpoint() == run.checkpoint(10)
 
 
-def test_two_checkpoints_are_kept_and_nothing_of_the_others(run: RunFolder) -> None:
-    make_checkpoint(run, 1, whole=False)  # its removal was cut off
+def test_what_is_not_kept_goes_whole(run: RunFolder) -> None:
     for step in (2, 3, 4, 5):
-        make_checkpoint(run, step)
-    run.best.mkdir()
-    run.drop_old_checkpoints()
-    assert sorted(path.name for path in (run.path / "checkpoints").iterdir()) == ["best", "step-00000004", "step-00000005"]
+        run.checkpoint(step).mkdir()
+        (run.checkpoint(step) / "state.json").write_text("{}")
+    run.drop_checkpoints(keep=[run.checkpoint(5), run.checkpoint(3)])
+    assert sorted(path.name for path in (run.path / "checkpoints").iterdir()) == ["step-00000003", "step-00000005"]
+
+
+def test_opening_finishes_what_a_killed_process_began(run: RunFolder) -> None:
+    child = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True)
+    dead, token = int(child.stdout), sibling(run.path, "tmp").name.rsplit("-", 1)[1]
+    for step, kind in ((4, "tmp"), (6, "new"), (8, "old")):
+        folder = run.path / "checkpoints" / f".step-{step:08d}.{kind}-{dead}-{token}"
+        folder.mkdir()
+        (folder / "state.json").write_text(kind)
+    (run.path / f".log.jsonl.tmp-{dead}-{token}").touch()
+    run.open(print)
+    assert run.checkpoints() == [run.checkpoint(8), run.checkpoint(6)], "what was complete is there again"
+    assert not list(run.path.rglob(".*")), "and what was not is gone"
 
 
 def test_tensorboard_gets_the_numbers(run: RunFolder) -> None:
@@ -99,9 +105,22 @@ def test_tensorboard_gets_the_numbers(run: RunFolder) -> None:
     assert (event.step, event.value) == (3, 0.75)
 
 
+def test_tensorboard_does_not_show_what_a_killed_session_wrote_later(run: RunFolder) -> None:
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    for resumed, steps in ((0, (1, 2, 3, 4)), (2, (3, 4, 5))):
+        run.trim_log(resumed)
+        for step in steps:
+            run.log({"kind": "train", "step": step, "loss": 10.0 * resumed + step})
+        run.close()
+    events = accumulator.EventAccumulator(str(run.path / "events"))
+    events.Reload()
+    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(1, 1), (2, 2), (3, 23), (4, 24), (5, 25)]
+
+
 def test_without_tensorboard_the_log_is_written_all_the_same(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    run.log({"kind": "train", "step": 1, "loss": 0.5})
+    monkeypatch.setitem(sys.modules, "tensorboard.summary.writer.record_writer", None)
+    for step in (1, 2):
+        run.log({"kind": "train", "step": step, "loss": 0.5})
     run.close()
-    assert steps(run) == [1]
+    assert steps(run) == [1, 2]
     assert not (run.path / "events").exists()

@@ -2,15 +2,20 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from sys import float_info
 from typing import Any, Literal
 
 from bertworks.checkpoints.table import Table
-from bertworks.errors import CheckpointError
+from bertworks.errors import CheckpointError, nearest
 from bertworks.spec import Activation, EncoderSpec, HeadSpec
 
 Config = Mapping[str, Any]
 
 HeadKind = Literal["masked_lm", "next_sentence", "sequence_classification", "token_classification", "question_answering", "multiple_choice"]
+
+LARGEST_SIZE = 10**8
+"""No size in a config.json is larger; the product of three such still counts bytes without overflow of 64 bits."""
+MOST_LAYERS = 1000
 
 ACTIVATION_NAMES: dict[str, Activation] = {
     "gelu": "gelu",
@@ -72,23 +77,26 @@ class Architecture:
 def activation_named(name: object) -> Activation:
     """Raises `CheckpointError` for an activation that is not known."""
     if not isinstance(name, str) or name not in ACTIVATION_NAMES:
-        raise CheckpointError(f"config.json: unknown activation {name!r}; known: {', '.join(ACTIVATION_NAMES)}")
+        known = ", ".join(ACTIVATION_NAMES)
+        raise CheckpointError(f"config.json: unknown activation {name!r:.100}; known: {known}.{nearest(str(name), ACTIVATION_NAMES)}")
     return ACTIVATION_NAMES[name]
 
 
-def required(config: Config, key: str) -> int:
-    """A whole positive number that config.json must hold."""
+def required(config: Config, key: str, most: int = LARGEST_SIZE) -> int:
+    """A whole positive number, of `most` at most, that config.json must hold."""
     value = config.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise CheckpointError(f"config.json: '{key}' must be a whole number above 0, not {value!r}")
+        raise CheckpointError(f"config.json: '{key}' must be a whole number above 0, not {value!r:.100}")
+    if value > most:
+        raise CheckpointError(f"config.json: '{key}' must be {most:,} at most, not {_shortly(value)}")
     return value
 
 
 def positive(config: Config, key: str, default: float) -> float:
     """A number above 0; absent means `default`."""
     value = config.get(key, default)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < float("inf"):
-        raise CheckpointError(f"config.json: '{key}' must be a number above 0, not {value!r}")
+    if not _is_number(value) or not 0 < value <= float_info.max:
+        raise CheckpointError(f"config.json: '{key}' must be a number above 0, not {_shortly(value)}")
     return float(value)
 
 
@@ -96,6 +104,14 @@ def probability(config: Config, key: str, default: float) -> float:
     """A dropout probability; absent or null means `default`."""
     value = config.get(key)
     value = default if value is None else value
-    if not isinstance(value, int | float) or not 0 <= value < 1:
-        raise CheckpointError(f"config.json: '{key}' must lie in [0, 1), not {value!r}")
+    if not _is_number(value) or not 0 <= value < 1:
+        raise CheckpointError(f"config.json: '{key}' must lie in [0, 1), not {_shortly(value)}")
     return float(value)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _shortly(value: object) -> str:
+    return "a number too large to show" if isinstance(value, int) and abs(value) > 10**30 else f"{value!r:.100}"

@@ -2,7 +2,16 @@
 
 from typing import Any
 
-from bertworks.architectures.architecture import Architecture, Config, HeadDefinition, activation_named, positive, probability, required
+from bertworks.architectures.architecture import (
+    MOST_LAYERS,
+    Architecture,
+    Config,
+    HeadDefinition,
+    activation_named,
+    positive,
+    probability,
+    required,
+)
 from bertworks.checkpoints.table import Entry, Fuse, Ignore, Rename, Table, Tie, renames
 from bertworks.errors import CheckpointError
 from bertworks.spec import AttentionSpec, EmbeddingSpec, EncoderSpec, FeedForwardSpec, HeadSpec, LayerSpec, NormSpec, PoolerSpec
@@ -12,7 +21,7 @@ def encoder(config: Config) -> EncoderSpec:
     positions = config.get("position_embedding_type") or "absolute"
     if positions != "absolute":
         raise CheckpointError(
-            f"config.json: position_embedding_type '{positions}' (relative positions) is not supported; only 'absolute' is"
+            f"config.json: position_embedding_type '{positions!s:.100}' (relative positions) is not supported; only 'absolute' is"
         )
     if config.get("is_decoder") or config.get("add_cross_attention"):
         raise CheckpointError("config.json: a BERT decoder (is_decoder, add_cross_attention) is not supported; bertworks runs encoders")
@@ -40,7 +49,7 @@ def encoder(config: Config) -> EncoderSpec:
             norm=norm,
             dropout=dropout,
         ),
-        layers=tuple(LayerSpec(**{**vars(layer), "weights": i}) for i in range(required(config, "num_hidden_layers"))),
+        layers=tuple(LayerSpec(**{**vars(layer), "weights": i}) for i in range(required(config, "num_hidden_layers", MOST_LAYERS))),
         pooler=PoolerSpec(),
         initializer_range=positive(config, "initializer_range", 0.02),
     )

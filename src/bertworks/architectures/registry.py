@@ -1,8 +1,15 @@
 """The families that bertworks knows, and those that it refuses by name."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
 from bertworks.architectures.architecture import Architecture, Config
 from bertworks.architectures.bert import BERT
+from bertworks.checkpoints.files import read_json
 from bertworks.errors import CheckpointError, nearest
+from bertworks.spec import EncoderSpec
 
 ARCHITECTURES: dict[str, Architecture] = {"bert": BERT}
 
@@ -17,12 +24,32 @@ REFUSED = {
 def architecture_of(config: Config, source: str) -> Architecture:
     """The family that a config.json names. Raises `CheckpointError` with those that are known."""
     name = config.get("model_type")
-    if name is None:
+    if not isinstance(name, str):
         raise CheckpointError(f"{source}: config.json names no 'model_type'; known: {', '.join(ARCHITECTURES)}")
     if name in REFUSED:
         raise CheckpointError(f"{source}: the architecture '{name}' is not supported: {REFUSED[name]}")
     if name not in ARCHITECTURES:
         raise CheckpointError(
-            f"{source}: unknown architecture '{name}'; known: {', '.join(ARCHITECTURES)}.{nearest(str(name), ARCHITECTURES)}"
+            f"{source}: unknown architecture '{name:.100}'; known: {', '.join(ARCHITECTURES)}.{nearest(name, ARCHITECTURES)}"
         )
     return ARCHITECTURES[name]
+
+
+def read_description(folder: Path, changes: Config | None = None) -> tuple[dict[str, Any], Architecture, EncoderSpec]:
+    """config.json of a model folder with `changes` put over it, the family that it names, and the encoder that it describes.
+
+    Raises `CheckpointError` where the file is missing or damaged, or describes nothing that bertworks can run.
+    """
+    config = {**read_json(folder / "config.json"), **(changes or {})}
+    architecture = architecture_of(config, str(folder))
+    with naming(folder):
+        return config, architecture, architecture.encoder(config)
+
+
+@contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Puts the folder before what the reading of its config.json has to say."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder}: {error}") from None

@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bertworks.checkpoints.leftovers import discard, final, leftovers, sibling, throw_away
+from bertworks.checkpoints.space import require_space, space_figures
 from bertworks.errors import CheckpointError
 
 _WINDOWS = os.name == "nt"
 _OCCUPIED = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 _SWAP_ATTEMPTS = 1000
 _FULL = {
-    errno.ENOSPC: "the disk is full; free some space or choose another folder",
+    errno.ENOSPC: "free some space or choose another folder",
     getattr(errno, "EDQUOT", -1): "your disk quota is used up; free some space or choose another folder",
     errno.EFBIG: "the file is larger than the file system or the process's limit allows; choose another folder or raise the limit",
 }
@@ -57,14 +58,21 @@ def _remedy(error: OSError, target: Path) -> str | None:
 
 
 @contextmanager
-def _explained(target: Path) -> Iterator[None]:
-    """Turn an `OSError` about writing `target` into one that says what to do; others pass unchanged."""
+def explained(target: Path, needed: int = 0) -> Iterator[None]:
+    """Turn an `OSError` about writing `target` into a `CheckpointError` that says what to do; others pass unchanged.
+
+    Where the disk has less than `needed` bytes free, the block is not even begun.
+    """
     try:
+        if needed:
+            require_space(target, needed)
         yield
     except OSError as error:
         remedy = _remedy(error, target)
         if remedy is None:
             raise
+        if error.errno == errno.ENOSPC:
+            remedy = f"the disk is full{space_figures(target, needed)}; {remedy}"
         raise CheckpointError(f"cannot save {final(target)}: {remedy} (what was there before is untouched)") from error
 
 
@@ -96,16 +104,17 @@ def _sync_tree(folder: Path) -> None:
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[BinaryIO]:
+def atomic_file(path: Path, *, needed: int = 0) -> Iterator[BinaryIO]:
     """A binary stream whose content becomes `path` when the block ends without an exception, else vanishes.
 
     Parent folders are made. A link at `path` is replaced, not followed. On POSIX whoever has the old file open or
-    mapped keeps reading the old bytes; on Windows that makes the replacement fail.
+    mapped keeps reading the old bytes; on Windows that makes the replacement fail. `needed` is how many bytes will be
+    written, as far as that is known: nothing is begun where they are not free.
 
     Raises `CheckpointError` when the disk is full, read-only or not permitted.
     """
     path = Path(path)
-    with _explained(path):
+    with explained(path, needed):
         path.parent.mkdir(parents=True, exist_ok=True)
         for kind, leftover in leftovers(path):
             if kind == "tmp":
@@ -131,7 +140,7 @@ def atomic_write(path: Path, data: bytes) -> None:
     ...     Path(folder, "note.txt").read_bytes()
     b'whole'
     """
-    with atomic_file(path) as stream:
+    with atomic_file(path, needed=len(data)) as stream:
         stream.write(data)
 
 
@@ -208,14 +217,32 @@ def recover(path: Path) -> bool:
     return restored
 
 
+def recover_all(folder: Path) -> None:
+    """`recover` for everything in `folder` that dead writers left unfinished or on its way."""
+    for path in {final(hidden) for hidden in folder.glob(".*") if final(hidden) != hidden}:
+        recover(path)
+
+
+def require_writable(path: Path) -> None:
+    """Raises `CheckpointError` where nothing could be written at `path`. Parent folders are made; nothing else is left."""
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe = sibling(path, "tmp")
+        try:
+            probe.touch(exist_ok=False)
+        finally:
+            discard(probe)
+
+
 @contextmanager
-def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+def atomic_folder(path: Path, *, replace: bool = False, needed: int = 0) -> Iterator[Path]:
     """A new folder to write into; it becomes `path`, whole, when the block ends without an exception.
 
     Parent folders are made. An empty folder at `path` counts as absent. With `replace`, a folder at `path` makes
     way when the new one is complete and on the disk; of several writers the last one wins. On an exception nothing
     is left and `path` is as it was. After a crash at any moment `path` holds the old or the new version, or
-    `recover(path)` (which the next `atomic_folder` calls by itself) puts one of them back.
+    `recover(path)` (which the next `atomic_folder` calls by itself) puts one of them back. `needed` is how many bytes
+    will be written, as far as that is known: nothing is begun where they are not free.
 
     On Windows a folder of which some file is open in any process cannot be replaced.
 
@@ -230,7 +257,7 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     ['model']
     """
     path = Path(os.path.abspath(path))
-    with _explained(path):
+    with explained(path, needed):
         path.parent.mkdir(parents=True, exist_ok=True)
         recover(path)
         if os.path.lexists(path) and not path.is_symlink() and not path.is_dir():

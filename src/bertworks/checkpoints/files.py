@@ -16,12 +16,17 @@ import numpy as np
 
 from bertworks.checkpoints.atomic import atomic_file, atomic_write
 from bertworks.checkpoints.dtypes import CODES, FLOATING, STORED, Array, convert
-from bertworks.checkpoints.safetensors_file import SafetensorsFile, unreadable, write_safetensors
+from bertworks.checkpoints.opening import kind_of_file, read_file
+from bertworks.checkpoints.safetensors_file import SafetensorsFile, write_safetensors
 from bertworks.errors import CheckpointError
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 """What holds the weights of a model folder, in the order of preference."""
-_OTHER_FORMATS = {".h5": "TensorFlow's", ".msgpack": "Flax's", ".onnx": "ONNX's", ".ckpt": "a pickle's", ".pt": "a pickle's"}
+LARGEST_JSON = 64_000_000
+"""Bytes; the largest known index or configuration of a model has a tenth of it."""
+_OTHER_FORMATS = {".h5": "TensorFlow's", ".msgpack": "Flax's", ".onnx": "ONNX's"}
+_PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")
+_JSON_KINDS = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "a truth value", type(None): "null"}
 
 
 class _Source(Protocol):
@@ -126,10 +131,11 @@ def open_tensors(folder: Path) -> TensorFiles:
     disagrees with its index; the message names the file and what to do.
     """
     folder = Path(folder)
-    if folder.is_file() and folder.suffix == ".safetensors":
+    kind = kind_of_file(folder) if folder.exists() else "missing"
+    if kind is None and folder.suffix == ".safetensors":
         return _together([SafetensorsFile(folder)])
-    if not folder.is_dir():
-        raise CheckpointError(f"{folder} is {'a file, not a model folder' if folder.exists() else 'missing'}: name a model folder")
+    if kind != "a folder":
+        raise CheckpointError(f"{folder} is {kind or 'a file, not a model folder'}: name a model folder")
     for name in WEIGHTS:
         path = folder / name
         if os.path.lexists(path):
@@ -149,11 +155,15 @@ def _together(sources: list[_Source]) -> TensorFiles:
 
 def _no_weights(folder: Path) -> str:
     names = sorted(os.listdir(folder))
-    there = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "") if names else "nothing"
+    there = ", ".join(name[:60] for name in names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "") or "nothing"
     message = f"no weights in {folder}: looked for {', '.join(WEIGHTS)}; found {there}"
     others = [(name, _OTHER_FORMATS[Path(name).suffix]) for name in names if Path(name).suffix in _OTHER_FORMATS]
     if others:
         return f"{message}. {others[0][0]} has {others[0][1]} format, which bertworks does not read: convert it to model.safetensors"
+    pickles = [name for name in names if Path(name).suffix in _PICKLES]
+    if pickles:
+        what = f"{pickles[0]} is a pickle, which can run any program, so bertworks does not open it"
+        return f"{message}. {what}: if you trust it, save the weights as model.safetensors with the program that made it"
     loose = [name for name in names if name.endswith(".safetensors")]
     if loose:
         return f"{message}. If {loose[0]} is the whole model, rename it to model.safetensors; of a sharded one the index is missing"
@@ -171,7 +181,8 @@ def _open_shards(index: Path) -> TensorFiles:
             raise CheckpointError(f"{index} names the file '{file:.100}', which is not a plain *{suffix} name in its own folder: refused")
     missing = sorted(file for file in set(weight_map.values()) if not os.path.lexists(index.parent / file))
     if missing:
-        raise CheckpointError(f"{index.parent} lacks {', '.join(missing[:5])}, listed in {index.name}: download or copy the model again")
+        names = ", ".join(name[:100] for name in missing[:5])
+        raise CheckpointError(f"{index.parent} lacks {names}, listed in {index.name}: download or copy the model again")
     opened: dict[str, _Source] = {}
     try:
         for file in sorted(set(weight_map.values())):
@@ -227,7 +238,7 @@ def write_tensors(
     if len(groups) > 1:
         files = [f"{path.stem}-{number:05d}-of-{len(groups):05d}.safetensors" for number in range(1, len(groups) + 1)]
     for file, names in zip(files, groups, strict=True):
-        with atomic_file(path.with_name(file)) as stream:
+        with atomic_file(path.with_name(file), needed=sum(sizes[name] for name in names)) as stream:
             write_safetensors(stream, {name: tensors[name] for name in names}, kinds, metadata)
     if len(groups) > 1:
         totals = {"total_parameters": sum(array.size for array in tensors.values()), "total_size": sum(sizes.values())}
@@ -265,20 +276,36 @@ def _shards(sizes: Mapping[str, int], limit: int | None) -> list[list[str]]:
     return groups
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises `CheckpointError` when it is missing, broken (naming line and column) or no object."""
+def read_json(path: Path, most: int = LARGEST_JSON) -> dict[str, Any]:
+    """The object in a JSON file of at most `most` bytes.
+
+    Raises `CheckpointError` when it is missing, broken (naming line and column), no object, or ambiguous: one name twice
+    in one object, with different values.
+    """
     path = Path(path)
+    data = read_file(path, most)
     try:
-        value = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise unreadable(path, error) from error
+        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unambiguous)
     except json.JSONDecodeError as error:
         raise CheckpointError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}; correct it or copy it again") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is no JSON text ({error}): download or copy it again") from error
+    except RecursionError as error:
+        raise CheckpointError(f"{path} is nested too deeply: download or copy it again") from error
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path} is no UTF-8 text (byte {error.start:,}): download or copy it again") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no JSON text that can be read ({error}): download or copy it again") from error
     if not isinstance(value, dict):
-        raise CheckpointError(f"{path} holds a JSON {type(value).__name__}, not an object {{…}}: download or copy it again")
+        raise CheckpointError(f"{path} holds {_JSON_KINDS[type(value)]}, not an object {{…}}: download or copy it again")
     return value
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        for name, value in pairs:
+            if repr(value) != repr(table[name]):
+                raise ValueError(f"the name '{name:.100}' stands twice in one object, with different values")
+    return table
 
 
 def write_json(path: Path, obj: Mapping[str, Any]) -> None:

@@ -44,7 +44,7 @@ def resolve(model: str | Path | None, *, revision: str | None = None, default: P
         if default is None:
             raise CheckpointError("no model was named: give a model folder or a hub name")
         model = default
-    path = Path(model).expanduser()
+    path = _local(model)
     if not path.exists() and path.name:
         with suppress(OSError):  # a save that was cut off may have left the folder under another name
             recover(path)
@@ -59,6 +59,17 @@ def resolve(model: str | Path | None, *, revision: str | None = None, default: P
     if revision is not None and (not _REVISION.fullmatch(revision) or ".." in revision):
         raise CheckpointError(f"{revision!r} cannot be a revision: it is a branch, a tag or a commit")
     return _fetch(model, revision)
+
+
+def _local(model: str | Path) -> Path:
+    """The path that a model's name may be. Raises `CheckpointError` where the system cannot even look for it."""
+    try:
+        path = Path(model).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as error:  # a name too long, a folder that may not be entered, the home of nobody
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CheckpointError(f"'{model!s:.200}' cannot be looked for: {reason}; name a model folder or a hub name") from error
+    return path
 
 
 def _is_mistyped_path(path: Path) -> bool:

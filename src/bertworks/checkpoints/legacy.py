@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bertworks.checkpoints.dtypes import CODES, Array, widen_bfloat16
-from bertworks.checkpoints.safetensors_file import unreadable, unusual_content
+from bertworks.checkpoints.opening import open_file, unreadable
+from bertworks.checkpoints.safetensors_file import unusual_content
 from bertworks.errors import CheckpointError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def read_bin(path: Path) -> dict[str, Array]:
     `MissingExtraError` where torch is not installed.
     """
     try:
-        with open(path, "rb") as stream:
+        with open_file(path) as stream:
             hint = unusual_content(stream.read(64))
     except OSError as error:
         raise unreadable(path, error) from error

@@ -1,17 +1,21 @@
 """Loading through a weight table, with a report of a few lines: what was loaded, what is new, what was not used."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from bertworks.checkpoints.available_memory import shortage
 from bertworks.checkpoints.table import Entry, Table
 from bertworks.errors import CheckpointError
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
 _SHOWN = 12
+_NOTHING = np.zeros((), dtype="V0")
+"""Stands for a number where only shapes are looked at: any number of them takes no memory."""
 
 
 @dataclass(frozen=True)
@@ -56,32 +60,49 @@ def load_through(
     `own_shapes` are our parameters'. `may_be_new` maps prefixes of our names to the reason why such a parameter
     may be absent or of another shape (a new head): it is left out of the result and reported.
 
-    Raises `CheckpointError` with one table of everything missing, unexpected or of the wrong shape.
+    Nothing is read before all shapes are found right and the parameters fit into memory.
+
+    Raises `CheckpointError` with one table of everything missing, unexpected or of the wrong shape; or of what holds no
+    finite numbers.
     """
     found: dict[str, Array] = {}
     new: dict[str, str] = {}
     problems: list[str] = []
+    fitting: list[Entry] = []
     wanted = 0
     for entry in table.entries:
         reason = next((why for prefix, why in may_be_new.items() if entry.ours[0].startswith(prefix)), None)
         problem = _problem(entry, names, shapes, own_shapes)
-        if problem is None:
-            loaded = entry.load([read(names[name]) for name in entry.theirs])
-            found.update(zip(entry.ours, loaded, strict=True))
-            wanted += len(entry.theirs)
-        elif reason is not None:
+        if problem is not None and reason is not None:
             new.update(dict.fromkeys(entry.ours, reason))
+            continue
+        wanted += len(entry.theirs)
+        if problem is None:
+            fitting.append(entry)
         else:
-            wanted += len(entry.theirs)
             problems.append(problem)
     used = {name for entry in table.entries for name in entry.theirs}
-    problems += _untied(table, names, read)
     ignored, unexpected = _sort_rest([n for n in names if n not in used], table)
     problems += [f"unexpected  {name} {list(shapes[names[name]])}" for name in unexpected]
     if problems:
-        raise CheckpointError(_explain(source, problems))
-    loaded_count = sum(len(entry.theirs) for entry in table.entries if entry.ours[0] in found)
+        raise _misfit(source, problems)
+    _require_memory(source, own_shapes)
+    problems = _untied(table, names, read)
+    for entry in fitting:
+        theirs = [read(names[name]) for name in entry.theirs]
+        problems += [problem for name, array in zip(entry.theirs, theirs, strict=True) if (problem := _no_weights(name, array))]
+        found.update(zip(entry.ours, entry.load(theirs), strict=True))
+    if problems:
+        raise _misfit(source, problems)
+    loaded_count = sum(len(entry.theirs) for entry in fitting)
     return found, LoadingReport(source, loaded_count, wanted, new, ignored)
+
+
+def _require_memory(source: str, own_shapes: Mapping[str, Shape]) -> None:
+    """Raises `CheckpointError` where the parameters, in float32, are larger than the memory that there is."""
+    missing = shortage(4 * sum(math.prod(shape) for shape in own_shapes.values()))
+    if missing is not None:
+        raise CheckpointError(f"{source} takes {missing}: close other programs, or take a smaller model or a larger machine")
 
 
 def _problem(entry: Entry, names: Mapping[str, str], shapes: Mapping[str, Shape], own_shapes: Mapping[str, Shape]) -> str | None:
@@ -89,7 +110,7 @@ def _problem(entry: Entry, names: Mapping[str, str], shapes: Mapping[str, Shape]
     missing = [name for name in entry.theirs if name not in names]
     if missing:
         return "missing     " + ", ".join(missing)
-    stand_ins = [np.broadcast_to(np.float32(0), shapes[names[name]]) for name in entry.theirs]
+    stand_ins = [np.broadcast_to(_NOTHING, shapes[names[name]]) for name in entry.theirs]
     want = [own_shapes[name] for name in entry.ours]
     try:
         have = [tuple(a.shape) for a in entry.load(stand_ins)]
@@ -99,6 +120,15 @@ def _problem(entry: Entry, names: Mapping[str, str], shapes: Mapping[str, Shape]
         there = " + ".join(str(list(shapes[names[name]])) for name in entry.theirs)
         return f"wrong shape {', '.join(entry.theirs)}: {there} in the file, config.json says {' + '.join(str(list(s)) for s in want)}"
     return None
+
+
+def _no_weights(name: str, array: Array) -> str | None:
+    """Why an array cannot be weights, or None."""
+    if array.dtype.kind != "f":
+        return f"no weights  {name} holds {array.dtype.name}: bertworks reads floating-point weights only"
+    with np.errstate(all="ignore"):  # a sum is finite where all its numbers are, or nearly so
+        finite = np.isfinite(array.sum()) or np.isfinite(array).all()
+    return None if finite else f"no numbers  {name} holds NaN or infinity"
 
 
 def _untied(table: Table, names: Mapping[str, str], read: Callable[[str], Array]) -> list[str]:
@@ -123,12 +153,11 @@ def _sort_rest(rest: Sequence[str], table: Table) -> tuple[dict[str, tuple[str, 
     return ignored, unexpected
 
 
-def _explain(source: str, problems: Collection[str]) -> str:
-    shown = list(problems)[:_SHOWN]
-    more = f"\n  … and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-    return (
-        f"{source}: {len(problems)} tensors do not fit the model that config.json describes:\n  "
-        + "\n  ".join(shown)
-        + more
-        + "\nIs this folder complete, and is its config.json the one that belongs to these weights?"
+def _misfit(source: str, problems: Sequence[str]) -> CheckpointError:
+    more = [f"… and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+    count = f"{len(problems)} tensors do" if len(problems) > 1 else "1 tensor does"
+    return CheckpointError(
+        f"{source}: {count} not fit the model that config.json describes. Is the folder complete, and is its config.json the one that "
+        "belongs to these weights? Copy or download it again",
+        [*problems[:_SHOWN], *more],
     )

@@ -16,10 +16,13 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from bertworks.checkpoints.dtypes import CODES, STORED, Array, convert, widen_bfloat16
+from bertworks.checkpoints.opening import open_file, unreadable
 from bertworks.errors import CheckpointError
 
 LARGEST_HEADER = 100_000_000
 """Bytes; the limit of the format."""
+_LARGEST_READ = 20_000_000
+"""Bytes of a header that are read: room for 100,000 tensors. A small hostile one takes thirty times its size in memory."""
 _LARGEST_AXES = 32
 _LARGEST_AXIS = 2**48
 
@@ -46,7 +49,7 @@ class SafetensorsFile:
         self.path = path
         self._map: mmap.mmap | None = None
         try:
-            with open(path, "rb") as stream:
+            with open_file(path) as stream:
                 size = stream.seek(0, 2)
                 stream.seek(0)
                 self.entries, self.metadata = _read_header(stream, size, path)
@@ -82,14 +85,6 @@ class SafetensorsFile:
             self._map = None
 
 
-def unreadable(path: Path, error: OSError) -> CheckpointError:
-    """What to say of a file that the operating system does not hand out."""
-    if isinstance(error, FileNotFoundError):
-        what = "is a link to a file that is gone" if path.is_symlink() else "is missing"
-        return CheckpointError(f"{path} {what}: download or copy the model again")
-    return CheckpointError(f"{path} cannot be read: {error.strerror or error}")
-
-
 def unusual_content(start: bytes) -> str | None:
     """What a file that should hold weights often holds instead, judged by its first bytes, with the remedy."""
     if start.startswith(b"version https://git-lfs"):
@@ -109,11 +104,13 @@ def _read_header(stream: BinaryIO, size: int, path: Path) -> tuple[dict[str, Ent
         raise CheckpointError(f"{path} is no safetensors file, or is damaged ({size:,} bytes): download or copy it again")
     if length > size - 8:
         raise CheckpointError(f"{path} is cut short: {size:,} bytes, and its header alone has {length:,}; download or copy it again")
+    if length > _LARGEST_READ:
+        raise CheckpointError(f"{path} has a header of {length:,} bytes, which no model of this family has: download or copy it again")
     stream.seek(8)
     try:
         header = json.loads(stream.read(length).decode("utf-8"), object_pairs_hook=_without_doubles)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} has a damaged header ({error}): download or copy it again") from error
+        raise CheckpointError(f"{path} has a damaged header ({_what_is_wrong(error)}): download or copy it again") from error
     if not isinstance(header, dict):
         raise CheckpointError(f"{path} has a damaged header (not a table of tensors): download or copy it again")
     metadata = header.pop("__metadata__", {})
@@ -122,6 +119,12 @@ def _read_header(stream: BinaryIO, size: int, path: Path) -> tuple[dict[str, Ent
     entries = {name: _entry(path, name, fields, 8 + length) for name, fields in header.items()}
     _check_layout(path, entries, 8 + length, size)
     return entries, metadata
+
+
+def _what_is_wrong(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"no UTF-8 at byte {error.start:,}"
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from bertworks.errors import CheckpointError
 
 SMOKE = "smoke.json"
 _CHUNK = 1 << 20
+_LARGEST_TOLERANCE = 1e6
+"""No difference is so large: a tolerance beyond it would verify anything."""
 _PARTS = ("config*.json", "sentence_*_config.json", "modules.json", "bertworks*", "[0-9]_*/*", "model*.safetensors*")
 _TOKENIZER_PARTS = ("tokenizer*.json", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json", "*.model")
 _LEGACY_WEIGHTS = ("pytorch_model*.bin*",)
@@ -52,7 +54,7 @@ def write_smoke(folder: Path, cases: Sequence[SmokeCase], *, tolerance: float, c
     Raises `CheckpointError` when there are no cases, an output is not finite numbers, or the tolerance not positive.
     """
     path = Path(folder) / SMOKE
-    if not cases or not (math.isfinite(tolerance) and tolerance > 0):
+    if not cases or not 0 < tolerance < _LARGEST_TOLERANCE:
         raise CheckpointError(f"{path} needs at least one case and a positive tolerance, not {len(cases)} cases and {tolerance}")
     stored = []
     for number, case in enumerate(cases, 1):
@@ -72,7 +74,8 @@ def read_smoke(folder: Path) -> Smoke | None:
     tolerance, cases, computed_with = content.get("tolerance"), content.get("cases"), content.get("computed_with", {})
     sound = (
         isinstance(tolerance, int | float)
-        and tolerance > 0
+        and not isinstance(tolerance, bool)
+        and 0 < tolerance < _LARGEST_TOLERANCE
         and isinstance(computed_with, dict)
         and isinstance(cases, list)
         and all(isinstance(case, dict) and "input" in case and _numbers(case.get("output")) is not None for case in cases)

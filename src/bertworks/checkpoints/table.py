@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from bertworks.errors import CheckpointError
+
 Array = np.ndarray[Any, Any]
 Tensors = Mapping[str, Array]
 
@@ -132,11 +134,13 @@ def normalized(names: Sequence[str], *, prefix: str, is_body: Callable[[str], bo
     """Names as today's checkpoints have them → the names that stand in the file.
 
     Two old habits are undone: norms' `gamma`/`beta` (TensorFlow's names), and a body saved without `prefix`
-    (a bare encoder) or with it.
+    (a bare encoder) or with it. Raises `CheckpointError` where two names are the same then.
     """
-    out = {}
+    out: dict[str, str] = {}
     for name in names:
         modern = re.sub(r"\bgamma$", "weight", re.sub(r"\bbeta$", "bias", name))
         modern = modern.removeprefix(prefix) if is_body(modern.removeprefix(prefix)) else modern
+        if modern in out:
+            raise CheckpointError(f"the weights hold '{out[modern]:.100}' and '{name:.100}', which are the same tensor: keep one of them")
         out[modern] = name
     return out

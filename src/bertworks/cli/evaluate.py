@@ -1,5 +1,6 @@
 """`bertworks evaluate`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,6 +20,8 @@ def evaluate(
     on_bad_rows: options.OnBadRows = "error",
     encoding: options.Encoding = "utf-8",
     delimiter: options.Delimiter = None,
+    mistakes: Annotated[int, typer.Option("--mistakes", help="Show so many of the wrong answers that the model is surest of.")] = 3,
+    results: Annotated[Path | None, typer.Option("--results", help="Write every answer beside its label to this Parquet file.")] = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     threads: options.Threads = None,
@@ -42,3 +45,4 @@ def evaluate(
     console = Console()
     show.lines(console, report.facts + report.accounting.lines()[:1])
     show.print_metrics(console, f"{report.metrics['rows']:,} rows", report.metrics, report.headline)
+    show.print_mistakes(console, report.mistakes)

@@ -8,10 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from bertworks import __version__
+from bertworks.cli.compare import compare
+from bertworks.cli.corpus import app as corpus
 from bertworks.cli.demo import demo
 from bertworks.cli.doctor import doctor
 from bertworks.cli.evaluate import evaluate
+from bertworks.cli.explain import explain
+from bertworks.cli.inspect import inspect
 from bertworks.cli.predict import predict
+from bertworks.cli.report import report
+from bertworks.cli.tokenizer import app as tokenizer
 from bertworks.cli.train import train
 from bertworks.errors import BertworksError, Interrupted, nearest
 
@@ -26,8 +32,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, train, evaluate, predict, doctor):
+for _command in (demo, inspect, train, evaluate, compare, predict, explain, report, doctor):
     app.command(help="\n\n".join(" ".join(part.split()) for part in (_command.__doc__ or "").split("\n\n")))(_command)
+app.add_typer(tokenizer, name="tokenizer")
+app.add_typer(corpus, name="corpus")
 
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """The base of all errors about arguments, which typer does not name."""
@@ -100,6 +108,7 @@ def _usage(error: Any, command: Any) -> str:
         return f"error: no such option: {wrong}.{nearest(wrong, known).replace(chr(39), '')} See: {path} --help"
     unknown = re.match(r"No such command '(.*?)'", message)
     if unknown:
-        return f"error: no such command: {unknown[1]}.{nearest(unknown[1], command.commands).replace(chr(39), '')} See: bertworks --help"
+        group = command if context is None else context.command
+        return f"error: no such command: {unknown[1]}.{nearest(unknown[1], group.commands).replace(chr(39), '')} See: {path} --help"
     line = " ".join(error.format_message().split())
     return f"error: {line[:1].lower()}{line[1:].rstrip('.')}. See: {path} --help"

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
@@ -60,8 +60,8 @@ def print_metrics(console: Console, title: str, metrics: Mapping[str, Any], head
     numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float) and name != "rows"}
     if "accuracy" in numbers:
         numbers.pop("micro_f1", None)  # the same for a single label
-    names = sorted(numbers, key=lambda name: name != headline)
-    print_columns(console, [(name.replace("_", " "), f"{numbers[name]:.4f}") for name in names], strong=0)
+    names, intervals = sorted(numbers, key=lambda name: name != headline), metrics.get("intervals", {})
+    print_columns(console, [(name.replace("_", " "), f"{numbers[name]:.4f}", _interval(intervals.get(name))) for name in names], strong=0)
     rows = metrics.get("per_class") or metrics.get("per_label") or []
     if rows:
         figures = ("precision", "recall", "f1")
@@ -72,6 +72,28 @@ def print_metrics(console: Console, title: str, metrics: Mapping[str, Any], head
         print_columns(console, [("label", *figures, "rows"), *table])
     if len(rows) > _MOST_LABELS:
         lines(console, [f"… and {len(rows) - _MOST_LABELS} more labels"])
+
+
+def _interval(ends: Sequence[float] | None) -> str:
+    return "" if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f} (95 %)"
+
+
+def print_baselines(console: Console, baselines: Mapping[str, Mapping[str, Any]], headline: str) -> None:
+    """What simpler means reach in the main metric on the same rows."""
+    if baselines:
+        lines(console, ["", "on the same rows:"])
+        print_columns(console, [(f"  {name}", f"{found[headline]:.4f}") for name, found in baselines.items() if headline in found])
+
+
+def print_mistakes(console: Console, mistakes: Sequence[Mapping[str, Any]]) -> None:
+    """Wrong answers, each in two lines."""
+    if mistakes:
+        heading(console, "worst mistakes")
+    for mistake in mistakes:
+        size = f"{mistake['confidence']:.1%} sure" if "confidence" in mistake else f"off by {mistake['error']:.4g}"
+        text = " ".join(" | ".join(mistake[part] for part in ("text", "pair") if part in mistake).split())
+        lines(console, [f"row {mistake['row']}: {mistake['label']}, answered {mistake['prediction']} ({size})"])
+        lines(console, [f"  {shorten(text, max(20, console.width - 6))}"], style="dim")
 
 
 def shorten(name: str, width: int = 36) -> str:
@@ -91,3 +113,20 @@ def row_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def stage_bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on standard error, where that is a terminal, for work of several stages; yields what to call with the name of
+    the stage, what is done of it, and how much there is."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bar.add_task(stage, total=None)
+            bar.update(tasks[stage], completed=done, total=total)
+
+        yield show

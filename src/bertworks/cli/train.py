@@ -57,14 +57,17 @@ def train(
         str | None, _model("--class-weights", text="balanced, or a weight for each label: spam=5,ham=1.", metavar="WEIGHTS")
     ] = None,
     label_smoothing: Annotated[float, _model("--label-smoothing", text="Share of the target that is spread evenly.")] = 0.0,
+    calibrate: Annotated[
+        bool, _model("--calibrate/--no-calibrate", text="Scale probabilities by a temperature fitted on the validation data.")
+    ] = True,
     new_tokens: Annotated[list[str] | None, _model("--new-token", text="Word to add to the vocabulary; may be repeated.")] = None,
     json: options.Json = False,
     **settings: Any,
 ) -> None:
     """Train a text classifier on labelled texts.
 
-    Everything goes into a run folder: settings, log, checkpoints, metrics and the model, which predict and evaluate
-    take as it is. Ctrl-C saves the run, and --resume goes on with it.
+    The data are looked through first (see inspect). Everything goes into a run folder: settings, log, checkpoints,
+    metrics, a report, and the model, which predict and evaluate take as it is. Ctrl-C saves the run, and --resume goes on with it.
 
     Example: bertworks train reviews.csv --text review --label stars
     """
@@ -90,13 +93,17 @@ def train(
         show.heading(console, f"{report.folder} is finished already ({report.steps:,} steps)")
     if report.metrics is not None:
         show.print_metrics(console, f"validation ({report.metrics['rows']:,} rows)", report.metrics, report.headline)
+        show.print_baselines(console, report.findings.get("baselines", {}), report.headline)
     if report.seeds:
         show.heading(console, f"{len(report.seeds)} seeds")
         show.lines(console, [f"seed {result.seed}: {report.headline} {result.score:.4f}" for result in report.seeds])
         spread = report.mean_and_deviation
         if spread is not None:
             show.lines(console, [f"mean ± sd: {spread[0]:.4f} ± {spread[1]:.4f}"])
-    show.heading(console, f"{report.steps:,} steps in {report.seconds:,.0f} s; the model is in {report.model}")
+    show.heading(
+        console,
+        f"{report.steps:,} steps in {report.seconds:,.0f} s; the model is in {report.model}, the report {report.folder / 'report.html'}",
+    )
     show.lines(console, report.next_steps)
 
 

@@ -19,7 +19,7 @@ def with_class_names(table: pa.Table) -> pa.Table:
     table = table.replace_schema_metadata(None)
     try:
         features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return table
     for index, name in enumerate(table.column_names):
         names, nested = _class_names(features.get(name)) if isinstance(features, dict) else (None, False)

@@ -1,6 +1,7 @@
 """Which column is the text, which its pair, which the label: guessed only where there is no doubt."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -96,7 +97,8 @@ def _guess_text(
     table: Table, free: Sequence[str], pair: str | None, label: str | None, with_label: bool
 ) -> tuple[str, str | None, str | None]:
     """Text, pair and, where the two can only be told together, label."""
-    by_name = {name.lower(): name for name in free if _may_be_text(table.data, name)}
+    counts = Counter(table.data.column_names)
+    by_name = {name.lower(): name for name in free if counts[name] == 1 and _may_be_text(table.data, name)}
     if pair is None:
         pairs = [(by_name[a], by_name[b]) for a, b in PAIR_NAMES if a in by_name and b in by_name]
         others = [by_name[name] for name in TEXT_NAMES if name in by_name and by_name[name] not in (pairs[0] if pairs else ())]
@@ -115,7 +117,7 @@ def _guess_text(
         return found[0], pair, label
     if not found:
         rest = [name for name in free if name.lower() not in _INDEX_NAMES]
-        texts = [name for name in rest if _may_be_text(table.data, name) and not _is_label_name(name)]
+        texts = [name for name in rest if counts[name] == 1 and _may_be_text(table.data, name) and not _is_label_name(name)]
         if len(texts) == 1 and all(_is_label_name(name) for name in rest if name != texts[0]):
             return texts[0], pair, label
         told = _tell_two_apart(table.data, rest) if len(rest) == 2 and pair is None and label is None else None
@@ -143,8 +145,7 @@ def _is_label_name(name: str) -> bool:
 
 
 def _may_be_text(data: pa.Table, name: str) -> bool:
-    if data.column_names.count(name) != 1:
-        return False
+    """Whether the only column of that name holds texts."""
     return is_text(data.schema.field(name).type)
 
 

@@ -77,7 +77,8 @@ def _check_delimiter(delimiter: str) -> str:
 
 def _sniff(text: str) -> str:
     """The delimiter of the first line; a comma goes before all others."""
-    first = re.sub(_QUOTED_FIELD, "", text.lstrip("\r\n").split("\n", 1)[0])
+    line = re.compile(r"[\r\n]*([^\r\n]*)").match(text)
+    first = re.sub(_QUOTED_FIELD, "", line[1] if line else "")
     return "," if "," in first else max(_DELIMITERS, key=first.count)
 
 
@@ -201,8 +202,8 @@ def _walk(text: str, source: str, delimiter: str, quoted: bool, most_faults: int
 def _with_names(table: pa.Table, source: str) -> pa.Table:
     """Takes the first row for the column names. Raises `DataError` where a name appears twice."""
     names = [(table.column(i)[0].as_py() or "").strip() or f"column_{i + 1}" for i in range(table.num_columns)]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(names).items():
+        if count > 1:
             where = " and ".join(str(i + 1) for i, other in enumerate(names) if other == name)
             raise DataError(f"{source}: the column name '{name}' appears more than once (columns {where}); rename one in the first line")
     return table.slice(1).rename_columns(names)

@@ -13,19 +13,28 @@ from typing import IO, Any, cast
 
 import pyarrow as pa
 
+from bertworks.checkpoints.available_memory import available_memory
+from bertworks.checkpoints.opening import kind_of_file
+from bertworks.checkpoints.space import readable
+from bertworks.data.encodings import candidates
 from bertworks.errors import DataError, SettingsError, nearest
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt")
 """Suffixes of tables; each may be followed by one of `COMPRESSIONS`."""
 COMPRESSIONS = (".gz", ".xz", ".bz2", ".zst")
 
-_BYTE_ORDER_MARKS = (
+BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16: its mark begins with that one's
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+"""What a file may begin with, and the encoding that it says the file has."""
+
+_BLOCK = 1 << 26
+_TIMES = 3
+"""Memory that a table takes in reading, as a multiple of its file: bytes, text and columns stand side by side."""
 
 
 def split_suffixes(path: Path) -> tuple[str, str, str]:
@@ -48,9 +57,14 @@ def supported() -> str:
 def missing_file(path: Path) -> DataError:
     """The error about a path that does not exist, with the nearest name that does."""
     folder = path.parent
+    if path.is_symlink():
+        return DataError(f"'{path}' is a link to '{os.readlink(path)}', which does not exist: mend the link or name another file")
     if not folder.is_dir():
         return DataError(f"'{path}' does not exist, nor does the folder '{folder}'")
-    names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    try:
+        names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        return DataError(f"'{path}' cannot be found: the folder '{folder}' cannot be read ({error.strerror}); name another")
     hint = nearest(path.name, names)
     if not hint and names:
         hint = " The folder holds: " + ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
@@ -58,21 +72,64 @@ def missing_file(path: Path) -> DataError:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file, decompressed by its suffix. Raises `DataError` where that fails."""
+    """The bytes of a file, decompressed by its suffix.
+
+    Raises `DataError` where that fails, and where so many bytes come out that memory does not hold what is made of them.
+    """
+    available = available_memory()
+    most = None if available is None else available // _TIMES
+    blocks, total = [], 0
+    with opened(path) as (stream, raw):
+        _check_room(path, os.fstat(raw.fileno()).st_size, most, available)
+        while block := stream.read(_BLOCK):
+            blocks.append(block)
+            total += len(block)
+            _check_room(path, total, most, available)
+    return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+
+def _check_room(path: Path, size: int, most: int | None, available: int | None) -> None:
+    if most is not None and size > most:
+        content = f"holds more than {readable(size)}" + (" when decompressed" if split_suffixes(path)[2] else "")
+        raise DataError(
+            f"'{path}' {content}, and reading it takes {_TIMES} times as much memory, of which {readable(available or 0)} are available: "
+            "split the file, or close other programs"
+        )
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """The content of a file as a stream, decompressed by its suffix, and the file itself, whose place tells how far one is.
+
+    Raises `DataError` where the file cannot be opened, or where reading fails before the block ends.
+    """
     compression = split_suffixes(path)[2]
     try:
-        if compression == ".zst":
-            with pa.CompressedInputStream(str(path), "zstd") as stream:
-                return cast(bytes, stream.read())
-        opener: Any = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open, "": open}[compression]
-        with opener(path, "rb") as file:
-            return cast(bytes, file.read())
+        kind = kind_of_file(path)
+        if kind is not None:
+            raise DataError(f"'{path}' is {kind}, not a file: name a file (what a pipe gives must be written into one first)")
+        with open(path, "rb") as raw, _decompressed(raw, compression) as stream:
+            yield stream, raw
     except FileNotFoundError:
         raise missing_file(path) from None
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
-        if compression and not isinstance(error, PermissionError | IsADirectoryError):
+        if compression and not isinstance(error, PermissionError):
             raise DataError(f"'{path}' is not a whole {compression} file (cut off, damaged, or named wrongly): {error}") from error
-        raise DataError(f"'{path}' cannot be read: {error.strerror if isinstance(error, OSError) else error}") from error
+        remedy = ": change its permissions or name another file" if isinstance(error, PermissionError) else ""
+        raise DataError(f"'{path}' cannot be read: {error.strerror if isinstance(error, OSError) else error}{remedy}") from error
+
+
+@contextmanager
+def _decompressed(raw: IO[bytes], compression: str) -> Iterator[IO[bytes]]:
+    if compression == ".zst":
+        with pa.CompressedInputStream(pa.PythonFile(raw, "r"), "zstd") as stream:
+            yield cast(IO[bytes], stream)
+    elif compression:
+        opener: Any = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}[compression]
+        with opener(raw, "rb") as stream:
+            yield stream
+    else:
+        yield raw
 
 
 @contextmanager
@@ -111,23 +168,38 @@ def decode_text(data: bytes, encoding: str, source: str) -> str:
     """
     name = check_encoding(encoding)
     if name in ("utf-8", "utf-8-sig"):
-        name = next((marked for mark, marked in _BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
+        name = next((marked for mark, marked in BYTE_ORDER_MARKS if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(name)
         if name != "utf-8":
             text.encode("utf-8")  # some codecs let halves of surrogate pairs through, which are no characters
     except UnicodeDecodeError as error:
         line = data[: error.start].decode(name, errors="replace").count("\n") + 1
-        remedy = 'encoding="latin-1" or "cp1252" (--encoding …)' if name == "utf-8" else 'encoding="…" (--encoding …)'
-        wrong = data[error.start : error.start + 1].hex()
-        raise DataError(
-            f"{source}, line {line}: byte 0x{wrong} at offset {error.start:,} is not valid {name.upper()}. "
-            f"Save the file as UTF-8, or name the encoding it has, such as {remedy}."
-        ) from None
+        around = data[max(0, error.start - 1000) :]
+        raise undecodable(source, line, data[error.start : error.start + 1], error.start, name, around) from None
     except UnicodeError as error:
-        raise DataError(f"{source} is not valid {name.upper()}: {error}") from None
+        remedy = 'name the encoding it has, such as encoding="utf-8" (--encoding …)'
+        raise DataError(f"{source} is not valid {name.upper()} ({error}): {remedy}") from None
     text = text.removeprefix("\ufeff")
-    if text[:1000].count("\x00") * 4 > len(text[:1000]):
-        remedy = 'If it is text, name its encoding, such as encoding="utf-16-le" (--encoding utf-16-le).'
-        raise DataError(f"{source} is full of NUL bytes: it is not {name.upper()} text. {remedy}")
+    check_for_text(text[:1000], name, source)
     return text
+
+
+def check_for_text(beginning: str, encoding: str, source: str) -> None:
+    """Raises `DataError` where the beginning of a file is full of NUL characters: decoded wrongly, or not text at all."""
+    if beginning.count("\x00") * 4 > len(beginning):
+        likely = "utf-16-be" if beginning[::2].count("\x00") > beginning[1::2].count("\x00") else "utf-16-le"
+        remedy = f'If it is text, name its encoding, such as encoding="{likely}" (--encoding {likely}).'
+        raise DataError(f"{source} is full of NUL bytes: it is not {encoding.upper()} text. {remedy}")
+
+
+def undecodable(source: str, line: int, byte: bytes, offset: int, encoding: str, around: bytes = b"") -> DataError:
+    """The error about a byte that is no text in its encoding; `offset` counts in the decompressed file. Candidates for the
+    right encoding are told by the bytes around it, where they are at hand."""
+    likely = candidates(around) if around else ["latin-1", "cp1252"]
+    names = " or ".join(f'"{name}"' for name in likely) if encoding == "utf-8" else '"…"'
+    remedy = f"encoding={names} (--encoding …)"
+    return DataError(
+        f"{source}, line {line}: byte 0x{byte.hex()} at offset {offset:,} is not valid {encoding.upper()}. "
+        f"Save the file as UTF-8, or name the encoding it has, such as {remedy}."
+    )

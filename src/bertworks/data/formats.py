@@ -5,8 +5,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as parquet
 
+from bertworks.checkpoints.available_memory import shortage
 from bertworks.data.delimited import read_delimited
-from bertworks.data.files import FORMATS, decode_text, read_bytes, split_suffixes, supported
+from bertworks.data.files import FORMATS, decode_text, opened, read_bytes, split_suffixes, supported
 from bertworks.data.loaded import Loaded, ReadOptions
 from bertworks.data.records import read_json, read_json_lines, text_lines_to_table
 from bertworks.errors import DataError
@@ -35,8 +36,26 @@ def read_file(path: Path, options: ReadOptions) -> Loaded:
 
 
 def _read_parquet(path: Path, compression: str) -> pa.Table:
+    """The table of a Parquet file, unless its description of itself says that memory does not hold it.
+
+    What a small hostile file can make of few repeated texts is bounded by memory alone.
+    """
     try:
-        with parquet.ParquetFile(pa.BufferReader(read_bytes(path)) if compression else str(path)) as file:
-            return file.read()
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"'{path}' is not a whole Parquet file: {str(error).splitlines()[0]}") from error
+        with opened(path), parquet.ParquetFile(pa.BufferReader(read_bytes(path)) if compression else str(path)) as file:
+            missing = shortage(_bytes_of(file.metadata))
+            if missing is not None:
+                raise DataError(f"'{path}' takes {missing}: split the file, or close other programs")
+            table = file.read()
+            table.validate(full=True)
+            return table
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:
+        if isinstance(error, DataError):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"'{path}' is not a whole Parquet file ({reason}): write or copy it again") from error
+
+
+def _bytes_of(description: parquet.FileMetaData) -> int:
+    """What the table takes at least, by the file's own word: its columns decompressed, a bit a value for what is null."""
+    groups = (description.row_group(i) for i in range(description.num_row_groups))
+    return max(sum(max(0, group.total_byte_size) for group in groups), description.num_rows * description.num_columns // 8)

@@ -1,6 +1,7 @@
 """JSON lines and JSON documents → tables, and the tables of rows and columns that are already in memory."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,6 +12,8 @@ import pyarrow as pa
 from bertworks.data.faults import MOST_FAULTS, BadRow, OnBadRows, settle
 from bertworks.data.loaded import Loaded
 from bertworks.errors import DataError
+
+_NAME = re.compile(r'"\s*:')
 
 
 def read_json_lines(text: str, source: str, on_bad_rows: OnBadRows = "error") -> Loaded:
@@ -25,7 +28,7 @@ def read_json_lines(text: str, source: str, on_bad_rows: OnBadRows = "error") ->
     for line, content in enumerate(text.split("\n"), start=1):
         if not content.strip():
             continue
-        row = _row(content, line)
+        row = json_row(content, line)
         if isinstance(row, BadRow):
             bad.append(row)
         else:
@@ -40,20 +43,49 @@ def read_json_lines(text: str, source: str, on_bad_rows: OnBadRows = "error") ->
     return Loaded(rows_to_table(rows, source), np.array(numbers, dtype=np.int64), dropped)
 
 
-def _row(content: str, line: int) -> Mapping[str, Any] | BadRow:
+def json_row(content: str, line: int) -> Mapping[str, Any] | BadRow:
+    """The object that a line of JSON lines holds, or why it holds none."""
     try:
         row = json.loads(content)
+        if isinstance(row, dict):
+            _refuse_doubles(content, len(row))
         if "\\u" in content:
             json.dumps(row, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:
         return BadRow(line, "half a surrogate pair", r"a \ud800 … \udfff escape stands alone, which is no character")
     except json.JSONDecodeError as error:
         return BadRow(line, "not JSON", f"not valid JSON ({error.msg} at column {error.colno})")
-    except (ValueError, RecursionError) as error:
+    except _DoubleNameError as error:
+        return BadRow(line, "a name twice in one object", str(error))
+    except RecursionError:
+        return BadRow(line, "not JSON", "nested too deeply")
+    except ValueError as error:
         return BadRow(line, "not JSON", f"not valid JSON ({error})")
     if not isinstance(row, dict):
         return BadRow(line, "not a JSON object", f'a row is an object such as {{"text": "…"}}, but this is {_kind(row)}')
     return row
+
+
+def _refuse_doubles(text: str, names: int) -> None:
+    """Raises `_DoubleNameError` where an object in the JSON `text`, which holds rows of `names` names in all, has a name twice.
+
+    To look closely takes thrice the time of reading, so it is done only where more names stand in the text than in the
+    rows: where values are nested, a text looks like JSON, or a name is there twice.
+    """
+    if text.count(":") > names and len(_NAME.findall(text)) > names:
+        json.loads(text, object_pairs_hook=_without_doubles)
+
+
+class _DoubleNameError(ValueError):
+    """An object gives one name two values, of which one would be lost."""
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        name = next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))
+        raise _DoubleNameError(f"an object has the name '{name:.60}' twice, of which one would be lost")
+    return table
 
 
 def _kind(value: object) -> str:
@@ -64,12 +96,15 @@ def read_json(text: str, source: str, on_bad_rows: OnBadRows = "error") -> Loade
     """A `.json` file: an array of objects, an object of equally long arrays, or JSON lines under that name."""
     try:
         document = json.loads(text)
+        rows = document if isinstance(document, list) else [document]
+        _refuse_doubles(text, sum(len(row) for row in rows if isinstance(row, dict)))
     except (ValueError, RecursionError) as error:
         if text.lstrip().startswith("{") and isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
             return read_json_lines(text, source, on_bad_rows)
         if not text.strip():
             raise DataError(f"{source} is empty") from None
-        raise DataError(f"{source} is not valid JSON: {error}") from None
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise DataError(f"{source} is not valid JSON: {reason}; mend the file or write it again") from None
     if isinstance(document, dict) and document and all(isinstance(column, list) for column in document.values()):
         return Loaded(columns_to_table(document, source))
     if isinstance(document, dict) and "\n" not in text.strip():
@@ -104,6 +139,8 @@ def columns_to_table(columns: Mapping[str, Any], source: str) -> pa.Table:
         raise DataError(f"{source}: the columns differ in length: " + ", ".join(f"{name} {length:,}" for name, length in lengths.items()))
     try:
         return pa.table([_array(column) for column in columns.values()], names=list(lengths))
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
     except UnicodeEncodeError:
         raise DataError(f"{source} holds half a surrogate pair (\\ud800 … \\udfff alone), which is no character") from None
 
@@ -116,7 +153,12 @@ def _array(values: Any) -> Any:
     except UnicodeEncodeError:
         raise
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        return pa.array([_as_text(value) for value in values], pa.string())
+        try:
+            return pa.array([_as_text(value) for value in values], pa.string())
+        except (RecursionError, pa.ArrowException, ValueError) as error:
+            if isinstance(error, UnicodeEncodeError):
+                raise
+            raise DataError(f"a column cannot be made a column of text: {error}; give texts, numbers, or lists of them") from error
 
 
 def _as_text(value: Any) -> str | None:

@@ -64,10 +64,10 @@ class Sampler:
     def steps_per_epoch(self) -> int:
         return -(-self.groups // self.batch_size)
 
-    def step(self, number: int) -> list[Int[Array, "taken"]]:
-        """The batches of step `number` (from 0), each as numbers of sequences."""
+    def step(self, number: int, token_budget: int | None = None) -> list[Int[Array, "taken"]]:
+        """The batches of step `number` (from 0), each as numbers of sequences; for another token budget, if one is given."""
         epoch, within = divmod(number, self.steps_per_epoch)
         chosen = self._order(epoch)[within * self.batch_size : (within + 1) * self.batch_size]
         parts = [self._sequences[self._starts[g] : self._starts[g + 1]] for g in chosen.tolist()]
         sequences = np.concatenate(parts)
-        return [sequences[b] for b in cut_by_tokens(self.lengths[sequences], self.token_budget)]
+        return [sequences[b] for b in cut_by_tokens(self.lengths[sequences], token_budget or self.token_budget)]

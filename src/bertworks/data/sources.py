@@ -61,11 +61,16 @@ def _pandas_table(frame: Any) -> pa.Table:
 
 
 def _named(source: str | Path, wanted: Sequence[str], options: ReadOptions) -> Source:
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return open_folder(path, options)
+    try:
+        path = Path(source).expanduser()
+        if path.is_dir():
+            return open_folder(path, options)
+        exists = path.exists()
+    except (OSError, RuntimeError) as error:  # a folder that may not be entered, a name too long, the home of nobody
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DataError(f"'{source!s:.200}' cannot be read: {reason}; name another file or folder") from error
     stem, suffix, compression = split_suffixes(path)
-    if path.exists():
+    if exists:
         return Source(str(source), {stem: lambda: read_file(path, options)}, one_table=True)
     is_hub_name = isinstance(source, str) and not suffix and not compression and _HUB_NAME.fullmatch(source)
     if not is_hub_name or (path.parent != Path(".") and path.parent.is_dir()):

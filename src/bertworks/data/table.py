@@ -131,9 +131,9 @@ def _load(source: Source, part: SplitPart) -> Loaded:
             raise DataError(f'{source.name} has the splits {", ".join(names)}: choose one with split="{names[0]}" (--split {names[0]})')
         found = names[0]
     if found is not None:
-        return _named(source.splits[found](), source)
+        return _read(source, found)
     if source.one_table:
-        loaded = _by_split_column(_named(source.splits[names[0]](), source), part.name)
+        loaded = _by_split_column(_read(source, names[0]), part.name)
         if loaded is not None:
             return loaded
         raise DataError(
@@ -143,7 +143,11 @@ def _load(source: Source, part: SplitPart) -> Loaded:
     raise DataError(f"{source.name} has no split '{part.name}'; it has {', '.join(names)}.{nearest(part.name, names)}")
 
 
-def _named(loaded: Loaded, source: Source) -> Loaded:
+def _read(source: Source, name: str) -> Loaded:
+    try:
+        loaded = source.splits[name]()
+    except MemoryError as error:
+        raise DataError(f"{source.name} does not fit into memory: split it, or close other programs") from error
     if not loaded.table.num_columns:
         raise DataError(f"{source.name} is empty: it has no columns")
     return Loaded(with_class_names(loaded.table), loaded.numbers, loaded.dropped, loaded.notes)

@@ -10,17 +10,20 @@ import numpy as np
 from jaxtyping import Float
 
 from bertworks.accounting import Accounting
-from bertworks.architectures import architecture_of
+from bertworks.architectures import read_description
 from bertworks.batch import Array, PackedBatch
-from bertworks.checkpoints.files import read_json
 from bertworks.checkpoints.hub import resolve
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators import model_folder
+from bertworks.estimators.assessment import Assessment, assess, calibrate
 from bertworks.estimators.base import Estimator
 from bertworks.estimators.default_model import default_model
+from bertworks.estimators.explanation import BaselineName, explain_classifier
 from bertworks.estimators.fingerprints import fingerprint_of_data, fingerprint_of_model
 from bertworks.estimators.rows import label_array, label_rows, text_rows
-from bertworks.inference import LoadedModel, evaluate, load_model, score
+from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
+from bertworks.explain import Explanation
+from bertworks.inference import LoadedModel, load_model, score
 from bertworks.inference.models import fold_output_scale, resize_vocabulary
 from bertworks.nn.machine import MachineChoice, choose
 from bertworks.tasks.text_classification import HEAD, Kind, TextClassification, balanced_weights, infer
@@ -30,8 +33,6 @@ from bertworks.training.progress import Progress
 from bertworks.training.run import RunFolder
 
 Texts = Iterable[str] | Iterable[tuple[str, str]]
-_CHUNK = 2048
-"""Rows that are evaluated at once."""
 
 
 class TextClassifier(Estimator):
@@ -50,6 +51,8 @@ class TextClassifier(Estimator):
       whose scores are merged; "head_tail" and "truncate" read a part, which is counted; "error" refuses;
     - `max_tokens`: longest sequence, None for the model's limit; `stride`: overlap of windows, in tokens;
     - `class_weights`: "balanced", or a weight for each label; `label_smoothing`: share of the target spread evenly;
+    - `calibrate`: whether probabilities are scaled by a temperature fitted on the validation data (Guo et al. 2017), so
+      that of the answers given with 80 % about 80 % are right; no answer changes by it;
     - `new_tokens`: words to add to the vocabulary;
     - `output`: a run folder for settings, log, checkpoints and the finished model; None writes nothing;
     - `progress`: whether the terminal shows what goes on; or who watches it instead.
@@ -73,6 +76,7 @@ class TextClassifier(Estimator):
         stride: int | None = None,
         class_weights: Literal["balanced"] | dict[Any, float] | None = None,
         label_smoothing: float = 0.0,
+        calibrate: bool = True,
         new_tokens: Sequence[str] = (),
         output: str | Path | None = None,
         progress: bool | Progress = True,
@@ -87,6 +91,7 @@ class TextClassifier(Estimator):
         self.stride = stride
         self.class_weights = class_weights
         self.label_smoothing = label_smoothing
+        self.calibrate = calibrate
         self.new_tokens = new_tokens
         self.output = output
         self.progress = progress
@@ -139,13 +144,13 @@ class TextClassifier(Estimator):
             validation_data, self.validation_accounting_ = _encode_labelled(task, *validation, tokenizer, "validation")
         progress = self._progress()
         self._tell(progress, config, machine, loaded.report.lines())
-        run = self._run(config, machine, resume, provenance or {})
         material = {
             "training data": fingerprint_of_data(data),
             "validation data": None if validation_data is None else fingerprint_of_data(validation_data),
             "model": fingerprint_of_model(loaded.model),
             "task": task.settings(),
         }
+        run = self._run(config, machine, resume, provenance or {})
         result = train(
             loaded.model,
             task,
@@ -157,8 +162,14 @@ class TextClassifier(Estimator):
             material=material,
             progress=progress,
         )
-        if validation_data is not None and task.kind == "multi":
+        calibration = None
+        if validation_data is not None and task.kind != "number":
             scores = score(loaded.model, validation_data, device=machine.torch_device, token_budget=machine.token_budget)
+            if self.calibrate:
+                calibration = calibrate(task, task.truth_of(validation_data), task.probabilities(scores[HEAD], validation_data))
+                factor = 1 / calibration["temperature"] if calibration is not None else 1.0
+                fold_output_scale(loaded.model, HEAD, factor, 0.0)
+                scores = {HEAD: scores[HEAD] * np.float32(factor)}
             task = task.with_best_thresholds(validation_data, scores)
         if task.kind == "number":
             fold_output_scale(loaded.model, HEAD, task.scale, task.center)
@@ -172,10 +183,12 @@ class TextClassifier(Estimator):
             "machine": {"device": machine.device, "precision": machine.precision},
             "accounting": self.accounting_.to_dict(),
             "validation": result.best_metrics,
+            "calibration": calibration,
             "steps": result.state.step,
         }
         if run is not None:
-            self.save(run.model, replace=True)
+            with run.saying_how_to_go_on():
+                self.save(run.model, replace=True)
         return self
 
     def _task(self, rows: list[Any], labels: list[Any], limit: int) -> TextClassification:
@@ -216,7 +229,7 @@ class TextClassifier(Estimator):
                 raise SettingsError("resume needs the run's folder: give it as output")
             return None
         path = Path(self.output)
-        if resume and RunFolder(path).latest_checkpoint() is not None:
+        if resume and RunFolder(path).can_be_resumed():
             return RunFolder(path)
         own = {k: v for k, v in self.get_params().items() if k in self._own_names() and k not in ("output", "progress")}
         own["model"] = None if self.model is None else str(self.model)
@@ -284,30 +297,40 @@ class TextClassifier(Estimator):
         scores = score(loaded.model, data, device=machine.torch_device, token_budget=machine.token_budget)
         return task.probabilities(scores[HEAD], data), accounting
 
-    def evaluate(self, texts: Texts, labels: Iterable[Any], *, progress: Callable[[int], None] | None = None) -> dict[str, Any]:
+    def evaluate(
+        self, texts: Texts, labels: Iterable[Any], *, intervals: bool = True, progress: Callable[[int], None] | None = None
+    ) -> dict[str, Any]:
         """All metrics of the task on labelled texts, with the accounting of the texts under `accounting`.
 
-        Rows are encoded and scored in chunks, so that memory does not grow with the set; `progress` is called with the
-        number of rows in each chunk when it is done.
+        With `intervals`, the 95 % confidence interval of each metric stands under `intervals`. Memory does not grow with
+        the set; `progress` is called with the number of rows done since the last call.
         """
-        task, loaded, machine = self._require("task_"), self.loaded_, self.machine_
-        rows, answers = _labelled(texts, labels, "evaluation")
-        task.targets(answers, np.arange(len(answers)))  # a wrong label is named by its row before anything is computed
-        loaded.model.to(machine.torch_device).compute_in(machine.dtype)
-        metrics, accounting = task.metrics(), Accounting()
-        for start in range(0, len(rows), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            data, seen = _encode(task, rows[chunk], self.tokenizer_, answers[chunk])
-            metrics.merge(evaluate(loaded.model, task, data, device=machine.torch_device, token_budget=machine.token_budget))
-            accounting += seen
-            if progress is not None:
-                progress(seen.rows)
-        return {**metrics.compute(), "accounting": accounting.to_dict()}
+        found = self.assess(texts, labels, replicates=DEFAULT_REPLICATES if intervals else 0, mistakes=0, progress=progress)
+        return {**found.metrics, "accounting": found.accounting.to_dict()}
+
+    def assess(self, texts: Texts, labels: Iterable[Any], **options: Any) -> Assessment:
+        """Metrics, the worst mistakes and, on request, a file of all answers; `options` are those of `assessment.assess`."""
+        task = self._require("task_")
+        return assess(task, self._outputs, *_labelled(texts, labels, "evaluation"), **options)
 
     def score(self, texts: Texts, labels: Iterable[Any]) -> float:
         """The task's main metric: accuracy, micro F1 for several labels, Spearman for numbers."""
-        result = self.evaluate(texts, labels)
+        result = self.evaluate(texts, labels, intervals=False)
         return float(result[self.task_.metrics().headline])
+
+    def explain(
+        self, text: str | tuple[str, str], *, target: Any = None, window: int | None = None, baseline: BaselineName = "pad"
+    ) -> Explanation:
+        """Why the model answers as it does for one text, or one pair: attention maps, the words' attributions, and whether
+        these are faithful. All is computed when it is asked for.
+
+        `target` is the label to explain, the most probable one by default. `window` is the one whose attention is shown of
+        a long text, by default that of the most tokens and, of equal ones, the largest score. `baseline` is what stands for
+        no word where attributions begin: "pad", "mask" or "zero" (vectors). Raises `SettingsError` for a label or window
+        that does not exist, `DataError` for a text that has no word or does not fit the model.
+        """
+        self._require("task_")
+        return explain_classifier(self, text, target=target, window=window, baseline=baseline)
 
     # ---- folders
 
@@ -339,7 +362,7 @@ class TextClassifier(Estimator):
         path = path / "model" if (path / "model" / "config.json").exists() else path
         loaded, tokenizer, task, about = model_folder.load(path, verify=verify)
         classifier = cls(model=str(folder), device=device, precision=precision, threads=threads, **params)
-        machine = choose(device, precision, threads=threads, training=False)
+        machine = choose(device, precision, params.get("token_budget"), threads, training=False)
         classifier._adopt(loaded, tokenizer, task, machine)
         classifier.about_ = about
         return classifier
@@ -371,8 +394,7 @@ def _labelled(texts: Any, labels: Any, purpose: str) -> tuple[list[Any], list[An
 
 
 def _model_limit(folder: Path) -> int:
-    config = read_json(folder / "config.json")
-    return architecture_of(config, str(folder)).encoder(config).max_tokens
+    return read_description(folder)[2].max_tokens
 
 
 def _dropout_changes(config: TrainingConfig) -> dict[str, float]:

@@ -3,12 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
+from jaxtyping import Int
+
 from bertworks.accounting import Accounting
+from bertworks.batch import Array
 from bertworks.data.faults import OnBadRows
 from bertworks.data.holdout import hold_out
+from bertworks.data.labels import LabelKind
 from bertworks.data.table import split_names
 from bertworks.data.text_data import TextData, read_texts
 from bertworks.errors import DataError, SettingsError, nearest
@@ -24,6 +28,16 @@ class Rows:
     texts: list[Any]
     labels: list[Any]
     accounting: Accounting
+    kind: LabelKind
+    numbers: Int[Array, "rows"]
+    """The number of each row in its source."""
+    name: str
+    """The source, for messages."""
+
+    def part(self, chosen: Int[Array, "part"], accounting: Accounting, name: str) -> "Rows":
+        """Some of the rows."""
+        texts, labels = ([values[i] for i in chosen] for values in (self.texts, self.labels))
+        return replace(self, texts=texts, labels=labels, accounting=accounting, numbers=self.numbers[chosen], name=name)
 
 
 @dataclass(frozen=True)
@@ -96,8 +110,7 @@ class DataSettings:
         how = "the same share of each class" if classes else "drawn at random"
         lines.append(f"{len(held):,} of {len(rows.texts):,} rows held out for validation ({how}, seed {self.validation_seed})")
         seen = Accounting(rows=rows.accounting.rows - len(held), dropped=rows.accounting.dropped, notes=rows.accounting.notes)
-        part = Rows([rows.texts[i] for i in kept], [rows.labels[i] for i in kept], seen)
-        return part, Rows([rows.texts[i] for i in held], [rows.labels[i] for i in held], Accounting(rows=len(held)))
+        return rows.part(kept, seen, rows.name), rows.part(held, Accounting(rows=len(held)), f"the validation part of {rows.name}")
 
     def _read_validation(self, data: TextData, lines: list[str]) -> Rows:
         source = self.source if self.validation is None else self.validation
@@ -178,7 +191,8 @@ def with_reading(encoded: Accounting, read: Accounting) -> Accounting:
 
 def _rows(data: TextData) -> Rows:
     assert data.labels is not None
-    return Rows(rows_of(data), data.labels, data.accounting)
+    assert data.label_kind is not None
+    return Rows(rows_of(data), data.labels, data.accounting, data.label_kind, data.table.rows, PurePath(data.table.name).name)
 
 
 def describe(data: TextData) -> list[str]:

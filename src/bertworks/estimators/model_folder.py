@@ -3,21 +3,19 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bertworks import __version__
-from bertworks.architectures import architecture_of
 from bertworks.checkpoints.atomic import atomic_folder
-from bertworks.checkpoints.files import read_json, write_json
+from bertworks.checkpoints.files import write_json
 from bertworks.checkpoints.smoke import SmokeCase, check_smoke, fingerprint, read_smoke, write_smoke
 from bertworks.errors import CheckpointError
+from bertworks.estimators.stored_task import SETTINGS, check_fit, read_task, smoke_texts
 from bertworks.inference import LoadedModel, load_model, save_model, score
 from bertworks.nn.machine import MachineChoice, choose
-from bertworks.tasks import task_from_settings
 from bertworks.tasks.text_classification import HEAD, TextClassification
 from bertworks.tokenization import Tokenizer
 
-SETTINGS = "bertworks.json"
 _SMOKE_TEXTS = (
     "This movie is fantastic!",
     "The soup was cold, the bill was not.",
@@ -48,13 +46,14 @@ def load(folder: Path, *, verify: bool = False) -> tuple[LoadedModel, Tokenizer,
     task, about = read_task(folder)
     loaded = load_model(folder, task.heads)
     tokenizer = Tokenizer.load(folder)
+    check_fit(folder, loaded, tokenizer, task)
     if verify:
         smoke = read_smoke(folder)
         if smoke is None:
             raise CheckpointError(
                 f"{folder} has no smoke.json to verify the model by; load it without verify, and save it again to get one"
             )
-        texts = [tuple(case.input) if isinstance(case.input, list) else case.input for case in smoke.cases]
+        texts = smoke_texts(folder, [case.input for case in smoke.cases], task.pairs)
         check_smoke(smoke, smoke_outputs(loaded, tokenizer, task, texts))
         if smoke.computed_with.get("files", found := fingerprint(folder)[:_DIGITS]) != found:
             raise CheckpointError(
@@ -88,33 +87,6 @@ def split_pairs(texts: list[Any]) -> tuple[list[str], list[str] | None]:
     if texts and all(isinstance(t, tuple | list) and len(t) == 2 for t in texts):
         return [t[0] for t in texts], [t[1] for t in texts]
     return texts, None
-
-
-def read_task(folder: Path) -> tuple[TextClassification, dict[str, Any]]:
-    """The task of a model folder: from bertworks.json, or from config.json as `transformers` writes it."""
-    if (folder / SETTINGS).exists():
-        stored = read_json(folder / SETTINGS)
-        return task_from_settings(str(stored.get("task")), stored.get("settings", {})), stored.get("about", {})
-    config = read_json(folder / "config.json")
-    classes = config.get("architectures") or []
-    if not any(str(name).endswith("ForSequenceClassification") for name in classes):
-        raise CheckpointError(
-            f"{folder} is no finished model (config.json says {', '.join(map(str, classes)) or 'nothing'}): "
-            f"train one from it, as in bertworks.TextClassifier('{folder}').fit(texts, labels)"
-        )
-    limit = architecture_of(config, str(folder)).encoder(config).max_tokens
-    labels = config.get("id2label") or {str(i): f"LABEL_{i}" for i in range(config.get("num_labels", 2))}
-    names = tuple(labels[key] for key in sorted(labels, key=int))
-    problem = config.get("problem_type") or ("regression" if len(names) == 1 else "single_label_classification")
-    kinds: dict[str, Literal["single", "multi", "number"]] = {
-        "regression": "number",
-        "single_label_classification": "single",
-        "multi_label_classification": "multi",
-    }
-    kind = kinds.get(problem)
-    if kind is None:
-        raise CheckpointError(f"{folder}: config.json has an unknown problem_type '{problem}'; known: {', '.join(kinds)}")
-    return TextClassification(kind, () if kind == "number" else names, max_tokens=limit), {}
 
 
 def _label_config(task: TextClassification) -> dict[str, Any]:

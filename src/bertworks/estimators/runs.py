@@ -15,7 +15,7 @@ from bertworks.checkpoints.files import read_json, write_json
 from bertworks.data.files import split_suffixes
 from bertworks.errors import CheckpointError, SettingsError, nearest
 
-SETTINGS, METRICS, ACCOUNTING = "config.toml", "metrics.json", "accounting.json"
+SETTINGS, METRICS, ACCOUNTING, INSPECTION = "config.toml", "metrics.json", "accounting.json", "inspection.json"
 
 
 def free_name(folder: Path, *, numbered: bool = True) -> Path:

@@ -6,20 +6,34 @@ They print nothing: they return reports, and tell whoever watches them what goes
 from bertworks.estimators.verbs.demo import DemoReport, demo
 from bertworks.estimators.verbs.doctor import DoctorReport, doctor
 from bertworks.estimators.verbs.evaluate import EvaluationReport, evaluate
+from bertworks.estimators.verbs.explain import ExplanationReport, explain
+from bertworks.estimators.verbs.inspect import InspectionReport, inspect
 from bertworks.estimators.verbs.predict import Prediction, PredictionReport, predict
+from bertworks.estimators.verbs.report import WrittenReport, report
+from bertworks.estimators.verbs.tokenizer import TokenizerInspection, TokenizerReport, inspect_tokenizer, train_tokenizer
 from bertworks.estimators.verbs.train import SeedResult, TrainReport, train
 
 __all__ = [
     "DemoReport",
     "DoctorReport",
     "EvaluationReport",
+    "ExplanationReport",
+    "InspectionReport",
     "Prediction",
     "PredictionReport",
     "SeedResult",
+    "TokenizerInspection",
+    "TokenizerReport",
     "TrainReport",
+    "WrittenReport",
     "demo",
     "doctor",
     "evaluate",
+    "explain",
+    "inspect",
+    "inspect_tokenizer",
     "predict",
+    "report",
     "train",
+    "train_tokenizer",
 ]

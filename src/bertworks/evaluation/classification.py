@@ -9,18 +9,11 @@ from jaxtyping import Float, Int, Real
 
 from bertworks.batch import Array
 from bertworks.errors import DataError
-from bertworks.evaluation.metrics import (
-    SUM_TOLERANCE,
-    checked_labels,
-    checked_probabilities,
-    per_label_rows,
-    precision_recall_f1,
-    probability_floor,
-    require_rows,
-)
-
-CALIBRATION_BINS = 15
-"""Equal-width bins of the top probability (Guo et al. 2017, table 1)."""
+from bertworks.evaluation.bootstrap import Replicates, blocks, merge_replicates
+from bertworks.evaluation.checks import checked_label_rows, checked_labels
+from bertworks.evaluation.intervals import interval_lists
+from bertworks.evaluation.metrics import per_label_rows, require_rows
+from bertworks.evaluation.row_statistics import CALIBRATION_BINS, LabelStatistics, calibration_bin, label_log_loss
 
 
 class ClassificationMetrics:
@@ -29,7 +22,12 @@ class ClassificationMetrics:
     The statistics take `labels² + 3 · 15` numbers, however many rows are seen. The prediction of a row is its most
     probable label, the first where several are equally probable.
 
-    Raises `DataError` where labels are not distinct.
+    With `replicates` (1,000 is usual), `compute` adds 95 % intervals from a bootstrap, for which as many times
+    `3 · labels + 18` numbers are kept. Rows are numbered from `first_row` on, and a row's weights depend on its number
+    and `seed` alone: metrics of the same rows are resampled alike, and a part that will be merged needs the `first_row`
+    of its part.
+
+    Raises `DataError` where labels are not distinct, `SettingsError` for fewer than 100 replicates.
 
     >>> metrics = ClassificationMetrics(["negative", "positive"])
     >>> metrics.update(np.array([0, 1, 1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]]))
@@ -41,8 +39,10 @@ class ClassificationMetrics:
     headline: ClassVar[str] = "accuracy"
     higher_is_better: ClassVar[bool] = True
 
-    def __init__(self, labels: Sequence[Hashable]) -> None:
+    def __init__(self, labels: Sequence[Hashable], *, replicates: int = 0, seed: int = 0, first_row: int = 0) -> None:
         self.labels = checked_labels(labels)
+        self.statistics = LabelStatistics(len(self.labels))
+        self.replicates = Replicates(replicates, self.statistics.columns, seed=seed, first_row=first_row) if replicates else None
         self.confusion: Int[Array, "labels labels"] = np.zeros((len(self.labels), len(self.labels)), dtype=np.int64)
         """How many rows of each target (row) got each prediction (column)."""
         self.log_loss_sum = 0.0
@@ -62,35 +62,31 @@ class ClassificationMetrics:
         `targets` are indices of `labels`; a row of `probabilities` sums to 1. Raises `DataError` where shapes do not
         agree, a target is no index of a label, or the probabilities are none (as unnormalized scores).
         """
-        targets, values = np.asarray(targets), checked_probabilities(probabilities, self.labels)
-        if targets.shape != values.shape[:1]:
-            raise DataError(f"targets have shape {targets.shape}, but there are {len(values)} rows of probabilities")
-        if not len(targets):
-            return
-        if not np.issubdtype(targets.dtype, np.integer) or targets.min() < 0 or targets.max() >= len(self.labels):
-            raise DataError(f"targets must be whole numbers from 0 to {len(self.labels) - 1}; found {targets.min()} to {targets.max()}")
-        sums = values.sum(axis=1, dtype=np.float64)
-        if (np.abs(sums - 1) > SUM_TOLERANCE).any():
-            raise DataError(f"each row of probabilities must sum to 1; one sums to {sums[np.abs(sums - 1).argmax()]:.3g}")
-        self._add(targets, values)
+        targets, values = checked_label_rows(targets, probabilities, len(self.labels))
+        if len(targets):
+            self._add(targets, values)
 
     def _add(self, targets: Int[Array, "rows"], values: Real[Array, "rows labels"]) -> None:
-        count, every = len(self.labels), np.arange(len(targets))
-        predicted = values.argmax(axis=1)
-        self.confusion += np.bincount(targets.astype(np.int64) * count + predicted, minlength=count * count).reshape(count, count)
-        floor = probability_floor(values)
-        self.log_loss_sum -= float(np.log(np.clip(values[every, targets].astype(np.float64), floor, 1 - floor)).sum())
-        confidence = values[every, predicted].astype(np.float64)
-        edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
-        bins = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, CALIBRATION_BINS - 1)
+        count, predicted = len(self.labels), values.argmax(axis=1)
+        self.confusion += np.bincount(targets * count + predicted, minlength=count * count).reshape(count, count)
+        self.log_loss_sum += float(label_log_loss(targets, values).sum())
+        confidence = values[np.arange(len(targets)), predicted].astype(np.float64)
+        bins = calibration_bin(confidence)
         self.bin_rows += np.bincount(bins, minlength=CALIBRATION_BINS)
         self.bin_hits += np.bincount(bins[predicted == targets], minlength=CALIBRATION_BINS)
         self.bin_confidence += np.bincount(bins, weights=confidence, minlength=CALIBRATION_BINS)
+        if self.replicates is not None:
+            for block in blocks(len(targets), self.statistics.columns):
+                self.replicates.add(self.statistics.of_rows(targets[block], values[block]))
 
     def merge(self, other: "ClassificationMetrics") -> None:
-        """Adds the rows that `other` has seen; raises `DataError` where it has other labels."""
+        """Adds the rows that `other` has seen.
+
+        Raises `DataError` where it has other labels, other replicates, or has numbered its rows as rows seen here.
+        """
         if other.labels != self.labels:
             raise DataError(f"metrics of different labels cannot be merged: {list(self.labels)} and {list(other.labels)}")
+        merge_replicates(self.replicates, other.replicates)
         self.confusion += other.confusion
         self.log_loss_sum += other.log_loss_sum
         self.bin_rows += other.bin_rows
@@ -107,26 +103,23 @@ class ClassificationMetrics:
         - `log_loss` in nats, of probabilities clipped to the rounding step of their dtype;
         - `expected_calibration_error` (Guo et al. 2017, section 2) and `reliability`: its bins, with the number of
           rows, the mean top probability and the accuracy in each (0 in an empty bin);
-        - `per_class`: precision, recall, F1 and support of each label; `confusion`: targets by predictions.
+        - `per_class`: precision, recall, F1 and support of each label; `confusion`: targets by predictions;
+        - `intervals`, with replicates: [low, high] of each metric that is one number (`intervals.py` says how).
 
         Raises `DataError` where no row was seen.
         """
         require_rows(self.rows)
         hits, predicted, actual = self.confusion.diagonal(), self.confusion.sum(axis=0), self.confusion.sum(axis=1)
-        f1 = precision_recall_f1(hits, predicted, actual)[2]
-        accuracy = float(hits.sum() / self.rows)
+        sums = np.concatenate([[self.rows, self.log_loss_sum, 0], hits, predicted, actual, self.bin_hits - self.bin_confidence])
+        values = {name: float(value) for name, value in self.statistics.values(sums).items()}
         return {
             "rows": self.rows,
-            "accuracy": accuracy,
-            "macro_f1": float(f1[(predicted + actual) > 0].mean()),
-            "micro_f1": accuracy,
-            "weighted_f1": float((f1 * actual).sum() / self.rows),
+            **values,
             "matthews_correlation": matthews_correlation(self.confusion),
-            "log_loss": self.log_loss_sum / self.rows,
-            "expected_calibration_error": float(np.abs(self.bin_hits - self.bin_confidence).sum() / self.rows),
             "per_class": per_label_rows(self.labels, hits, predicted, actual),
             "confusion": self.confusion.tolist(),
             "reliability": self._reliability(),
+            **interval_lists(self.statistics, self.replicates),
         }
 
     def _reliability(self) -> list[dict[str, float]]:

@@ -1,4 +1,4 @@
-"""What all metrics have in common: their outward form, the F1 family, and checks of what comes in."""
+"""What all metrics have in common: their outward form, and the F1 family."""
 
 from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar, Protocol
@@ -8,9 +8,6 @@ from jaxtyping import Float, Int, Real
 
 from bertworks.batch import Array
 from bertworks.errors import DataError
-
-SUM_TOLERANCE = 1e-2
-"""How far the probabilities of a row may sum from 1: half precision over many labels comes near it, scores do not."""
 
 
 class Metrics(Protocol):
@@ -26,11 +23,15 @@ class Metrics(Protocol):
         ...
 
     def compute(self) -> dict[str, Any]:
-        """All metrics by name, as plain numbers, lists and dictionaries that JSON can hold."""
+        """All metrics by name, as plain numbers, lists and dictionaries that JSON can hold.
+
+        Metrics that were told to keep replicates add `intervals`: [low, high] of each metric that is one number, so
+        that the true value lies between them in 95 of 100 sets (`INTERVAL_LEVEL`).
+        """
         ...
 
 
-def ratio(numerator: Int[Array, "labels"], denominator: Int[Array, "labels"]) -> Float[Array, "labels"]:
+def ratio(numerator: Real[Array, "*shape"], denominator: Real[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Quotients, 0.0 where the denominator is 0.
 
     >>> ratio(np.array([1, 0]), np.array([2, 0])).tolist()
@@ -62,24 +63,6 @@ def per_label_rows(
         {"label": label, "precision": precision, "recall": recall, "f1": f1, "support": support}
         for label, precision, recall, f1, support in zip(labels, *columns, actual.tolist(), strict=True)
     ]
-
-
-def checked_labels(labels: Sequence[Hashable]) -> tuple[Hashable, ...]:
-    """The labels as a tuple; raises `DataError` where there are none or one stands twice."""
-    named = tuple(labels)
-    if not named or len(set(named)) != len(named):
-        raise DataError(f"labels must be distinct and at least one; got {list(named)}")
-    return named
-
-
-def checked_probabilities(probabilities: Real[Array, "rows labels"], labels: Sequence[Hashable]) -> Real[Array, "rows labels"]:
-    """The probabilities as they came; raises `DataError` on a wrong shape, NaN, or values outside [0, 1]."""
-    values = np.asarray(probabilities)
-    if values.ndim != 2 or values.shape[1] != len(labels):
-        raise DataError(f"probabilities must be [rows, {len(labels)} labels]; got shape {values.shape}")
-    if not ((values >= 0) & (values <= 1 + SUM_TOLERANCE)).all():
-        raise DataError("probabilities must lie between 0 and 1 without NaN; scores (logits) need a softmax or sigmoid first")
-    return values
 
 
 def require_rows(rows: int) -> None:

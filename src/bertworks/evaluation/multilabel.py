@@ -8,20 +8,19 @@ from jaxtyping import Bool, Float, Int, Real
 
 from bertworks.batch import Array
 from bertworks.errors import DataError
-from bertworks.evaluation.metrics import (
-    checked_labels,
-    checked_probabilities,
-    per_label_rows,
-    precision_recall_f1,
-    probability_floor,
-    require_rows,
-)
+from bertworks.evaluation.bootstrap import Replicates, blocks, merge_replicates
+from bertworks.evaluation.checks import checked_label_sets, checked_labels
+from bertworks.evaluation.intervals import interval_lists
+from bertworks.evaluation.metrics import per_label_rows, require_rows
+from bertworks.evaluation.row_statistics import LabelSetStatistics, binary_log_loss
 
 
 class MultiLabelMetrics:
     """Metrics of multi-label classification, from counts of hits, predictions and targets of each label.
 
-    A label is predicted where its probability is at least its threshold. Raises `DataError` where labels are not distinct.
+    A label is predicted where its probability is at least its threshold. `replicates`, `seed` and `first_row` mean what
+    they mean in `ClassificationMetrics`. Raises `DataError` where labels are not distinct, `SettingsError` for fewer than
+    100 replicates.
 
     >>> metrics = MultiLabelMetrics(["sport", "politics"])
     >>> metrics.update(np.array([[True, False], [True, True]]), np.array([[0.9, 0.6], [0.7, 0.8]]))
@@ -32,8 +31,10 @@ class MultiLabelMetrics:
     headline: ClassVar[str] = "micro_f1"
     higher_is_better: ClassVar[bool] = True
 
-    def __init__(self, labels: Sequence[Hashable]) -> None:
+    def __init__(self, labels: Sequence[Hashable], *, replicates: int = 0, seed: int = 0, first_row: int = 0) -> None:
         self.labels = checked_labels(labels)
+        self.statistics = LabelSetStatistics(len(self.labels))
+        self.replicates = Replicates(replicates, self.statistics.columns, seed=seed, first_row=first_row) if replicates else None
         self.hits: Int[Array, "labels"] = np.zeros(len(self.labels), dtype=np.int64)
         self.predicted: Int[Array, "labels"] = np.zeros(len(self.labels), dtype=np.int64)
         self.actual: Int[Array, "labels"] = np.zeros(len(self.labels), dtype=np.int64)
@@ -53,25 +54,26 @@ class MultiLabelMetrics:
 
         Raises `DataError` where shapes do not agree, targets are not booleans, or a probability lies outside [0, 1].
         """
-        targets, values, limits = np.asarray(targets), checked_probabilities(probabilities, self.labels), np.asarray(thresholds)
-        if targets.shape != values.shape or targets.dtype != np.bool_:
-            raise DataError(f"targets must be booleans of shape {values.shape}; got {targets.dtype} of shape {targets.shape}")
-        if limits.shape not in ((), (len(self.labels),)):
-            raise DataError(f"thresholds must be one number or one for each of {len(self.labels)} labels; got shape {limits.shape}")
-        predicted = values >= limits.astype(np.float64)
+        targets, values, limits = checked_label_sets(targets, probabilities, thresholds, len(self.labels))
+        predicted = values >= limits
         self.hits += (targets & predicted).sum(axis=0)
         self.predicted += predicted.sum(axis=0)
         self.actual += targets.sum(axis=0)
         self.rows += len(targets)
         self.exact += int((targets == predicted).all(axis=1).sum())
-        floor = probability_floor(values)
-        of_the_truth = np.where(targets, values.astype(np.float64), 1 - values.astype(np.float64))
-        self.log_loss_sum -= float(np.log(np.clip(of_the_truth, floor, 1 - floor)).sum())
+        self.log_loss_sum += float(binary_log_loss(targets, values).sum())
+        if self.replicates is not None:
+            for block in blocks(len(targets), self.statistics.columns):
+                self.replicates.add(self.statistics.of_rows(targets[block], values[block], limits))
 
     def merge(self, other: "MultiLabelMetrics") -> None:
-        """Adds the rows that `other` has seen; raises `DataError` where it has other labels."""
+        """Adds the rows that `other` has seen.
+
+        Raises `DataError` where it has other labels, other replicates, or has numbered its rows as rows seen here.
+        """
         if other.labels != self.labels:
             raise DataError(f"metrics of different labels cannot be merged: {list(self.labels)} and {list(other.labels)}")
+        merge_replicates(self.replicates, other.replicates)
         self.hits += other.hits
         self.predicted += other.predicted
         self.actual += other.actual
@@ -87,18 +89,17 @@ class MultiLabelMetrics:
         - `exact_match`: the share of rows of which every label is right (subset accuracy);
         - `log_loss` in nats, the mean binary cross entropy over rows and labels, of probabilities clipped to the
           rounding step of their dtype;
-        - `per_label`: precision, recall, F1 and support of each label.
+        - `per_label`: precision, recall, F1 and support of each label;
+        - `intervals`, with replicates: [low, high] of each metric that is one number (`intervals.py` says how).
 
         Raises `DataError` where no row was seen.
         """
         require_rows(self.rows)
-        f1 = precision_recall_f1(self.hits, self.predicted, self.actual)[2]
-        decisions = int(self.predicted.sum() + self.actual.sum())
+        log_loss = self.log_loss_sum / len(self.labels)
+        sums = np.concatenate([[self.rows, log_loss, 0, self.exact], self.hits, self.predicted, self.actual])
         return {
             "rows": self.rows,
-            "micro_f1": float(2 * self.hits.sum() / decisions) if decisions else 0.0,
-            "macro_f1": float(f1.mean()),
-            "exact_match": self.exact / self.rows,
-            "log_loss": self.log_loss_sum / (self.rows * len(self.labels)),
+            **{name: float(value) for name, value in self.statistics.values(sums).items()},
             "per_label": per_label_rows(self.labels, self.hits, self.predicted, self.actual),
+            **interval_lists(self.statistics, self.replicates),
         }

@@ -1,14 +1,18 @@
 """Metrics of tasks where each row has a number, such as the similarity of two sentences."""
 
-import math
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float, Real
+from jaxtyping import Float, Int, Real
 
 from bertworks.batch import Array
 from bertworks.errors import DataError
+from bertworks.evaluation.bootstrap import Replicates, RowNumbers, blocks, checked_replicates
+from bertworks.evaluation.checks import checked_numbers
+from bertworks.evaluation.intervals import intervals, percentile_interval
 from bertworks.evaluation.metrics import require_rows
+from bertworks.evaluation.ranks import resampled_spearman, spearman
+from bertworks.evaluation.row_statistics import NumberStatistics, correlation
 
 
 class RegressionMetrics:
@@ -16,6 +20,10 @@ class RegressionMetrics:
 
     Spearman's correlation needs the order of all rows, so the pairs are kept as float32: 8 bytes a row, the only
     statistic here that grows with the set. Values that are equal in float32 count as ties.
+
+    With `replicates` (1,000 is usual), `compute` adds 95 % intervals from a bootstrap of the pairs, which are then kept
+    as float64 with their row numbers: 24 bytes a row. `seed` and `first_row` mean what they mean in
+    `ClassificationMetrics`. Raises `SettingsError` for fewer than 100 replicates.
 
     >>> metrics = RegressionMetrics()
     >>> metrics.update(np.array([1.0, 2.0, 3.0]), np.array([1.0, 4.0, 9.0]))
@@ -26,7 +34,10 @@ class RegressionMetrics:
     headline: ClassVar[str] = "spearman"
     higher_is_better: ClassVar[bool] = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, replicates: int = 0, seed: int = 0, first_row: int = 0) -> None:
+        self.replicates = checked_replicates(replicates) if replicates else 0
+        self.seed = seed
+        self.row_numbers = RowNumbers(first_row)
         self.rows = 0
         """Rows seen."""
         self.means: Float[Array, "2"] = np.zeros(2)
@@ -36,16 +47,14 @@ class RegressionMetrics:
         self.squared_error_sum = 0.0
         self.absolute_error_sum = 0.0
         self.pairs: list[Float[Array, "2 rows"]] = []
-        """Targets and predictions of each batch, in float32."""
+        """Targets and predictions of each batch, in float32 (float64 with replicates)."""
+        self.numbers: list[Int[Array, "rows"]] = []
+        """The row numbers of each batch, with replicates."""
 
     def update(self, targets: Real[Array, "rows"], predictions: Real[Array, "rows"]) -> None:
         """Adds a batch of numbers; raises `DataError` where shapes do not agree or a value is not finite."""
-        truth, answer = np.asarray(targets, dtype=np.float64), np.asarray(predictions, dtype=np.float64)
-        if truth.ndim != 1 or truth.shape != answer.shape:
-            raise DataError(f"targets and predictions must be rows of numbers, equally many; got shapes {truth.shape} and {answer.shape}")
-        both = np.stack([truth, answer])  # [2, rows]
-        if not np.isfinite(both).all():
-            raise DataError("targets and predictions must be finite numbers; found NaN or infinity")
+        both = checked_numbers(targets, predictions)
+        truth, answer = both
         if not len(truth):
             return
         first = both[:, :1]
@@ -54,7 +63,9 @@ class RegressionMetrics:
         self._join(len(truth), means, deviations @ deviations.T)
         self.squared_error_sum += float(np.square(truth - answer).sum())
         self.absolute_error_sum += float(np.abs(truth - answer).sum())
-        self.pairs.append(both.astype(np.float32))
+        self.pairs.append(both if self.replicates else both.astype(np.float32))
+        if self.replicates:
+            self.numbers.append(self.row_numbers.take(len(truth)))
 
     def _join(self, rows: int, means: Float[Array, "2"], scatter: Float[Array, "2 2"]) -> None:
         """The pairwise update of Chan, Golub and LeVeque (1983), for both variables and their product."""
@@ -67,12 +78,20 @@ class RegressionMetrics:
         self.rows = total
 
     def merge(self, other: "RegressionMetrics") -> None:
-        """Adds the rows that `other` has seen."""
+        """Adds the rows that `other` has seen.
+
+        Raises `DataError` where it has other replicates, or has numbered its rows as rows seen here.
+        """
+        if other.replicates != self.replicates or (self.replicates and other.seed != self.seed):
+            raise DataError("metrics with other replicates, or another seed, cannot be merged")
+        if self.replicates:
+            self.row_numbers.merge(other.row_numbers)
         if other.rows:
             self._join(other.rows, other.means, other.scatter)
         self.squared_error_sum += other.squared_error_sum
         self.absolute_error_sum += other.absolute_error_sum
         self.pairs += other.pairs
+        self.numbers += other.numbers
 
     def compute(self) -> dict[str, Any]:
         """All metrics of the rows seen.
@@ -80,7 +99,9 @@ class RegressionMetrics:
         - `pearson` and `spearman` in [-1, 1], 0 where all targets or all predictions are equal (and so for one row);
         - `mean_squared_error` and `mean_absolute_error`, in the (squared) unit of the targets;
         - `r2`: the share of the targets' variance that is explained, at most 1; where all targets are equal, 1 if every
-          prediction is right and 0 otherwise.
+          prediction is right and 0 otherwise;
+        - `intervals`, with replicates: [low, high] of each metric (`intervals.py` says how). Spearman's correlation is
+          resampled exactly at any size: every replicate ranks its own rows.
 
         Raises `DataError` where no row was seen.
         """
@@ -88,41 +109,24 @@ class RegressionMetrics:
         targets, predictions = np.concatenate(self.pairs, axis=1)
         spread = float(self.scatter[0, 0])
         r2 = 1 - self.squared_error_sum / spread if spread > 0 else float(self.squared_error_sum == 0)
-        return {
+        values: dict[str, Any] = {
             "rows": self.rows,
-            "pearson": _correlation(self.scatter),
-            "spearman": spearman(targets, predictions),
+            "pearson": float(correlation(self.scatter[0, 1], *self.scatter.diagonal())),
+            "spearman": spearman(targets.astype(np.float32), predictions.astype(np.float32)),
             "mean_squared_error": self.squared_error_sum / self.rows,
             "mean_absolute_error": self.absolute_error_sum / self.rows,
             "r2": r2,
         }
+        return {**values, "intervals": self._intervals(targets, predictions, values["spearman"])} if self.replicates else values
 
-
-def average_ranks(values: Real[Array, "rows"]) -> Float[Array, "rows"]:
-    """Ranks from 1; equal values share the mean of their ranks.
-
-    >>> average_ranks(np.array([10, 30, 10])).tolist()
-    [1.5, 3.0, 1.5]
-    """
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[place]
-
-
-def spearman(targets: Real[Array, "rows"], predictions: Real[Array, "rows"]) -> float:
-    """The correlation of average ranks (Spearman 1904), in [-1, 1]; 0.0 where one side is constant.
-
-    >>> spearman(np.array([1, 2, 3]), np.array([1, 10, 5]))
-    0.5
-    """
-    ranks = np.stack([average_ranks(targets), average_ranks(predictions)])
-    deviations = ranks - (ranks.shape[1] + 1) / 2
-    return _correlation(deviations @ deviations.T)
-
-
-def _correlation(scatter: Float[Array, "2 2"]) -> float:
-    """Pearson's correlation from sums of products of deviations; 0.0 where one variable is constant."""
-    spread, other_spread = scatter.diagonal().tolist()
-    if spread == 0 or other_spread == 0:
-        return 0.0
-    correlation = scatter[0, 1] / spread / math.sqrt(other_spread / spread)  # in this order a perfect one is exactly 1
-    return float(np.clip(correlation, -1, 1))
+    def _intervals(
+        self, targets: Float[Array, "rows"], predictions: Float[Array, "rows"], correlation_of_ranks: float
+    ) -> dict[str, list[float]]:
+        numbers, statistics = np.concatenate(self.numbers), NumberStatistics(self.means)
+        sums = Replicates(self.replicates, statistics.columns, seed=self.seed)
+        for block in blocks(self.rows, statistics.columns):
+            sums.add(statistics.of_rows(targets[block], predictions[block]), numbers[block])
+        found = intervals(statistics, sums)
+        ranked = resampled_spearman(targets.astype(np.float32), predictions.astype(np.float32), numbers, self.replicates, self.seed)
+        found["spearman"] = percentile_interval(correlation_of_ranks, ranked, self.rows)
+        return {name: list(found[name]) for name in ("pearson", "spearman", "mean_squared_error", "mean_absolute_error", "r2")}

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 
-from bertworks.architectures import Architecture, HeadKind, architecture_of
-from bertworks.checkpoints.files import open_tensors, read_json, write_json, write_tensors
+from bertworks.architectures import Architecture, HeadKind, naming, read_description
+from bertworks.checkpoints.files import open_tensors, write_json, write_tensors
 from bertworks.checkpoints.loading import LoadingReport, load_through
 from bertworks.checkpoints.table import Table, normalized
 from bertworks.errors import CheckpointError
@@ -45,9 +46,7 @@ def load_model(
     Raises `CheckpointError` where config.json or the weights are missing, damaged or do not fit each other.
     """
     heads = dict(heads or {})
-    config = {**read_json(folder / "config.json"), **(config_changes or {})}
-    architecture = architecture_of(config, str(folder))
-    spec = architecture.encoder(config)
+    config, architecture, spec = read_description(folder, config_changes)
     unknown = [kind for kind, _ in heads.values() if kind not in architecture.heads]
     if unknown:
         raise CheckpointError(f"{folder}: the architecture '{architecture.name}' has no head for {unknown[0]}")
@@ -56,8 +55,10 @@ def load_model(
         needs_pooler = any(architecture.heads[kind].needs_pooler for kind, _ in heads.values())
         if not needs_pooler and (heads or not any(name.startswith("pooler.") for name in names)):
             spec = replace(spec, pooler=None)
-        definitions = {name: architecture.heads[kind].spec(config, spec, outputs) for name, (kind, outputs) in heads.items()}
-        model = Model(spec, definitions)
+        with naming(folder):
+            definitions = {name: architecture.heads[kind].spec(config, spec, outputs) for name, (kind, outputs) in heads.items()}
+        with torch.device("meta"):  # shapes without memory, until they are known to be those of the weights
+            model = Model(spec, definitions)
         loaded = LoadedModel(model, architecture, config, heads, LoadingReport(str(folder), 0, 0))
         may_be_new = {"heads.": "a new head, expected for this task", "encoder.pooler.": "the folder has no pooler; expected"}
         arrays, loaded.report = load_through(
@@ -69,7 +70,9 @@ def load_model(
             source=str(folder),
             may_be_new=may_be_new if new_heads else {},
         )
-    model.set_arrays(arrays)
+    for name, parameter in model.to_empty(device="cpu").named_parameters():
+        if name in arrays:
+            np.copyto(parameter.detach().numpy(), arrays[name])  # from the file's pages, without a copy between
     model.initialize(seed, only=set(dict(model.named_parameters())) - set(arrays))
     return loaded
 

@@ -110,6 +110,24 @@ def reference(
     return torch.cat(outputs), probabilities
 
 
+@dataclass(frozen=True)
+class Attended:
+    """What one attention took and gave, kept to be looked at: its probabilities are recomputed from it on the side."""
+
+    q: Float[Tensor, "q_tokens heads head_dim"]
+    k: Float[Tensor, "k_tokens heads head_dim"]
+    v: Float[Tensor, "k_tokens heads head_dim"]
+    context: Float[Tensor, "q_tokens heads head_dim"]
+    """What `attention` gave, in the dtype of the computation."""
+    q_layout: Layout
+    k_layout: Layout
+    pattern: AttentionPattern
+
+    def recomputed(self) -> tuple[Float[Tensor, "q_tokens heads head_dim"], list[Float[Tensor, "heads queries keys"]]]:
+        """The context as `reference` computes it in float32, and the probabilities of each sequence behind it."""
+        return reference(self.q.float(), self.k.float(), self.v.float(), self.q_layout, self.k_layout, self.pattern)
+
+
 def _paired_runs(q_layout: Layout, k_layout: Layout) -> list[tuple[int, int, int, int, int]]:
     """(count, q_start, q_length, k_start, k_length) of neighbouring sequences with equal lengths on both sides."""
     if q_layout is k_layout:

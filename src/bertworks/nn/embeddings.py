@@ -56,7 +56,7 @@ class Embeddings(nn.Module):
         self.norm = build_norm(spec.norm, spec.width)
 
     def forward(self, inputs: ModelInputs) -> Float[Tensor, "tokens width"]:
-        x = self.token(inputs.input_ids)
+        x = self.token(inputs.input_ids) if inputs.token_vectors is None else inputs.token_vectors
         if self.segment is not None:
             x = x + _LookUpFew.apply(inputs.segment_ids.clamp(max=self.spec.segments - 1), self.segment.weight)  # type: ignore[no-untyped-call]
         if self.position is not None:

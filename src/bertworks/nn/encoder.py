@@ -2,12 +2,14 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from bertworks.nn.activations import ACTIVATIONS
+from bertworks.nn.attention import Attended
 from bertworks.nn.embeddings import Embeddings
 from bertworks.nn.inputs import ModelInputs
 from bertworks.nn.layer import End, Layer
@@ -29,8 +31,13 @@ class EncoderOutput:
     """The pooler's output, in float32; None where the encoder has no pooler."""
     hidden_states: list[Float[Tensor, "tokens hidden"]] = field(default_factory=list)
     """Embedding output and each layer's output, if asked for."""
-    attentions: dict[int, list[Float[Tensor, "heads length length"]]] = field(default_factory=dict)
-    """Attention probabilities of the layers asked for, one entry a sequence."""
+    attended: dict[int, Attended] = field(default_factory=dict)
+    """What the attention of the layers asked for took and gave."""
+
+    @cached_property
+    def attentions(self) -> dict[int, list[Float[Tensor, "heads length length"]]]:
+        """Attention probabilities of the layers asked for, one entry a sequence; recomputed on the side."""
+        return {number: attended.recomputed()[1] for number, attended in self.attended.items()}
 
     def at(self, end: End, layout: Layout) -> Float[Tensor, "sequences hidden"]:
         """The last hidden state of each sequence's first or last token."""
@@ -74,7 +81,7 @@ class Encoder(nn.Module):
         self, inputs: ModelInputs, *, ends: End | None = None, hidden_states: bool = False, attentions: Collection[int] = ()
     ) -> EncoderOutput:
         """`ends` says that only the first or the last token of each sequence will be read: the last layer computes no
-        other, with the same result. `attentions` numbers the layers whose probabilities are recomputed on the side.
+        other, with the same result. `attentions` numbers the layers whose attention is kept to be looked at.
         """
         x = self.embeddings(inputs)
         if self.projection is not None:
@@ -86,11 +93,9 @@ class Encoder(nn.Module):
             assert isinstance(layer, Layer)
             if hidden_states:
                 out.hidden_states.append(x)
-            if number in attentions:
-                seen = layer.attention_norm(x) if spec.norm_position == "before" else x
-                out.attentions[number] = layer.attention.probabilities(seen, inputs.layout)
             last = number == len(self.spec.layers) - 1
-            x = layer(x, spec, inputs.layout, inputs.dropout, 1 + number * Layer.DROPOUT_SITES, ends if last else None)
+            watch = partial(out.attended.__setitem__, number) if number in attentions else None
+            x = layer(x, spec, inputs.layout, inputs.dropout, 1 + number * Layer.DROPOUT_SITES, ends if last else None, watch)
         out.hidden = self.final_norm(x)
         if hidden_states:
             out.hidden_states.append(out.hidden)

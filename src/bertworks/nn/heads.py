@@ -36,7 +36,8 @@ class Head(nn.Module):
     def forward(
         self, encoded: EncoderOutput, inputs: ModelInputs, name: str, tokens_weight: Tensor, site: int
     ) -> Float[Tensor, "rows outputs"]:
-        """Scores in float32: a row for each sequence, token or target, as the description says.
+        """A row of scores for each sequence, token or target, as the description says: in float32, but those of targets,
+        which may be many times the size of all else, in the encoder's dtype.
 
         `name` is that of the head and of its targets, `tokens_weight` the token embedding for a tied projection, `site`
         the head's first dropout site.
@@ -48,9 +49,8 @@ class Head(nn.Module):
         if self.spec.activation is not None:
             x = ACTIVATIONS[self.spec.activation](x)
         x = dropout(self.norm(x), self.spec.dropout, keys, site + 1)
-        if self.output is None:
-            return linear(x, tokens_weight, self.bias, self._half).float()
-        return self.output(x).float()  # type: ignore[no-any-return]
+        scores = self.output(x) if self.output is not None else linear(x, tokens_weight, self.bias, self._half)
+        return scores if self.spec.reads == "targets" else scores.float()
 
     def read(self, encoded: EncoderOutput, inputs: ModelInputs, name: str) -> tuple[Float[Tensor, "rows hidden"], DropoutKeys | None]:
         """The states that the head reads and the dropout keys of their rows."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from bertworks.batch import Array, PackedBatch
@@ -23,6 +23,8 @@ class ModelInputs:
     layout: Layout
     targets: Mapping[str, Tensor]
     dropout: DropoutKeys | None = None
+    token_vectors: Float[Tensor, "tokens width"] | None = None
+    """Vectors that stand in for the tokens' own rows of the embedding: what an attribution varies."""
 
     @property
     def device(self) -> torch.device:

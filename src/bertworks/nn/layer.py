@@ -1,12 +1,13 @@
 """One layer: self-attention and feed-forward, each with a residual connection and its norm."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from bertworks.nn.activations import ACTIVATIONS
-from bertworks.nn.attention import AttentionDropout, AttentionPattern, attention, reference
+from bertworks.nn.attention import Attended, AttentionDropout, AttentionPattern, attention
 from bertworks.nn.dropout import DropoutKeys, dropout
 from bertworks.nn.layout import Layout
 from bertworks.nn.linear import Linear
@@ -14,6 +15,8 @@ from bertworks.nn.norm import build_norm
 from bertworks.spec import AttentionSpec, FeedForwardSpec, LayerSpec
 
 End = Literal["first", "last"]
+Watch = Callable[[Attended], None]
+"""Someone who looks at what a layer's attention took and gave."""
 
 
 class SelfAttention(nn.Module):
@@ -40,18 +43,22 @@ class SelfAttention(nn.Module):
         return q, k, v
 
     def forward(
-        self, x: Float[Tensor, "tokens hidden"], layout: Layout, keys: DropoutKeys | None, site: int, ends: End | None = None
+        self,
+        x: Float[Tensor, "tokens hidden"],
+        layout: Layout,
+        keys: DropoutKeys | None,
+        site: int,
+        ends: End | None = None,
+        watch: Watch | None = None,
     ) -> Float[Tensor, "rows hidden"]:
         """`ends` computes only the first or last token of each sequence; `keys` are those of the rows computed."""
         q, k, v = self.project(x) if ends is None else self.project_ends(x, layout.ends(ends, x.device))
         drop = AttentionDropout(self.spec.dropout, keys.site(site)) if keys is not None and self.spec.dropout else None
-        mixed = attention(q, k, v, layout if ends is None else layout.single, layout, self.pattern, drop)
+        q_layout = layout if ends is None else layout.single
+        mixed = attention(q, k, v, q_layout, layout, self.pattern, drop)
+        if watch is not None:
+            watch(Attended(q, k, v, mixed, q_layout, layout, self.pattern))
         return self.output(mixed.reshape(len(q), -1))  # type: ignore[no-any-return]
-
-    def probabilities(self, x: Float[Tensor, "tokens hidden"], layout: Layout) -> list[Float[Tensor, "heads length length"]]:
-        """The attention probabilities of each sequence, recomputed on the side from this layer's input."""
-        q, k, v = (t.float() for t in self.project(x))
-        return reference(q, k, v, layout, layout, self.pattern)[1]
 
 
 class FeedForward(nn.Module):
@@ -92,15 +99,16 @@ class Layer(nn.Module):
         keys: DropoutKeys | None,
         site: int,
         ends: End | None = None,
+        watch: Watch | None = None,
     ) -> Float[Tensor, "rows hidden"]:
         """`site` is the first of this layer's dropout sites. `ends` computes only the first or last token of each
-        sequence, which is all that a last layer owes to a head that reads no other.
+        sequence, which is all that a last layer owes to a head that reads no other. `watch` is shown the attention.
         """
         normed = self.attention_norm(x) if spec.norm_position == "before" else x
         if ends is not None:
             rows = layout.ends(ends, x.device)
             x, keys = x[rows], None if keys is None else DropoutKeys(keys.tokens[rows])
-        attended = self.attention(normed, layout, keys, site, ends)
+        attended = self.attention(normed, layout, keys, site, ends, watch)
         if spec.norm_position == "before":
             x = x + dropout(attended, spec.dropout, keys, site + 1)
             return x + dropout(self.feed_forward(self.feed_forward_norm(x)), spec.dropout, keys, site + 2)

@@ -34,7 +34,7 @@ class Model(nn.Module):
         return self
 
     def forward(self, inputs: ModelInputs) -> dict[str, Float[Tensor, "rows outputs"]]:
-        """The scores of each head, in float32."""
+        """The scores of each head (`Head.forward`)."""
         return self.scores(self.encoder(inputs, ends=self._ends_read()), inputs)
 
     def _ends_read(self) -> End | None:

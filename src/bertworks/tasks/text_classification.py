@@ -6,7 +6,7 @@ windows (`overflow="window"`), so that nothing is lost.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -18,13 +18,16 @@ from bertworks.architectures import HeadKind
 from bertworks.batch import Array, PackedBatch
 from bertworks.errors import DataError, SettingsError, nearest
 from bertworks.evaluation import ClassificationMetrics, Metrics, MultiLabelMetrics, RegressionMetrics, best_thresholds
+from bertworks.tasks.stored_settings import from_stored
 from bertworks.tasks.task import Scores, first_of_groups, merge_windows, window_weights
 from bertworks.tokenization import Encoding, Overflow, Tokenizer
 
 Kind = Literal["single", "multi", "number"]
-Label = str | int | float
+Label = str | bool | int | float
 HEAD = "labels"
 _CHUNK = 1000
+_LARGEST_TARGET = 1e30
+"""Beyond it numbers in float32, and sums of their squares in float64, soon become infinite."""
 _COLLECTIONS = (list, tuple, set, frozenset, np.ndarray)
 
 
@@ -107,22 +110,27 @@ class TextClassification:
 
         Raises `DataError` where a label is not one of the task's.
         """
-        weights = window_weights(groups)
+        truth = self.truth(labels)
         if self.kind == "number":
-            values = np.array([_number(v, i) for i, v in enumerate(labels)], dtype=np.float64)
-            return {HEAD: ((values - self.center) / self.scale).astype(np.float32)[groups], f"{HEAD}_weights": weights}
+            truth = (truth - self.center) / self.scale
+        values = truth if self.kind == "single" else truth.astype(np.float32)
+        return {HEAD: values[groups], f"{HEAD}_weights": window_weights(groups)}
+
+    def truth(self, labels: Sequence[Any]) -> Array:
+        """The labels of rows as metrics take them: numbers of classes, marks `[rows, labels]` of those that apply, or
+        numbers in the user's unit. Raises `DataError` where a label is not one of the task's.
+        """
+        if self.kind == "number":
+            return np.array([_number(v, i) for i, v in enumerate(labels)], dtype=np.float64)
         index = {label: i for i, label in enumerate(self.labels)}
         if self.kind == "single":
-            return {
-                HEAD: np.array([self._index(v, index, i) for i, v in enumerate(labels)], dtype=np.int64)[groups],
-                f"{HEAD}_weights": weights,
-            }
-        marks = np.zeros((len(labels), len(self.labels)), dtype=np.float32)
+            return np.array([self._index(v, index, i) for i, v in enumerate(labels)], dtype=np.int64)
+        marks: Array = np.zeros((len(labels), len(self.labels)), dtype=bool)
         for i, row in enumerate(labels):
             if not isinstance(row, _COLLECTIONS):
                 raise DataError(f"row {i}: the labels are {row!r}; give a list of those that apply, empty where none does")
-            marks[i, [self._index(v, index, i) for v in row]] = 1
-        return {HEAD: marks[groups], f"{HEAD}_weights": weights}
+            marks[i, [self._index(v, index, i) for v in row]] = True
+        return marks
 
     def _index(self, label: Any, index: Mapping[Label, int], row: int) -> int:
         found: int | None = None if isinstance(label, _COLLECTIONS) else index.get(label)
@@ -162,39 +170,67 @@ class TextClassification:
         """Thresholds that maximize each label's F1 on a batch with targets (several labels only)."""
         if self.kind != "multi":
             return self
-        targets = batch.targets[HEAD][first_of_groups(batch.groups)] > 0.5
-        best = best_thresholds(targets, self.probabilities(scores[HEAD], batch))
+        best = best_thresholds(self.truth_of(batch), self.probabilities(scores[HEAD], batch))
         return replace(self, thresholds=tuple(float(v) for v in best))
 
     # ---- metrics and settings
 
-    def metrics(self) -> Metrics:
+    def metrics(self, replicates: int = 0) -> Metrics:
+        """Empty metrics; with `replicates`, their `compute()` gives confidence intervals too."""
         if self.kind == "number":
-            return RegressionMetrics()
-        return ClassificationMetrics(self.labels) if self.kind == "single" else MultiLabelMetrics(self.labels)
+            return RegressionMetrics(replicates=replicates)
+        return (ClassificationMetrics if self.kind == "single" else MultiLabelMetrics)(self.labels, replicates=replicates)
 
     def update_metrics(self, metrics: Metrics, batch: PackedBatch, scores: Scores) -> None:
-        probabilities = self.probabilities(scores[HEAD], batch)
+        self.count_rows(metrics, self.truth_of(batch), self.probabilities(scores[HEAD], batch))
+
+    def truth_of(self, batch: PackedBatch) -> Array:
+        """The truth of the rows of a batch with targets, as `truth` gives it."""
         targets = batch.targets[HEAD][first_of_groups(batch.groups)]
+        if self.kind == "number":
+            return targets * self.scale + self.center
+        return targets if self.kind == "single" else targets > 0.5
+
+    def count_rows(self, metrics: Metrics, truth: Array, outputs: Float[Array, "rows outputs"]) -> None:
+        """Adds rows to metrics, given their truth and the model's probabilities (or numbers)."""
         match metrics:
             case ClassificationMetrics():
-                metrics.update(targets, probabilities)
+                metrics.update(truth, outputs)
             case MultiLabelMetrics():
-                metrics.update(targets > 0.5, probabilities, self.limits())
+                metrics.update(truth, outputs, self.limits())
             case RegressionMetrics():
-                metrics.update(targets * self.scale + self.center, probabilities[:, 0])
+                metrics.update(truth, outputs[:, 0])
 
     def settings(self) -> dict[str, Any]:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "TextClassification":
-        """Raises `SettingsError` for a setting that is not known."""
-        unknown = [key for key in settings if key not in cls.__dataclass_fields__]
-        if unknown:
-            raise SettingsError(f"text classification has no setting '{unknown[0]}'.{nearest(unknown[0], cls.__dataclass_fields__)}")
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-        return cls(**values)
+        """Raises `SettingsError` for settings that are not known, of a wrong type, or that contradict each other."""
+        task = from_stored(cls, settings, "text classification")
+        problems = task.contradictions()
+        if problems:
+            raise SettingsError(f"text classification: {'; '.join(problems)}")
+        return task
+
+    def contradictions(self) -> list[str]:
+        """What is wrong with the settings, in words; empty where all is well."""
+        outputs, least = len(self.labels), {"single": 2, "multi": 1, "number": 0}[self.kind]
+        weights, thresholds = self.class_weights, self.thresholds
+        wrong = {
+            "a number has no labels": self.kind == "number" and outputs > 0,
+            f"{outputs} labels are too few for kind '{self.kind}'": outputs < least,
+            "a label stands twice": len(set(self.labels)) < outputs,
+            f"{len(weights or ())} class weights for {outputs} labels": weights is not None and len(weights) != outputs,
+            "a class weight is below 0": weights is not None and any(weight < 0 for weight in weights),
+            f"{len(thresholds or ())} thresholds for {outputs} labels": thresholds is not None and len(thresholds) != outputs,
+            "a threshold lies outside [0, 1]": thresholds is not None and not all(0 <= value <= 1 for value in thresholds),
+            "max_tokens is below 1": self.max_tokens < 1,
+            "stride is below 0": self.stride is not None and self.stride < 0,
+            "label_smoothing lies outside [0, 1)": not 0 <= self.label_smoothing < 1,
+            "scale is not above 0": self.scale <= 0,
+        }
+        return [words for words, is_wrong in wrong.items() if is_wrong]
 
 
 def infer(labels: Sequence[Any], *, kind: Literal["auto"] | Kind = "auto", pairs: bool = False, **options: Any) -> TextClassification:
@@ -213,6 +249,8 @@ def infer(labels: Sequence[Any], *, kind: Literal["auto"] | Kind = "auto", pairs
         values = np.array([_number(v, i) for i, v in enumerate(labels)], dtype=np.float64)
         if values.size == 0 or values.std() == 0:
             raise DataError("all targets are the same number: there is nothing to learn")
+        if np.abs(values).max() > _LARGEST_TARGET:
+            raise DataError(f"row {int(np.abs(values).argmax())}: a target of {np.abs(values).max():g} is too large to learn; rescale them")
         return TextClassification("number", pairs=pairs, center=float(values.mean()), scale=float(values.std()), **options)
     names: dict[Any, None] = {}
     for i, value in enumerate(labels):
@@ -223,10 +261,16 @@ def infer(labels: Sequence[Any], *, kind: Literal["auto"] | Kind = "auto", pairs
             raise DataError(f"row {i} has the labels {value!r}, but a single label is wanted; choose kind='multi' for several")
         if any(_is_missing(v) for v in of_row):
             raise DataError(f"row {i} has no label; drop such rows before training")
+        odd = next((v for v in of_row if not isinstance(v, Hashable)), None)
+        if odd is not None:
+            raise DataError(f"row {i}: {odd!r:.60} is a {type(odd).__name__}, which cannot be a label; give text, numbers or truth values")
         names |= {v.item() if isinstance(v, np.generic) else v: None for v in of_row}
     if len(names) < (2 if kind == "single" else 1):
         raise DataError(f"all {len(labels)} rows have the label {next(iter(names), None)!r}: a classifier needs at least two labels")
-    ordered = sorted(names, key=lambda v: (isinstance(v, str), v))
+    try:
+        ordered = sorted(names, key=lambda v: (isinstance(v, str), v))
+    except TypeError as error:
+        raise DataError(f"the labels are of kinds that have no common order ({error}): convert them to text") from None
     return TextClassification(kind, tuple(ordered), pairs=pairs, **options)
 
 

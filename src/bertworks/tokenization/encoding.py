@@ -18,7 +18,7 @@ SPECIAL = -1
 """What stands for "no text", "no word" and "no token of a text" where a special token is."""
 
 # The characters with Unicode's property White_Space, which is what the tokenizers library takes for white space.
-_WHITE_SPACE = np.array(
+WHITE_SPACE = np.array(
     [*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000], np.uint32
 )
 
@@ -56,7 +56,7 @@ class EncodedText:
             count = len(self)
             flat = np.fromiter(chain.from_iterable(self._source.offsets), dtype=np.int64, count=2 * count)
             characters = np.frombuffer(self._text.encode("utf-32-le"), dtype=np.uint32)
-            space = np.isin(characters, _WHITE_SPACE)
+            space = np.isin(characters, WHITE_SPACE)
             offsets = without_outer_space(flat.reshape(count, 2), space)
             if self._words_by_space:
                 words = space_separated_words(offsets, space)

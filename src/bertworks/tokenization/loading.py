@@ -1,6 +1,7 @@
 """Reading a tokenizer from the files that models come with."""
 
-import json
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -10,13 +11,23 @@ from typing import Any
 from tokenizers import AddedToken, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
 
+from bertworks.checkpoints.files import read_json
+from bertworks.checkpoints.opening import read_file
 from bertworks.errors import CheckpointError, SettingsError
 from bertworks.tokenization.families import byte_level, guess_case, wordpiece
+from bertworks.tokenization.library import explained
 from bertworks.tokenization.roles import named_roles, resolve_roles
 
 # With these classes transformers takes tokenizer.json as it is; with any other it rebuilds the tokenizer from the
 # vocabulary and tokenizer_config.json.
 _GENERIC_CLASSES = {"PreTrainedTokenizerFast", "TokenizersBackend"}
+
+_LARGEST_FILE = 300_000_000
+"""Bytes; ten times the largest tokenizer.json known."""
+_LARGEST_ID = 2**32 - 1
+_SWITCHES = ("do_lower_case", "strip_accents", "tokenize_chinese_chars", "add_prefix_space")
+_MARKS = ("single_word", "lstrip", "rstrip", "normalized", "special")
+"""What tokenizer_config.json may say of an added token besides its content."""
 
 
 @dataclass
@@ -32,20 +43,19 @@ class Files:
         """The files in a folder, or those that belong to one file. Raises `CheckpointError` where there are none."""
         if path.is_dir():
             for name in ("tokenizer.json", "vocab.txt", "vocab.json", "encoder.json"):
-                if (path / name).is_file():
+                if os.path.lexists(path / name):
                     return cls.find(path / name)
             others = [name for name in ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model") if (path / name).is_file()]
             hint = f" It has {others[0]}: save it with transformers' save_pretrained, which writes tokenizer.json." if others else ""
             raise CheckpointError(f"no tokenizer in {path}: looked for tokenizer.json, vocab.txt, and vocab.json with merges.txt.{hint}")
-        if not path.is_file():
+        if not os.path.lexists(path):
             raise CheckpointError(f"no tokenizer at {path}: there is no such file or folder")
         if path.suffix == ".txt":
             return cls(vocabulary=path)
-        content = _read_json(path)
-        if isinstance(content.get("model"), dict):
+        if path.name == "tokenizer.json" or isinstance(read_json(path, _LARGEST_FILE).get("model"), dict):
             return cls(tokenizer=path)
         for name in ("merges.txt", "vocab.bpe"):
-            if path.with_name(name).is_file():
+            if os.path.lexists(path.with_name(name)):
                 return cls(vocabulary=path, merges=path.with_name(name))
         raise CheckpointError(f"{path} is the vocabulary of a byte-level tokenizer; its merges.txt (or vocab.bpe) must lie beside it")
 
@@ -78,9 +88,9 @@ def read(path: str | PathLike[str], casing: Casing) -> Loaded:
     """
     files = Files.find(Path(path))
     folder = (files.tokenizer or files.vocabulary or Path(path)).parent
-    config, special = _read_optional(folder / "tokenizer_config.json"), _read_optional(folder / "special_tokens_map.json")
+    config, special = _read_config(folder / "tokenizer_config.json"), _read_optional(folder / "special_tokens_map.json")
     named = named_roles(config, special)
-    try:
+    with explained(lambda reason: CheckpointError(f"the tokenizer in {folder} cannot be read: {reason}; download or copy it again")):
         if files.tokenizer is not None:
             loaded = _from_tokenizer_json(files.tokenizer, named, config, casing)
         elif files.merges is not None and files.vocabulary is not None:
@@ -88,18 +98,14 @@ def read(path: str | PathLike[str], casing: Casing) -> Loaded:
         else:
             assert files.vocabulary is not None
             loaded = _from_vocabulary(files.vocabulary, named, config, casing)
-        _add_listed_tokens(loaded, config, _read_optional(folder / "added_tokens.json"))
-    except (CheckpointError, SettingsError):
-        raise
-    except Exception as error:  # the library raises no narrower class
-        raise CheckpointError(f"the tokenizer in {folder} cannot be read: {error}") from error
-    loaded.backend.no_truncation()
-    loaded.backend.no_padding()
-    return loaded
+        _add_listed_tokens(loaded, folder, config, _read_optional(folder / "added_tokens.json"))
+        loaded.backend.no_truncation()
+        loaded.backend.no_padding()
+        return loaded
 
 
 def _from_tokenizer_json(path: Path, named: Mapping[str, str], config: Mapping[str, Any], casing: Casing) -> Loaded:
-    backend = Backend.from_file(str(path))
+    backend = Backend.from_buffer(read_file(path, _LARGEST_FILE))
     roles, notes = resolve_roles(named, lambda token: backend.token_to_id(token) is not None)
     loaded = Loaded(backend, roles, notes)
     if backend.truncation is not None or backend.padding is not None:
@@ -152,10 +158,13 @@ def _settle_casing(loaded: Loaded, config: Mapping[str, Any], casing: Casing) ->
 
 def _from_vocabulary(path: Path, named: Mapping[str, str], config: Mapping[str, Any], casing: Casing) -> Loaded:
     lines = _read_text(path).split("\n")
-    vocabulary = {token: number for number, token in enumerate(lines if lines[-1] else lines[:-1])}
+    tokens = lines if lines[-1] else lines[:-1]
+    vocabulary = {token: number for number, token in enumerate(tokens)}
     roles, notes = resolve_roles(named, vocabulary.__contains__)
+    if len(vocabulary) < len(tokens):
+        notes.append(f"{len(tokens) - len(vocabulary):,} lines of {path.name} repeat a token: the last line of each counts")
     if "unk_token" not in roles:
-        raise CheckpointError(f"{path} is no WordPiece vocabulary: it has no unknown token ([UNK])")
+        raise CheckpointError(f"{path} is no WordPiece vocabulary: it has no unknown token ([UNK]); download or copy it again")
     lower, accents = config.get("do_lower_case"), config.get("strip_accents")
     if casing.lower_case is None and not isinstance(lower, bool):
         lower, guessed_accents, reason = guess_case(vocabulary)
@@ -176,7 +185,7 @@ def _from_vocabulary(path: Path, named: Mapping[str, str], config: Mapping[str, 
 def _from_merges(vocabulary_path: Path, merges_path: Path, named: Mapping[str, str], config: Mapping[str, Any], casing: Casing) -> Loaded:
     if any(value for value in vars(casing).values()):
         raise SettingsError(f"{', '.join(casing.asked())}: a byte-level tokenizer takes the text as it is, so this cannot be set")
-    vocabulary: dict[str, int] = _read_json(vocabulary_path)
+    vocabulary = _numbered(vocabulary_path, read_json(vocabulary_path, _LARGEST_FILE))
     lines = [line for line in _read_text(merges_path).split("\n") if line and not line.startswith("#version")]
     merges = [(left, right) for left, _, right in (line.partition(" ") for line in lines)]
     roles, notes = resolve_roles(named, vocabulary.__contains__)
@@ -185,12 +194,12 @@ def _from_merges(vocabulary_path: Path, merges_path: Path, named: Mapping[str, s
     return Loaded(backend, roles, notes)
 
 
-def _add_listed_tokens(loaded: Loaded, config: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
+def _add_listed_tokens(loaded: Loaded, folder: Path, config: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
     """Adds what added_tokens.json and tokenizer_config.json list and the tokenizer does not have, in the order of their ids.
     A token that the vocabulary has keeps its id and is from then on found in a text as it is written."""
-    listed: dict[int, AddedToken] = {number: AddedToken(token, normalized=False) for token, number in extra.items()}
-    for number, values in (config.get("added_tokens_decoder") or {}).items():
-        listed[int(number)] = AddedToken(**{name: value for name, value in values.items() if not name.startswith("_")})
+    numbers = _numbered(folder / "added_tokens.json", extra)
+    listed = {number: AddedToken(token, normalized=False) for token, number in numbers.items()}
+    listed |= _decoder_of(folder / "tokenizer_config.json", config.get("added_tokens_decoder") or {})
     present = loaded.backend.get_added_tokens_decoder()
     for number in sorted(listed):
         token = listed[number]
@@ -199,26 +208,46 @@ def _add_listed_tokens(loaded: Loaded, config: Mapping[str, Any], extra: Mapping
         found = loaded.backend.token_to_id(token.content)
         if found != number:
             raise CheckpointError(
-                f"the tokenizer's files disagree: the added token {token.content!r} is listed as {number} but becomes {found}"
+                f"the tokenizer's files in {folder} disagree: the added token {token.content!r:.100} is listed as {number} but becomes "
+                f"{found}; download or copy them again"
             )
+
+
+def _numbered(path: Path, table: Mapping[str, Any]) -> dict[str, int]:
+    """A table of tokens and their ids. Raises `CheckpointError` where an id is none."""
+    for token, number in table.items():
+        if type(number) is not int or not 0 <= number <= _LARGEST_ID:
+            raise CheckpointError(f"{path} gives the token {token!r:.100} the id {number!r:.50}, which is none: download or copy it again")
+    return dict(table)
+
+
+def _decoder_of(path: Path, table: Any) -> dict[int, AddedToken]:
+    """`added_tokens_decoder` of tokenizer_config.json. Raises `CheckpointError` where it is no table of ids and tokens."""
+    found = {}
+    for number, values in table.items() if isinstance(table, dict) else [("", table)]:
+        content = values.get("content") if isinstance(values, dict) else None
+        if not isinstance(content, str) or not re.fullmatch("[0-9]{1,9}", number):
+            raise CheckpointError(f"{path}: 'added_tokens_decoder' lists {number!r:.50} as {values!r:.50}, which is none: copy it again")
+        found[int(number)] = AddedToken(content, **{name: bool(values[name]) for name in _MARKS if name in values})
+    return found
 
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read as UTF-8 text: {error}") from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path} is damaged: {error}") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path} must hold a JSON object, not a {type(content).__name__}")
-    return content
+        text = read_file(path, _LARGEST_FILE).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path} is no UTF-8 text (byte {error.start:,}): download or copy it again") from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _read_optional(path: Path) -> dict[str, Any]:
-    return _read_json(path) if path.is_file() else {}
+    return read_json(path) if os.path.lexists(path) else {}
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """tokenizer_config.json, its switches checked: each is on, off or (null) not said."""
+    config = _read_optional(path)
+    for name in _SWITCHES:
+        if config.get(name) not in (None, True, False) or isinstance(config.get(name), float):
+            raise CheckpointError(f"{path}: '{name}' must be true or false, not {config[name]!r:.100}")
+    return config

@@ -10,7 +10,8 @@ from tokenizers import Tokenizer as Backend
 
 
 def write(backend: Backend, roles: Mapping[str, str], folder: Path) -> None:
-    """Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json and, for WordPiece, vocab.txt."""
+    """Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json and, for WordPiece, vocab.txt; for byte-level BPE
+    without a normalizer, which plain files cannot express, vocab.json and merges.txt."""
     folder.mkdir(parents=True, exist_ok=True)
     description = json.loads(backend.to_str())
     _write(folder / "tokenizer.json", backend.to_str(pretty=True))
@@ -22,6 +23,13 @@ def write(backend: Backend, roles: Mapping[str, str], folder: Path) -> None:
         _write(vocabulary, "".join(token + "\n" for token in tokens))
     else:
         vocabulary.unlink(missing_ok=True)
+    model, splitter = description["model"], description["pre_tokenizer"] or {}
+    if model["type"] == "BPE" and splitter.get("type") == "ByteLevel" and description["normalizer"] is None:
+        _write_json(folder / "vocab.json", dict(sorted(model["vocab"].items(), key=lambda item: item[1])))
+        _write(folder / "merges.txt", "#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in model["merges"]))
+    else:
+        for name in ("vocab.json", "merges.txt"):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _config(description: Mapping[str, Any], roles: Mapping[str, str]) -> dict[str, Any]:

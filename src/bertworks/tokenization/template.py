@@ -15,6 +15,7 @@ from tokenizers import Tokenizer as Backend
 from bertworks.batch import Array
 from bertworks.errors import CheckpointError
 from bertworks.tokenization.encoding import SPECIAL, Piece
+from bertworks.tokenization.library import explained
 from bertworks.tokenization.windows import Selection
 
 
@@ -82,8 +83,9 @@ def _probe(backend: Backend) -> tuple[str, tuple[int, ...]]:
     candidates: Iterable[str] = ["a", "1", ".", *islice(backend.get_vocab(), 100)]
     for text in candidates:
         try:
-            ids = tuple(backend.encode(text, add_special_tokens=False).ids)
-        except Exception as error:  # the library raises no narrower class
+            with explained(CheckpointError):
+                ids = tuple(backend.encode(text, add_special_tokens=False).ids)
+        except CheckpointError as error:
             problem = f" ({error})"
             continue
         if ids:

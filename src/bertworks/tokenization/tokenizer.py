@@ -11,9 +11,10 @@ from typing import get_args
 from tokenizers import Tokenizer as Backend
 
 from bertworks.batch import Array
-from bertworks.errors import DataError, SettingsError, nearest
+from bertworks.errors import CheckpointError, DataError, SettingsError, nearest
 from bertworks.tokenization import parallelism, roles, saving
 from bertworks.tokenization.encoding import EncodedText, Encoding
+from bertworks.tokenization.library import explained
 from bertworks.tokenization.loading import Casing, read
 from bertworks.tokenization.template import Template, derive_template
 from bertworks.tokenization.windows import Overflow, Selection, select
@@ -23,6 +24,9 @@ parallelism.configure()
 # Texts handed to the library at a time: enough for all cores, few enough that its objects, some 100 bytes a
 # token, are let go early where only ids are wanted.
 _CHUNK = 1024
+
+_SPARSEST, _GAPS = 2, 10_000
+"""A vocabulary may leave out about every second id and some thousands: a model has a row of embeddings for each."""
 
 
 class Tokenizer:
@@ -45,13 +49,14 @@ class Tokenizer:
         `bos_token`, `eos_token`); a role not named gets the usual token where the vocabulary has it.
         Raises `CheckpointError` where its rule for special tokens is not one that adds constant tokens.
         """
-        backend.no_truncation()
-        backend.no_padding()
-        found, more = roles.resolve_roles(special_tokens or {}, lambda token: backend.token_to_id(token) is not None)
-        roles.protect(backend, found)
+        with explained(lambda reason: CheckpointError(f"this tokenizer cannot be used: {reason}")):
+            backend.no_truncation()
+            backend.no_padding()
+            found, more = roles.resolve_roles(special_tokens or {}, lambda token: backend.token_to_id(token) is not None)
+            roles.protect(backend, found)
+            self._templates = (derive_template(backend, pair=False), derive_template(backend, pair=True))
         self._backend = backend
         self._roles = found
-        self._templates = (derive_template(backend, pair=False), derive_template(backend, pair=True))
         self.notes: tuple[str, ...] = tuple(dict.fromkeys([*notes, *more]))
         """What was guessed or settled in loading, in sentences for the user."""
 
@@ -74,7 +79,14 @@ class Tokenizer:
         cannot apply to the tokenizer.
         """
         loaded = read(path, Casing(lower_case, strip_accents, chinese_characters))
-        return cls(loaded.backend, loaded.roles, loaded.notes)
+        try:
+            tokenizer = cls(loaded.backend, loaded.roles, loaded.notes)
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}; download or copy it again") from error
+        tokens, size = loaded.backend.get_vocab_size(with_added_tokens=True), tokenizer.vocabulary_size
+        if size > _SPARSEST * tokens + _GAPS:
+            raise CheckpointError(f"{path}: the tokenizer has {tokens:,} tokens, but an id of {size - 1:,}: download or copy it again")
+        return tokenizer
 
     def save(self, folder: str | PathLike[str]) -> None:
         """Writes the tokenizer into a folder, for `load` and for transformers' `AutoTokenizer`, which makes the same ids."""
@@ -131,7 +143,8 @@ class Tokenizer:
         wrong = next((number for number in numbers if not 0 <= number < self.vocabulary_size), None)
         if wrong is not None:
             raise DataError(f"decode: the id {wrong} is outside the vocabulary of {self.vocabulary_size:,} tokens")
-        return self._backend.decode(numbers, skip_special_tokens=skip_special_tokens)
+        with explained(lambda reason: DataError(f"decode: these {len(numbers):,} ids cannot be made a text: {reason}")):
+            return self._backend.decode(numbers, skip_special_tokens=skip_special_tokens)
 
     def add_tokens(self, tokens: Sequence[str], special: bool = False) -> int:
         """Adds tokens to the vocabulary; the number really added is returned.
@@ -151,7 +164,7 @@ class Tokenizer:
     @cached_property
     def vocabulary_size(self) -> int:
         """Rows of embeddings that a model needs: the largest id, added tokens included, plus one."""
-        return max(self._backend.get_vocab(with_added_tokens=True).values()) + 1
+        return max(self._backend.get_vocab(with_added_tokens=True).values(), default=-1) + 1
 
     def token_to_id(self, token: str) -> int | None:
         """The id of a token as the vocabulary writes it; None where it has no such token."""
@@ -249,11 +262,10 @@ class Tokenizer:
         out: list[EncodedText] = []
         for start in range(0, len(texts), _CHUNK):
             chunk = texts[start : start + _CHUNK]
-            try:
+            first = first_row + start
+            rows = f"row {first}" if len(chunk) == 1 else f"rows {first} to {first + len(chunk) - 1}"
+            with explained(lambda reason, rows=rows: DataError(f"{rows}: a text cannot be tokenized: {reason}")):  # type: ignore[misc]
                 encodings = encode(chunk, add_special_tokens=False)
-            except Exception as error:  # the library raises no narrower class
-                first = first_row + start
-                raise DataError(f"rows {first} to {first + len(chunk) - 1}: a text cannot be tokenized: {error}") from error
             out += [EncodedText(text, encoding, offsets, self._words_by_space) for text, encoding in zip(chunk, encodings, strict=True)]
         return out
 

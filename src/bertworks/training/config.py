@@ -46,7 +46,7 @@ class TrainingConfig:
     seed: int = 0
     """Decides new weights, the order of the data and dropout."""
     token_budget: int | None = None
-    """Most tokens computed at once; decides memory and speed, never the result."""
+    """Most tokens computed at once; decides memory and speed, never the result. Halved, once, where memory runs out."""
     precision: PrecisionName = "auto"
     """dtype of products and states; parameters and optimizer state stay float32."""
     device: str = "auto"

@@ -10,20 +10,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import ceil, isfinite
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from bertworks.batch import Array, PackedBatch
-from bertworks.data.prefetch import prefetch
-from bertworks.data.sampler import Sampler
-from bertworks.errors import Interrupted, TrainingError
+from bertworks.batch import PackedBatch
+from bertworks.errors import BertworksError, Interrupted, TrainingError
 from bertworks.inference.engine import evaluate
-from bertworks.nn.heads import Head
-from bertworks.nn.inputs import ModelInputs, model_inputs
-from bertworks.nn.losses import Loss, LossOptions, build_loss
+from bertworks.inference.memory import MemoryExhaustedError, TokenBudget, is_out_of_memory
 from bertworks.nn.machine import MachineChoice
 from bertworks.nn.model import Model
 from bertworks.tasks.task import Task
@@ -34,6 +28,7 @@ from bertworks.training.progress import Progress, StepReport
 from bertworks.training.run import RunFolder
 from bertworks.training.schedules import rate_factor
 from bertworks.training.state import TrainingState, identity
+from bertworks.training.steps import Step, StepLoss, Steps
 
 
 @dataclass(frozen=True)
@@ -63,76 +58,68 @@ def train(
     With a `run` folder, checkpoints are written, and a run that has some is resumed from the newest: it ends in the
     same bits as one that was never interrupted (CPU, same number of threads). `config` must be resolved
     (`TrainingConfig.resolved`); `material` names what else the result depends on (fingerprints of data and model).
-    Raises `TrainingError` where the loss is not a number, `Interrupted` after Ctrl-C, once the state is saved,
-    `CheckpointError` where the run was begun with other settings or material.
+    Where memory runs out the token budget is halved, once; that is told, logged and kept in the state, and from there on
+    the result is the same up to rounding only.
+
+    Raises `TrainingError` where the loss is not a number, the disk is full or memory does not suffice, `Interrupted`
+    after Ctrl-C, once the state is saved, `CheckpointError` where the run was begun with other settings or material or
+    no checkpoint of it is whole, `SettingsError` where another process trains in the folder.
     """
     assert config.epochs is not None
     progress = progress or Progress()
-    model.to(machine.torch_device).compute_in(machine.dtype)
-    sampler = Sampler(data.groups, data.lengths, batch_size=config.batch_size, token_budget=machine.token_budget, seed=config.seed)
-    total = max(1, ceil(config.epochs * sampler.steps_per_epoch))
-    between_evaluations = max(1, ceil(sampler.steps_per_epoch / config.evaluations_per_epoch))
-    losses = {name: build_loss(loss, _options(options, machine.torch_device)) for name, (loss, options) in task.losses.items()}
-    optimizer = Optimizer(model, config)
-    checkpoints = Checkpoints(run, config, identity(config, machine, material or {}))
-    state = checkpoints.restore(model, optimizer)
-    clock = Clock(state)
+    checkpoints = Checkpoints(run, config, identity(config, machine, material or {}), progress.message)
+    with closing(checkpoints):
+        model.to(machine.torch_device).compute_in(machine.dtype)
+        steps = Steps(data, config, machine)
+        total = max(1, ceil(config.epochs * steps.per_epoch))
+        between_evaluations = max(1, ceil(steps.per_epoch / config.evaluations_per_epoch))
+        loss = StepLoss(model, task, machine.torch_device)
+        optimizer = Optimizer(model, config)
+        state = checkpoints.restore(model, optimizer)
+        budget = TokenBudget(state.limit_tokens(machine.token_budget, progress.message), progress.message)
+        clock = Clock(state)
 
-    def prepared(step: int) -> list[ModelInputs]:
-        batches = (data.take(sequences) for sequences in sampler.step(step))
-        return [model_inputs(batch, machine.torch_device, dropout=(config.seed, step)) for batch in batches]
+        def gradients(step: Step, tokens: int) -> float:
+            optimizer.clear_gradients()  # of an attempt that ran out of memory
+            return loss.backward(steps.cut(step, tokens))
 
-    to_do = range(state.step, state.step if _given_up(state, config) else total)
-    with closing(checkpoints), _shown(progress, total, state.step), stop_on_interrupt() as stop_asked:
-        for batches in prefetch(prepared(step) for step in to_do):
-            count = {name: sum(loss.count(*_targets(model, name, b)) for b in batches) for name, loss in losses.items()}
-            loss_of_step = 0.0
-            for batch in batches:
-                scores = model(batch)
-                loss = sum_of_losses(model, losses, scores, batch, count)
-                loss.backward()
-                loss_of_step += float(loss.detach())
-                state.tokens += len(batch.input_ids)
-            norm = optimizer.clip(config.max_gradient_norm)
-            if not isfinite(loss_of_step) or not isfinite(norm):
-                raise TrainingError(_explain_divergence(state.step, loss_of_step, config, run))
-            factor = rate_factor(state.step, total, config.schedule, config.warmup, config.decay)
-            optimizer.step(factor)
-            state.step += 1
-            state.loss_sum += loss_of_step
-            state.loss_steps += 1
-            if state.step % config.log_steps == 0 or state.step == total:
-                report = clock.report(state, total, sampler.steps_per_epoch, optimizer.rate(factor), norm)
-                checkpoints.log({"kind": "train", **asdict(report)})
-                progress.step(report)
-                state.loss_sum, state.loss_steps = 0.0, 0
-            due = state.step % between_evaluations == 0 or state.step == total
-            if validation is not None and due:
-                metrics = evaluate(model, task, validation, device=machine.torch_device, token_budget=machine.token_budget)
-                best = checkpoints.evaluated(state, model, metrics)
-                progress.evaluated(state.step, state.evaluations[-1], best)
-            clock.stop(state)
-            ended = state.step == total or _given_up(state, config)
-            interrupted = stop_asked() and not ended
-            if due or ended or interrupted or checkpoints.due(state.step):
-                checkpoints.save(state, model, optimizer)
-            if interrupted:
-                raise Interrupted(_explain_interrupt(state.step, total, run))
-            if ended:
-                break
-        if state.step < total:
-            progress.message(f"no gain in {config.patience} evaluations: stopped early at step {state.step} of {total}")
-    checkpoints.restore_best(model, state)
+        to_do = range(state.step, state.step if _given_up(state, config) else total)
+        with _explained(state, run), _shown(progress, total, state.step), stop_on_interrupt() as stop_asked:
+            for step in steps.ahead(to_do, budget):
+                loss_of_step = budget.compute(partial(gradients, step))
+                norm = optimizer.clip(config.max_gradient_norm)
+                if not isfinite(loss_of_step) or not isfinite(norm):
+                    raise TrainingError(_explain_divergence(state.step, loss_of_step, config, run))
+                factor = rate_factor(state.step, total, config.schedule, config.warmup, config.decay)
+                optimizer.step(factor)
+                state.count_step(step.tokens, loss_of_step)
+                if state.step % config.log_steps == 0 or state.step == total:
+                    report = clock.report(state, total, steps.per_epoch, optimizer.rate(factor), norm)
+                    checkpoints.log({"kind": "train", **asdict(report)})
+                    progress.step(report)
+                    state.loss_sum, state.loss_steps = 0.0, 0
+                due = state.step % between_evaluations == 0 or state.step == total
+                if validation is not None and due:
+                    metrics = evaluate(model, task, validation, device=machine.torch_device, token_budget=budget)
+                    best = checkpoints.evaluated(state, model, metrics)
+                    progress.evaluated(state.step, state.evaluations[-1], best)
+                if budget.tokens != state.token_budget:
+                    state.token_budget = budget.tokens
+                    checkpoints.log({"kind": "memory", "step": state.step, "token_budget": budget.tokens})
+                clock.stop(state)
+                ended = state.step == total or _given_up(state, config)
+                interrupted = stop_asked() and not ended
+                if due or ended or interrupted or checkpoints.due(state.step):
+                    checkpoints.save(state, model, optimizer)
+                if interrupted:
+                    raise Interrupted(_explain_interrupt(state.step, total, run))
+                if ended:
+                    break
+            if state.step < total:
+                progress.message(f"no gain in {config.patience} evaluations: stopped early at step {state.step} of {total}")
+            checkpoints.restore_best(model, state)
     best_metrics = next((e for e in state.evaluations if e["step"] == state.best_step), None)
     return TrainingResult(state, total, best_metrics)
-
-
-def sum_of_losses(
-    model: Model, losses: Mapping[str, Loss], scores: Mapping[str, Tensor], batch: ModelInputs, count: Mapping[str, float]
-) -> Tensor:
-    """The batch's share of the step's loss: each head's sum over its count in the whole step."""
-    parts = [loss.sum(scores[name], *_targets(model, name, batch)) / (count[name] or 1) for name, loss in losses.items()]
-    return torch.stack(parts).sum()
 
 
 def _given_up(state: TrainingState, config: TrainingConfig) -> bool:
@@ -149,15 +136,24 @@ def _shown(progress: Progress, total: int, done: int) -> Iterator[None]:
         progress.finish()
 
 
-def _targets(model: Model, name: str, batch: ModelInputs) -> tuple[Tensor, Tensor | None]:
-    head = model.heads[name]
-    assert isinstance(head, Head)
-    return head.targets(batch, name)
+@contextmanager
+def _explained(state: TrainingState, run: RunFolder | None) -> Iterator[None]:
+    """What goes wrong says after which step it did, and what is kept."""
+    try:
+        yield
+    except MemoryExhaustedError as error:
+        where = f" (in {run.path / 'config.toml'}, where a resumed run has it from)" if run else ""
+        raise TrainingError(f"step {state.step}: {error}{where}. {_kept(run)}") from error
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise TrainingError(f"step {state.step}: memory does not suffice: {str(error)[:200]}. {_kept(run)}") from error
+        if not isinstance(error, BertworksError):
+            error.add_note(f"after step {state.step} of the training. {_kept(run)}")
+        raise
 
 
-def _options(options: Mapping[str, Any], device: torch.device) -> LossOptions:
-    weights: Array | None = options.get("class_weights")
-    return LossOptions(None if weights is None else torch.from_numpy(weights).to(device), options.get("smoothing", 0.0))
+def _kept(run: RunFolder | None) -> str:
+    return run.kept() if run else "Nothing was saved, since this training has no run folder"
 
 
 class Clock:
@@ -218,4 +214,4 @@ def _explain_divergence(step: int, loss: float, config: TrainingConfig, run: Run
 def _explain_interrupt(step: int, total: int, run: RunFolder | None) -> str:
     if run is None:
         return f"stopped at step {step} of {total}; nothing was saved, since this training has no run folder"
-    return f"stopped at step {step} of {total} and saved; go on with: bertworks train --resume {run.path}"
+    return f"stopped at step {step} of {total} and saved; go on with: {run.command}"

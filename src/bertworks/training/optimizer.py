@@ -44,6 +44,10 @@ class Optimizer:
             group["lr"] = self._base * factor * group["factor"]
         self._adamw.step()
         torch.autograd.graph.increment_version(self.parameters.values())  # the fused kernel does not; half copies go by it
+        self.clear_gradients()
+
+    def clear_gradients(self) -> None:
+        """Forgets whatever gradients there are."""
         self._adamw.zero_grad(set_to_none=True)
 
     def rate(self, factor: float) -> float:

@@ -3,7 +3,9 @@
 There is no generator state in it: the order of the data and dropout are functions of the seed and the step.
 """
 
-from collections.abc import Iterator, Mapping
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,16 @@ import numpy as np
 
 from bertworks.batch import Array
 from bertworks.checkpoints.atomic import atomic_folder
+from bertworks.checkpoints.checksums import checksum, read_checksums, write_checksums
 from bertworks.checkpoints.files import open_tensors, read_json, write_json, write_tensors
 from bertworks.errors import CheckpointError
 from bertworks.nn.machine import MachineChoice
 from bertworks.nn.model import Model
 from bertworks.training.config import TrainingConfig
 from bertworks.training.optimizer import Optimizer
+
+WEIGHTS, MOMENTS, BEST, STATE = "model.safetensors", "optimizer.safetensors", "best.safetensors", "state.json"
+"""The files of a checkpoint; the best weights are there once the model was evaluated."""
 
 WITHOUT_EFFECT = ("checkpoint_minutes", "checkpoint_steps", "log_steps")
 """Settings that say when a run writes, and never change what it computes: a resumed run may have others."""
@@ -33,6 +39,8 @@ class TrainingState:
     """Tokens trained on."""
     seconds: float = 0.0
     """Time spent in training, over all sessions of the run."""
+    token_budget: int | None = None
+    """Most tokens computed at once so far: below the setting where memory ran out. A resumed run keeps to it."""
     best_step: int | None = None
     best_score: float | None = None
     evaluations_without_gain: int = 0
@@ -42,6 +50,22 @@ class TrainingState:
     """Sum of the losses of the steps since the last line of the log …"""
     loss_steps: int = 0
     """… and their number."""
+
+    def count_step(self, tokens: int, loss: float) -> None:
+        """Counts a step that was made."""
+        self.step += 1
+        self.tokens += tokens
+        self.loss_sum += loss
+        self.loss_steps += 1
+
+    def limit_tokens(self, asked: int, tell: Callable[[str], None]) -> int:
+        """The token budget to go on with: the lower of what is asked for now and what memory sufficed for before."""
+        before, self.token_budget = self.token_budget, min(asked, self.token_budget or asked)
+        if before not in (None, self.token_budget):
+            tell(f"token_budget is {asked:,} and was {before:,}: the result stays the same up to rounding, no longer bit for bit")
+        elif self.token_budget < asked:
+            tell(f"at most {self.token_budget:,} tokens are computed at once, not {asked:,}: memory ran out before")
+        return self.token_budget
 
 
 def identity(config: TrainingConfig, machine: MachineChoice, material: Mapping[str, Any]) -> dict[str, Any]:
@@ -53,27 +77,56 @@ def identity(config: TrainingConfig, machine: MachineChoice, material: Mapping[s
     return {**settings, **chosen, **material}
 
 
-def save_checkpoint(folder: Path, state: TrainingState, model: Model, optimizer: Optimizer, identity: dict[str, Any]) -> None:
-    """Writes weights, optimizer and state atomically: the folder exists whole or not at all.
+def save_checkpoint(
+    folder: Path, state: TrainingState, model: Model, optimizer: Optimizer, identity: dict[str, Any], *, best_of: Path | None
+) -> None:
+    """Writes weights, optimizer, state and the best weights, atomically: the folder exists whole or not at all.
 
-    `identity` is that of the run; resuming with another is refused.
+    `identity` is that of the run; resuming with another is refused. `best_of` is the checkpoint before this one: where the
+    best weights are not those of this very step, it has them, and this one gets them as a hard link, with the checksum
+    that they have had from the beginning. So they cost no room and no time, and every checkpoint has its own.
     """
-    with atomic_folder(folder, replace=True) as writing:
-        write_tensors(writing / "model.safetensors", model.arrays())
-        write_tensors(writing / "optimizer.safetensors", optimizer.arrays())
-        write_json(writing / "state.json", {"state": asdict(state), "identity": identity})
+    weights, moments = model.arrays(), optimizer.arrays()
+    needed = sum(array.nbytes for arrays in (weights, moments) for array in arrays.values())
+    with atomic_folder(folder, replace=True, needed=needed) as writing:
+        write_tensors(writing / WEIGHTS, weights)
+        write_tensors(writing / MOMENTS, moments)
+        write_json(writing / STATE, {"state": asdict(state), "identity": identity})
+        known = {WEIGHTS: checksum(writing / WEIGHTS)}
+        if state.best_step == state.step:
+            _link(writing / WEIGHTS, writing / BEST)
+            known[BEST] = known[WEIGHTS]
+        elif state.best_step is not None:
+            assert best_of is not None
+            _link(best_of / BEST, writing / BEST)
+            known[BEST] = read_checksums(best_of)[BEST]
+        write_checksums(writing, known)
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise CheckpointError(f"{source} was removed while the training went on; it held the best weights") from None
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, target)
 
 
 def load_checkpoint(folder: Path, model: Model, optimizer: Optimizer, identity: dict[str, Any]) -> TrainingState:
-    """Restores what `save_checkpoint` wrote. Raises `CheckpointError` where settings or data have changed since."""
-    stored = read_json(folder / "state.json")
+    """Restores what `save_checkpoint` wrote; whether the files are whole (`damage`) is asked before.
+
+    Raises `CheckpointError` where settings or data have changed since; only the token budget may have been lowered.
+    """
+    stored = read_json(folder / STATE)
     before, now = dict(_flat(stored["identity"])), dict(_flat(identity))
     changed = [key for key in now if before.get(key) != now[key]]
+    if "token_budget" in changed and now["token_budget"] < before["token_budget"]:
+        changed.remove("token_budget")
     if changed:
         was = "; ".join(f"{key} was {before.get(key)!r}, is {now[key]!r}" for key in changed)
         raise CheckpointError(f"{folder}: this run cannot be resumed with other settings or data: {was}. Start a new run, or restore them.")
-    model.set_arrays(read_arrays(folder, "model.safetensors"))
-    optimizer.set_arrays(read_arrays(folder, "optimizer.safetensors"))
+    model.set_arrays(read_arrays(folder, WEIGHTS))
+    optimizer.set_arrays(read_arrays(folder, MOMENTS))
     return TrainingState(**stored["state"])
 
 

@@ -30,7 +30,10 @@ class Shard:
         missing = [name for name in _NAMES if name not in file.entries]
         if missing:
             raise DataError(f"{path} is no shard of a corpus: it has no '{missing[0]}'. Prepare the corpus again")
+        self._file = file
         self.path = path
+        self.about: Mapping[str, str] = file.metadata
+        """What the writer noted in the file's header."""
         self.tokens: UInt[Array, "tokens"] = file.array("tokens")
         """Token ids in 16 bits, or in 32 where the vocabulary is larger than 65,536."""
         self._word_bits: UInt8[Array, "bytes"] = file.array("word_starts")
@@ -48,6 +51,12 @@ class Shard:
         bits = np.unpackbits(self._word_bits[start // 8 : -(-stop // 8)], bitorder="little")
         return bits[start % 8 : start % 8 + stop - start].astype(bool)
 
+    def further(self, name: str) -> Array:
+        """One of the arrays that the writer added. Raises `DataError` where the file has none of that name."""
+        if name not in self._file.entries:
+            raise DataError(f"{self.path} has no '{name}': it was not written by 'bertworks corpus prepare'")
+        return self._file.array(name)
+
     @cached_property
     def document_tokens(self) -> Int[Array, "documents_plus_one"]:
         """Where each document begins among the tokens."""
@@ -63,13 +72,17 @@ def write_shard(
     *,
     vocabulary: int,
     about: Mapping[str, str] | None = None,
+    further: Mapping[str, Array] | None = None,
 ) -> None:
     """Writes what `Shard` reads. `vocabulary` is the number of token ids and decides their width; `about` is kept in
-    the file's header."""
+    the file's header, `further` are more arrays to keep. Raises `DataError` for a token beyond the vocabulary."""
+    if len(tokens) and int(tokens.max()) >= vocabulary:
+        raise DataError(f"the token {int(tokens.max())} is outside the vocabulary of {vocabulary:,} tokens")
     arrays = {
         "tokens": tokens.astype(np.uint16 if vocabulary <= 1 << 16 else np.uint32),
         "word_starts": np.packbits(word_starts, bitorder="little"),
         "sentences": sentences.astype(np.uint32),
         "documents": documents.astype(np.uint32),
+        **(further or {}),
     }
     write_tensors(path, arrays, metadata=about)

@@ -27,12 +27,15 @@ class EvaluationReport:
     accounting: Accounting
     facts: list[str]
     """What was read, in lines."""
+    mistakes: list[dict[str, Any]]
+    """The worst mistakes, the worst first; `row` is the number of the row in its source."""
     seconds: float
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `--json` has them."""
         accounting = self.accounting.to_dict()
-        return {"headline": self.headline, "metrics": self.metrics, "accounting": accounting, "seconds": self.seconds}
+        found = {"headline": self.headline, "metrics": self.metrics, "accounting": accounting, "mistakes": self.mistakes}
+        return {**found, "seconds": self.seconds}
 
 
 def evaluate(
@@ -51,12 +54,15 @@ def evaluate(
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    mistakes: int = 20,
+    results: str | Path | None = None,
     progress: Counting | None = None,
 ) -> EvaluationReport:
     """Evaluates a model folder or a finished run on a source of labelled texts, read as `train` reads it.
 
-    Where the source has several splits and none is named, it is its test part, else its validation part. `progress`
-    is called with the rows done and the rows in all.
+    Where the source has several splits and none is named, it is its test part, else its validation part. Metrics come
+    with 95 % intervals, and with the worst `mistakes`. `results` is a Parquet file to write the answers to, row by row
+    (`RowResultsWriter`). `progress` is called with the rows done and the rows in all.
 
     Raises `CheckpointError` where there is no finished model, `DataError` where the data do not fit it.
     """
@@ -76,6 +82,8 @@ def evaluate(
         if progress is not None:
             progress(done, len(read))
 
-    metrics = classifier.evaluate(rows_of(read), labels, progress=count)
-    seen = with_reading(Accounting.from_dict(metrics.pop("accounting")), read.accounting)
-    return EvaluationReport(task.metrics().headline, metrics, seen, describe(read), time.perf_counter() - started)
+    file = None if results is None else Path(results)
+    found = classifier.assess(rows_of(read), labels, mistakes=mistakes, results=file, progress=count)
+    shown = [{**mistake, "row": int(read.table.rows[mistake["row"]])} for mistake in found.mistakes]
+    seen, seconds = with_reading(found.accounting, read.accounting), time.perf_counter() - started
+    return EvaluationReport(task.metrics().headline, found.metrics, seen, describe(read), shown, seconds)

@@ -1,18 +1,23 @@
 """`train`: from a source of labelled texts to a run folder with a finished model."""
 
 import inspect
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, Literal
 
-from bertworks.accounting import Accounting
+from bertworks.checkpoints.files import write_json
 from bertworks.data.faults import OnBadRows
+from bertworks.data.inspection import Inspection
 from bertworks.errors import BertworksError, Interrupted, SettingsError, nearest
-from bertworks.estimators import runs
+from bertworks.estimators import row_results, runs
+from bertworks.estimators.assessment import compare_with_baselines
 from bertworks.estimators.classifier import TextClassifier
 from bertworks.estimators.data_settings import DataSettings, Rows, with_reading
+from bertworks.estimators.first_look import first_look
+from bertworks.estimators.reports import read_run, write_model_card, write_report
 from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
 
@@ -43,6 +48,8 @@ class TrainReport:
     seconds: float
     """Time spent in training, over all sessions of the run."""
     pairs: bool = False
+    findings: dict[str, Any] = field(default_factory=dict)
+    """What else is known of the kept model by the validation data: `baselines`, `calibration` and `mistakes`."""
     seeds: list[SeedResult] = field(default_factory=list)
     """Each training of several; the best is the one whose model was kept."""
     was_finished: bool = False
@@ -67,6 +74,7 @@ class TrainReport:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as metrics.json and `--json` have them."""
         out: dict[str, Any] = {"folder": str(self.folder), "model": str(self.model), "headline": self.headline, "validation": self.metrics}
+        out |= self.findings
         if self.seeds:
             out["seeds"] = [{"seed": r.seed, "folder": str(r.folder), self.headline: r.score} for r in self.seeds]
             spread = self.mean_and_deviation
@@ -131,10 +139,10 @@ def train(
         settings["model"] = str(Path(model).absolute()) if Path(model).is_dir() else str(model)
     config = TrainingConfig(**{f.name: settings[f.name] for f in fields(TrainingConfig) if f.name in settings})
     chosen = replace(chosen.resolved(), validation_seed=config.seed)
-    material = _read(chosen, progress)
+    material = _read(chosen, settings, progress)
     if seeds == 1:
         return _train_one(folder, chosen, settings, progress, material)
-    if material[1] is None:
+    if material.validation is None:
         raise SettingsError("several seeds are compared on validation data, but there are none: name some, or hold out a part")
     runs.write_settings(folder, {"seeds": {"count": seeds}, "classifier": settings, "data": chosen.to_dict()})
     try:
@@ -144,38 +152,55 @@ def train(
         raise
 
 
-Material = tuple[Rows, Rows | None]
+@dataclass(frozen=True)
+class Material:
+    """The rows of a training, and what a look at them found."""
+
+    rows: Rows
+    validation: Rows | None
+    inspection: Inspection
 
 
-def _read(data: DataSettings, progress: Progress | None) -> Material:
+def _read(data: DataSettings, settings: Mapping[str, Any], progress: Progress | None) -> Material:
+    """Reads the rows and looks through them. Raises `DataError` for data with which a training cannot be right."""
     rows, validation, lines = data.read()
     if progress is not None:
         progress.facts("data", lines)
-    return rows, validation
+    chosen = {name: settings.get(name) for name in ("model", "revision", "max_tokens")}
+    found = first_look(rows, validation, **chosen)
+    if progress is not None:
+        progress.facts("inspection", [f"{f.level}: {f.title.lower()}: {f.message}" for f in found.findings if f.level != "note"])
+    found.raise_if_wrong()
+    return Material(rows, validation, found)
 
 
 def _train_one(
     folder: Path, data: DataSettings, settings: Mapping[str, Any], progress: Progress | None, material: Material, *, resume: bool = False
 ) -> TrainReport:
-    rows, validation = material
+    rows, validation = material.rows, material.validation
     options: dict[str, Any] = {**settings, "kind": data.kind, "output": folder, "progress": progress or False}
     classifier = TextClassifier(**options)
     held = None if validation is None else (validation.texts, validation.labels)
     classifier.fit(rows.texts, rows.labels, validation=held, resume=resume, provenance=data.to_dict())
     accounting = {"training": with_reading(classifier.accounting_, rows.accounting)}
-    metrics = None
+    found: dict[str, Any] = {}
     if validation is not None:
-        metrics = classifier.evaluate(validation.texts, validation.labels)
-        accounting["validation"] = with_reading(Accounting.from_dict(metrics.pop("accounting")), validation.accounting)
+        assessed = classifier.assess(validation.texts, validation.labels, results=folder / row_results.FILE)
+        accounting["validation"] = with_reading(assessed.accounting, validation.accounting)
+        judged = compare_with_baselines(classifier.task_, rows.texts, rows.labels, validation.texts, validation.labels)
+        mistakes = [{**mistake, "row": int(validation.numbers[mistake["row"]])} for mistake in assessed.mistakes]
+        found = {"baselines": judged, "calibration": classifier.about_["calibration"], "mistakes": mistakes}
     report = TrainReport(
         folder=folder,
         headline=classifier.task_.metrics().headline,
-        metrics=metrics,
+        metrics=None if validation is None else assessed.metrics,
         accounting={name: seen.to_dict() for name, seen in accounting.items()},
         steps=classifier.result_.state.step,
         seconds=classifier.result_.state.seconds,
         pairs=classifier.task_.pairs,
+        findings=found,
     )
+    write_json(folder / runs.INSPECTION, material.inspection.to_dict())
     _write(report)
     return report
 
@@ -202,6 +227,8 @@ def _train_seeds(
         reports.append(report)
         results.append(SeedResult(seed, one, float((report.metrics or {})[report.headline])))
     best = max(zip(results, reports, strict=True), key=lambda pair: pair[0].score)[1]
+    for name in (row_results.FILE, runs.INSPECTION):
+        shutil.copyfile(best.folder / name, folder / name)
     runs.copy_model(best.model, folder / "model")
     seconds = sum(report.seconds for report in reports)
     whole = replace(best, folder=folder, seeds=results, seconds=seconds, steps=sum(report.steps for report in reports), was_finished=False)
@@ -214,7 +241,7 @@ def _resume(folder: Path, data: Any, validation: Any, progress: Progress | None)
     if runs.is_finished(folder):
         return _read_report(folder)
     chosen = DataSettings.from_dict(settings["data"], data, validation)
-    material = _read(chosen, progress)
+    material = _read(chosen, settings.get("classifier", {}), progress)
     if "seeds" in settings:
         return _train_seeds(folder, chosen, settings["classifier"], settings["seeds"]["count"], progress, material)
     return _train_one(folder, chosen, _own_settings(settings), progress, material, resume=True)
@@ -230,6 +257,8 @@ def _write(report: TrainReport) -> None:
     for seed in values.get("seeds", []):
         seed["folder"] = Path(seed["folder"]).name  # a run folder can be moved
     runs.write_results(report.folder, {k: v for k, v in values.items() if k not in ("folder", "model", "accounting")}, report.accounting)
+    write_model_card(report.model, read_run(report.folder))
+    write_report(report.folder)
 
 
 def _read_report(folder: Path) -> TrainReport:
@@ -244,6 +273,7 @@ def _read_report(folder: Path) -> TrainReport:
         steps=metrics["steps"],
         seconds=metrics["seconds"],
         pairs=metrics["pairs"],
+        findings={name: metrics[name] for name in ("baselines", "calibration", "mistakes") if name in metrics},
         seeds=seeds,
         was_finished=True,
     )

@@ -1,0 +1,239 @@
+"""The configuration of a pretraining: one TOML file, one dataclass a table.
+
+[corpus]                  what is read, and how it is cut into sequences
+[model]                   the shape of a new model, or the model to go on from
+[objectives.masked_lm]    what is learnt; besides: next_sentence, sentence_order
+[training]                budget, optimizer, schedule, machine
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from bertworks.data.corpus.plans import SequenceSettings
+from bertworks.errors import BertworksError, SettingsError, nearest
+from bertworks.tasks.masking import Masking, Unit
+from bertworks.training.config import PrecisionName, ScheduleName, TrainingConfig
+
+
+@dataclass(frozen=True)
+class CorpusSettings:
+    """What is read, and how it is cut into sequences."""
+
+    path: str = ""
+    """The folder of a prepared corpus (`bertworks corpus prepare`)."""
+    max_tokens: int = 128
+    """Longest sequence, special tokens included."""
+    short_share: float = 0.1
+    """Share of the sequences that are shorter by lot (Devlin et al. 2019, appendix A.2)."""
+    cross_documents: bool = False
+    """Fill sequences across the ends of documents; only where no objective wants pairs."""
+    held_out_tokens: int = 200_000
+    """So many tokens of the held-out documents are evaluated on, at most."""
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The shape of a new model; or, with `start`, the model to go on from."""
+
+    start: str | None = None
+    """A model folder or hub name whose training goes on; its own shape and tokenizer hold then."""
+    architecture: str = "bert"
+    """The family of a new model."""
+    hidden: int = 256
+    """Width of the hidden states."""
+    layers: int = 4
+    heads: int = 4
+    feed_forward: int | None = None
+    """Width of the feed-forward network; None is 4 × hidden."""
+    max_positions: int = 512
+    """Longest sequence that the model can ever read; positions beyond corpus.max_tokens start untrained."""
+    vocabulary_multiple: int = 8
+    """The embedding has the tokenizer's vocabulary, rounded up to a multiple of this."""
+    dropout: float = 0.0
+    """Dropout probability everywhere while pretraining; fine-tuning may choose its own."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of config.json, under the names of Hugging Face."""
+
+
+@dataclass(frozen=True)
+class ObjectiveSettings:
+    """An objective: its weight in the sum of the losses, and, for masked_lm, what is masked (`tasks.masking.Masking`)."""
+
+    weight: float = 1.0
+    rate: float = 0.15
+    """Share of the tokens to predict."""
+    unit: Unit = "token"
+    """token, word or span."""
+    mask_share: float = 0.8
+    """Share of these that [MASK] stands for …"""
+    random_share: float = 0.1
+    """… and that a random token stands for."""
+
+    def masking(self, seed: int) -> Masking:
+        """Raises `SettingsError` where the settings do not go together."""
+        return Masking(self.rate, self.unit, self.mask_share, self.random_share, seed)
+
+
+@dataclass(frozen=True)
+class BudgetSettings:
+    """Budget, optimizer, schedule and machine. Exactly one of `steps`, `tokens` and `minutes` is the budget."""
+
+    steps: int | None = None
+    """Optimizer updates."""
+    tokens: float | None = None
+    """Tokens to train on."""
+    minutes: float | None = None
+    """Time to train for; turned once, by a measurement at the start, into a number of steps that the run keeps."""
+    batch_size: int = 128
+    """Sequences a step, at the end of the ramp."""
+    batch_ramp: float = 0.0
+    """Share of the steps over which the batch grows linearly from a quarter of its size (Warner et al. 2024 warm up so)."""
+    learning_rate: float = 1e-3
+    """Peak learning rate."""
+    schedule: ScheduleName = "linear"
+    """linear, cosine, warmup_stable_decay or constant."""
+    warmup: float = 0.05
+    """Share of the steps in which the learning rate rises linearly from 0."""
+    decay: float = 0.2
+    """Share of the steps in which warmup_stable_decay falls to 0 at the end."""
+    weight_decay: float = 0.01
+    max_gradient_norm: float = 1.0
+    evaluations: int = 10
+    """Evaluations on held-out text, evenly spread over the run; the last stands at its end."""
+    seed: int = 0
+    """Decides new weights, sequences, masks and dropout."""
+    token_budget: int | None = None
+    """Most tokens computed at once; decides memory and speed, never the result."""
+    precision: PrecisionName = "auto"
+    device: str = "auto"
+    threads: int | None = None
+    checkpoint_minutes: float = 10.0
+    """Time between checkpoints."""
+    checkpoint_steps: int | None = None
+    """Steps between checkpoints, besides."""
+    log_steps: int = 20
+    """Steps between lines of log.jsonl."""
+
+    def training_config(self, dropout: float | None = None) -> TrainingConfig:
+        """The same for the loop. Raises `SettingsError` that lists all that is wrong."""
+        names = {f.name for f in fields(TrainingConfig)} & {f.name for f in fields(self)}
+        return TrainingConfig(**{name: getattr(self, name) for name in names}, dropout=dropout)
+
+
+OBJECTIVES = ("masked_lm", "next_sentence", "sentence_order")
+_TABLES: dict[str, type] = {"corpus": CorpusSettings, "model": ModelSettings, "training": BudgetSettings}
+
+
+@dataclass(frozen=True)
+class PretrainingConfig:
+    """Everything that a pretraining is made of."""
+
+    corpus: CorpusSettings
+    model: ModelSettings = field(default_factory=ModelSettings)
+    objectives: Mapping[str, ObjectiveSettings] = field(default_factory=lambda: {"masked_lm": ObjectiveSettings()})
+    training: BudgetSettings = field(default_factory=BudgetSettings)
+
+    def __post_init__(self) -> None:
+        problems = self.problems()
+        if problems:
+            raise SettingsError("; ".join(problems))
+
+    def problems(self) -> list[str]:
+        """Everything that is wrong, in one list."""
+        out = []
+        given = [name for name in ("steps", "tokens", "minutes") if getattr(self.training, name) is not None]
+        if len(given) != 1:
+            out.append(f"[training] needs one budget: steps, tokens or minutes, not {' and '.join(given) or 'none'}")
+        out += [f"[training] {name} must be above 0" for name in given if not _above_zero(getattr(self.training, name))]
+        if not self.corpus.path:
+            out.append("[corpus] needs the path of a prepared corpus (bertworks corpus prepare)")
+        if not self.objectives:
+            out.append(f"an objective is needed: {', '.join(f'[objectives.{name}]' for name in OBJECTIVES)}")
+        for name in self.objectives:
+            if name not in OBJECTIVES:
+                out.append(f"[objectives.{name}] is unknown.{nearest(name, OBJECTIVES)} Known: {', '.join(OBJECTIVES)}")
+        if not 0 <= self.training.batch_ramp < 1:
+            out.append(f"[training] batch_ramp must lie in [0, 1), not {self.training.batch_ramp}")
+        if not isinstance(self.training.evaluations, int) or self.training.evaluations < 1:
+            out.append(f"[training] evaluations is a number of evaluations, at least 1, not {self.training.evaluations!r}")
+        for name in ("hidden", "layers", "heads", "max_positions", "vocabulary_multiple"):
+            value = getattr(self.model, name)
+            if not isinstance(value, int) or value < 1:
+                out.append(f"[model] {name} must be a whole number above 0, not {value!r}")
+        if not out and self.model.hidden % self.model.heads:
+            out.append(f"[model] hidden ({self.model.hidden}) must be a multiple of heads ({self.model.heads})")
+        if not out and self.model.start is None and self.corpus.max_tokens > self.model.max_positions:
+            out.append(f"[corpus] max_tokens ({self.corpus.max_tokens}) is above [model] max_positions ({self.model.max_positions})")
+        for check in (lambda: self.training.training_config(), lambda: self.sequences(), self._check_maskings):
+            try:
+                check()
+            except BertworksError as error:
+                out.append(str(error))
+        return out
+
+    def _check_maskings(self) -> None:
+        for settings in self.objectives.values():
+            settings.masking(0)
+
+    def sequences(self) -> SequenceSettings:
+        """How sequences are cut: in pairs where an objective wants them."""
+        pairing = next((name for name in ("next_sentence", "sentence_order") if name in self.objectives), "none")
+        corpus = self.corpus
+        return SequenceSettings(corpus.max_tokens, pairing, corpus.short_share, corpus.cross_documents, self.training.seed)  # type: ignore[arg-type]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "PretrainingConfig":
+        """Raises `SettingsError` that names every unknown table and setting, with the nearest that exists."""
+        problems = [
+            f"unknown table [{name}].{nearest(name, [*_TABLES, 'objectives'])}" for name in values if name not in (*_TABLES, "objectives")
+        ]
+        tables: dict[str, Any] = {}
+        for name, kind in _TABLES.items():
+            tables[name], wrong = _table(kind, values.get(name, {}), name)
+            problems += wrong
+        objectives = values.get("objectives", {"masked_lm": {}})
+        if not isinstance(objectives, Mapping):
+            objectives, problems = {}, [*problems, "[objectives] is a table of tables: [objectives.masked_lm]"]
+        made = {}
+        for name, settings in objectives.items():
+            made[name], wrong = _table(ObjectiveSettings, settings, f"objectives.{name}")
+            problems += wrong
+        if problems:
+            raise SettingsError("; ".join(problems))
+        return cls(tables["corpus"], tables["model"], made, tables["training"])
+
+    @classmethod
+    def read(cls, path: str | Path) -> "PretrainingConfig":
+        """Reads a TOML file; a relative path of the corpus or model is taken from the file's folder, where it exists there."""
+        try:
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise SettingsError(f"the configuration '{path}' does not exist") from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"the configuration '{path}' cannot be read: {error}") from None
+        for table, name in (("corpus", "path"), ("model", "start")):
+            given = values.get(table, {}).get(name) if isinstance(values.get(table, {}), Mapping) else None
+            if isinstance(given, str) and (Path(path).parent / given).exists():
+                values[table][name] = str((Path(path).parent / given).absolute())
+        return cls.from_dict(values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as the TOML file has them."""
+        return asdict(self)
+
+
+def _table(kind: type, values: Any, name: str) -> tuple[Any, list[str]]:
+    """The dataclass of a table, and what is wrong with its keys."""
+    if not isinstance(values, Mapping):
+        return None, [f"[{name}] must be a table, not {values!r}"]
+    known = [f.name for f in fields(kind)]
+    wrong = [f"[{name}] has no setting '{key}'.{nearest(key, known)}" for key in values if key not in known]
+    return kind(**{key: value for key, value in values.items() if key in known}), wrong
+
+
+def _above_zero(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value > 0

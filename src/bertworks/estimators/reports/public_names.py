@@ -1,0 +1,69 @@
+"""What models and data are called where others read it: by names of the hub, never by folders of this machine."""
+
+import re
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from bertworks.data.files import split_suffixes
+from bertworks.estimators.data_settings import IN_MEMORY
+from bertworks.estimators.default_model import HUB_NAME
+from bertworks.estimators.reports.run_record import RunRecord
+from bertworks.estimators.reports.wording import mapping
+
+_PRIVATE = "private data"
+_NAME = re.compile(r"(?P<repository>[^:]+)(:[\w.-]+)?")
+
+
+def base_model(run: RunRecord) -> str | None:
+    """The hub's name of the model that was fine-tuned; None where it was a folder, or is not known."""
+    if "base_model" in run.about:
+        stored = run.about["base_model"]
+        return stored if is_hub_name(stored) else None
+    if "classifier" not in run.settings:
+        return None
+    model = mapping(run.settings["classifier"]).get("model")
+    if model is None:
+        return HUB_NAME
+    return model if is_hub_name(model) else None
+
+
+def is_hub_name(value: Any) -> bool:
+    """Whether a string can be the name of a model or data set of the hub ("name:configuration" too), and is no file or folder here.
+
+    >>> is_hub_name("bert-base-uncased"), is_hub_name("/models/bert"), is_hub_name("reviews.csv"), is_hub_name(None)
+    (True, False, False, False)
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    parts = _NAME.fullmatch(value) if isinstance(value, str) else None
+    if parts is None or split_suffixes(Path(value))[1]:
+        return False
+    try:
+        validate_repo_id(parts["repository"])
+    except HFValidationError:
+        return False
+    return not Path(value).exists()
+
+
+def data_name(source: Any) -> str:
+    """What data are called: a hub name as it is, of a path only the last part.
+
+    >>> data_name("/home/someone/reviews.csv"), data_name(None)
+    ('reviews.csv', 'private data')
+    """
+    if not isinstance(source, str) or source == IN_MEMORY:
+        return _PRIVATE
+    return without_folders(source) or _PRIVATE
+
+
+def without_folders(value: Any) -> Any:
+    """The last part of a string that is an absolute path, of any system; any other value as it is.
+
+    >>> without_folders("C:\\\\Users\\\\someone\\\\x.csv"), without_folders("bert-base-uncased"), without_folders(3)
+    ('x.csv', 'bert-base-uncased', 3)
+    """
+    if not isinstance(value, str):
+        return value
+    absolute = PurePosixPath(value).is_absolute() or PureWindowsPath(value).is_absolute() or value.startswith("~")
+    return PureWindowsPath(value).name if absolute else value

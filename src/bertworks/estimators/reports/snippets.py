@@ -1,0 +1,57 @@
+"""How to use a model, in lines of Python that run as they stand once the folder's name is put in."""
+
+from bertworks.estimators.reports.blocks import Block, Code, Prose
+from bertworks.estimators.reports.run_record import RunRecord
+from bertworks.estimators.reports.wording import number
+
+FOLDER = "path/to/this/folder"
+"""Stands for the model folder."""
+_TEXT, _FIRST, _SECOND = "A new text.", "A first text.", "A second text."
+
+
+def use(run: RunRecord) -> list[Block]:
+    """With bertworks, and with `transformers`, which reads the same folder."""
+    blocks: list[Block] = [Prose("With bertworks:"), Code("python", with_bertworks(run))]
+    if run.kind is not None:
+        blocks += [Prose(f"With transformers{_difference(run)}:"), Code("python", with_transformers(run))]
+    return blocks
+
+
+def with_bertworks(run: RunRecord) -> str:
+    """Loads the folder and predicts."""
+    row = f'("{_FIRST}", "{_SECOND}")' if run.pairs else f'"{_TEXT}"'
+    lines = ["import bertworks as bw", "", f'model = bw.load("{FOLDER}")', f"print(model.predict([{row}]))"]
+    if run.kind in ("single", "multi"):
+        lines.append(f"print(model.predict_proba([{row}]), model.classes_)")
+    return "\n".join(lines)
+
+
+def with_transformers(run: RunRecord) -> str:
+    """Loads the folder as a pipeline and predicts."""
+    row = f'{{"text": "{_FIRST}", "text_pair": "{_SECOND}"}}' if run.pairs else f'"{_TEXT}"'
+    limit = number(run.task_settings.get("max_tokens"))
+    options = "truncation=True" + (f", max_length={limit:.0f}" if limit else "")
+    options += {"multi": ", top_k=None", "number": ', function_to_apply="none"'}.get(run.kind or "", "")
+    lines = ["from transformers import pipeline", "", f'classify = pipeline("text-classification", model="{FOLDER}")']
+    if run.kind != "multi":
+        return "\n".join([*lines, f"print(classify({row}, {options}))"])
+    if not run.task_settings.get("thresholds"):
+        return "\n".join([*lines, f"scores = classify({row}, {options})", 'print([s["label"] for s in scores if s["score"] >= 0.5])'])
+    stored = [
+        f'settings = json.load(open("{FOLDER}/bertworks.json", encoding="utf-8"))["settings"]',
+        'thresholds = dict(zip(map(str, settings["labels"]), settings["thresholds"]))',
+        f"scores = classify({row}, {options})",
+        'print([s["label"] for s in scores if s["score"] >= thresholds[s["label"]]])',
+    ]
+    return "\n".join(["import json", "", *lines, *stored])
+
+
+def _difference(run: RunRecord) -> str:
+    """What `transformers` does otherwise than bertworks."""
+    told = []
+    if run.task_settings.get("overflow") in ("window", "head_tail"):
+        told.append("which reads only the beginning of a text that is too long")
+    temperature = number(run.task_settings.get("temperature"))
+    if temperature is not None and temperature != 1:
+        told.append("which does not divide the scores by the fitted temperature")
+    return f" ({' and '.join(told)})" if told else ""

@@ -1,0 +1,361 @@
+"""`Explanation`: everything that can be said about one answer of a model, computed when it is asked for."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from bertworks.batch import Array, PackedBatch
+from bertworks.errors import SettingsError
+from bertworks.explain.attention import AttentionMaps, rollout
+from bertworks.explain.attribution import TOLERANCE, Target, TokenAttributions, integrated_gradients
+from bertworks.explain.deletion import DeletionCurve, deletion_curve
+from bertworks.explain.reading import Reading, Word
+from bertworks.inference import score
+from bertworks.nn.machine import MachineChoice
+from bertworks.nn.model import Model
+from bertworks.tasks import Scores
+
+Kind = Literal["all", "attribution", "faithfulness", "attention", "cls", "rollout"]
+"""What is shown or saved: the words' attributions; the curve that tests them; attention heat maps; what the token that is
+classified attends to; attention followed through all layers; or all of it."""
+
+_VARIANTS_AT_ONCE = 32
+"""Shortened texts that are made at a time: the memory of long documents stays small."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What stands in for every token of the text where integrated gradients begin."""
+
+    name: str
+    """As it is told: `[PAD]`, or `zero vectors`."""
+    token: int | None
+    """Its id; None for a vector of zeros."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which score is explained, and what it means."""
+
+    name: str
+    """The label, as it is told."""
+    score: str
+    """What the score is: `the logit of positive`."""
+    quantity: str
+    """What the deletion curve follows: `P(positive)`."""
+    target: Target
+    confidence: Callable[[Scores, PackedBatch], Float[Array, "groups"]]
+    """The quantity of each group of a batch, given the heads' scores."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model says of the text."""
+
+    prediction: Any
+    probabilities: dict[str, float]
+    """Of each label; empty where the model predicts a number."""
+
+
+@dataclass(frozen=True)
+class Attributions:
+    """What each word adds to a score (`attribution.integrated_gradients`, summed over a word's pieces)."""
+
+    words: Float[Array, "words"]
+    """In the order of `Explanation.words`; above 0 where a word speaks for the target."""
+    tokens: TokenAttributions
+    """The same of each token, with the scores and the check; tokens in the order of the windows."""
+    target: str
+    """The label that is explained."""
+    score: str
+    """What the score is: `the logit of positive`."""
+    baseline: str
+    tolerance: float
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence where the integral is not good enough."""
+        if self.tokens.error <= self.tolerance:
+            return None
+        return (
+            f"the attributions are off: they miss F(text) - F(baseline) by {self.tokens.error:.1%} with {self.tokens.points} points"
+            f" (wanted: {self.tolerance:.1%}); read them with care, or choose another baseline"
+        )
+
+    @property
+    def check(self) -> str:
+        """What was computed, and how far it adds up."""
+        tokens = self.tokens
+        return (
+            f"integrated gradients of {self.score}: {tokens.baseline_score:+.3f} with all words as {self.baseline}, {tokens.score:+.3f} as"
+            f" written; the words' shares add up to the difference within {tokens.error:.2g} of it ({tokens.points} points)"
+        )
+
+
+class Explanation:
+    """One text, or pair of texts, and why the model answers as it does.
+
+    Made by `TextClassifier.explain` and `Encoder.explain`. Attention is computed for one window of a long document at a
+    time (`window`, numbered from 0); attributions and the deletion curve are those of the whole document. What is
+    computed once is kept.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        machine: MachineChoice,
+        reading: Reading,
+        *,
+        answer: Answer | None = None,
+        question: Question | None = None,
+        baseline: Baseline | None = None,
+        window: int = 0,
+        tolerance: float = TOLERANCE,
+        progress: Callable[[str], None] | None = None,
+    ) -> None:
+        """`progress` is told what is being computed."""
+        self._model, self._machine, self._reading = model, machine, reading
+        self._question, self._baseline = question, baseline or Baseline("zero vectors", None)
+        self._tolerance = tolerance
+        self._tell = progress or (lambda what: None)
+        self._maps: dict[int, AttentionMaps] = {}
+        self.answer = answer
+        """What the model says; None for a bare encoder."""
+        self.window = self._checked_window(window)
+        """The window whose attention is shown where none is named."""
+
+    # ---- what was read
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text, or the two of a pair."""
+        return self._reading.texts
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words that the model reads, with their places in the original texts."""
+        return self._reading.words
+
+    @property
+    def windows(self) -> int:
+        """In how many windows the text is read."""
+        return len(self._reading.windows)
+
+    @property
+    def truncated_tokens(self) -> int:
+        """Tokens of the texts that are not read at all."""
+        return self._reading.truncated_tokens
+
+    @property
+    def tokens(self) -> list[str]:
+        """The tokens of the window that is shown, special ones included."""
+        return self.tokens_of(self.window)
+
+    def tokens_of(self, window: int) -> list[str]:
+        """The tokens of a window, as the vocabulary writes them."""
+        return self._reading.windows[self._checked_window(window)].tokens
+
+    def parts_of(self, window: int) -> Int[Array, "length"]:
+        """For each token of a window: 0 in the first text, 1 in the second, -1 for special tokens."""
+        return self._reading.windows[self._checked_window(window)].sequence_ids
+
+    @property
+    def runs(self) -> list[list[tuple[str, int | None]]]:
+        """Each text from its first character to its last, in runs: words with their numbers, and what stands between."""
+        return [self._reading.runs(part) for part in range(len(self.texts))]
+
+    @property
+    def classified_by_last(self) -> bool:
+        """Whether the head reads the last token of the sequence rather than the first."""
+        heads = self._model.head_items()
+        return bool(heads) and all(head.spec.reads == "last" for _, head in heads)
+
+    @property
+    def target(self) -> str | None:
+        """The label that is explained; None for a bare encoder."""
+        return None if self._question is None else self._question.name
+
+    # ---- attention
+
+    @property
+    def layers(self) -> int:
+        return len(self._model.spec.layers)
+
+    def heads(self, layer: int | None = None, *, window: int | None = None) -> Float[Array, "heads length length"]:
+        """The attention of every head of a layer (the last by default; layers count from 0): how much each token (row)
+        reads of each other (column).
+
+        Raises `SettingsError` for a layer or window that does not exist, `BertworksError` where the model's own
+        computation is not reproduced.
+        """
+        self.check(layer)
+        return self._maps_of(window).of(self.layers - 1 if layer is None else layer)
+
+    def attention(self, layer: int | None = None, head: int | None = None, *, window: int | None = None) -> Float[Array, "length length"]:
+        """The attention of one head, or the mean of a layer's heads where none is named; rows sum to 1. Errors as in `heads`."""
+        self.check(layer, head)
+        heads = self.heads(layer, window=window)
+        return np.asarray(heads.mean(axis=0) if head is None else heads[head])
+
+    def rollout(self, *, window: int | None = None) -> Float[Array, "length length"]:
+        """Attention followed through all layers (`attention.rollout`): how much of each token at the input (column) is in
+        each token at the output (row)."""
+        maps = self._maps_of(window)
+        return rollout(maps.of(layer) for layer in range(maps.layers))
+
+    def cls_attention(self, layer: int | None = None, head: int | None = None, *, window: int | None = None) -> list[tuple[str, float]]:
+        """What the token that is classified attends to: a value a word (the sum over its pieces) or special token, in
+        order. They sum to 1."""
+        return self.merged(self.attention(layer, head, window=window), window=window)
+
+    def merged(self, square: Float[Array, "length length"], *, window: int | None = None) -> list[tuple[str, float]]:
+        """The row of the token that is classified (the first, or the last where the head reads that), merged to words."""
+        number = self.window if window is None else self._checked_window(window)
+        tokens, word_of_token = self.tokens_of(number), self._words_of(number)
+        entries: dict[tuple[bool, int], int] = {}
+        groups = []
+        for place, word in enumerate(word_of_token.tolist()):
+            key = (word < 0, place if word < 0 else word)
+            groups.append(entries.setdefault(key, len(entries)))
+        row = len(tokens) - 1 if self.classified_by_last else 0
+        values = np.bincount(groups, weights=square[row])
+        names = [tokens[number] if special else self.words[number].text for special, number in entries]
+        return list(zip(names, values.tolist(), strict=True))
+
+    @property
+    def largest_deviation(self) -> float:
+        """Of all layers that were looked at: the largest difference between probabilities × values and what the model
+        itself computed, relative to the largest value. 0 where none was looked at."""
+        return max((deviation for maps in self._maps.values() for deviation in maps.deviations.values()), default=0.0)
+
+    # ---- attributions
+
+    @cached_property
+    def attributions(self) -> Attributions:
+        """What each word adds to the score, over the whole document: the merged score is a mean of the windows', weighted
+        by their tokens, and a word's shares are summed over the windows that it stands in.
+
+        `Attributions.warning` says so where they do not add up. Raises `SettingsError` for a bare encoder.
+        """
+        question = self._asked()
+        tokens = integrated_gradients(
+            self._model,
+            self._reading.batch,
+            question.target,
+            baseline=self._baseline.token,
+            kept=self._reading.special,
+            device=self._machine.torch_device,
+            token_budget=self._machine.token_budget,
+            tolerance=self._tolerance,
+            progress=lambda points: self._tell(f"integrated gradients: {points} points"),
+        )
+        by_word = self._reading.by_word(tokens.values)
+        return Attributions(by_word, tokens, question.name, question.score, self._baseline.name, self._tolerance)
+
+    @cached_property
+    def faithfulness(self) -> DeletionCurve:
+        """Whether removing words in the order of their attributions changes the answer more than chance does.
+
+        Raises `SettingsError` for a bare encoder, `DataError` for a text without words.
+        """
+        question = self._asked()
+        return deletion_curve(self.attributions.words, self._without, quantity=question.quantity)
+
+    def _without(self, removed: Sequence[Int[Array, "removed"]]) -> Float[Array, "variants"]:
+        """The quantity for the text without some of its words."""
+        question, device = self._asked(), self._machine.torch_device
+        model = self._model.to(device).compute_in(self._machine.dtype)
+        out = []
+        for start in range(0, len(removed), _VARIANTS_AT_ONCE):
+            self._tell(f"deletion curve: {start} of {len(removed)} shortened texts")
+            batch = self._variants(removed[start : start + _VARIANTS_AT_ONCE])
+            out.append(question.confidence(score(model, batch, device=device, token_budget=self._machine.token_budget), batch))
+        return np.concatenate(out)
+
+    def _variants(self, removed: Sequence[Int[Array, "removed"]]) -> PackedBatch:
+        """The document without some of its words, a group each; windows stay where they were."""
+        batch = self._reading.batch
+        ids, segments = [], []
+        for words in removed:
+            kept = ~np.isin(self._reading.word_of_token, words)
+            for start, stop in pairwise(batch.offsets.tolist()):
+                place = np.flatnonzero(kept[start:stop])
+                place = start + (place if len(place) else np.zeros(1, dtype=np.int64))  # no model reads nothing at all
+                ids.append(batch.input_ids[place])
+                segments.append(batch.segment_ids[place])
+        return PackedBatch.from_sequences(ids, segments, groups=np.repeat(np.arange(len(removed)), batch.sequences))
+
+    # ---- out
+
+    def to_dict(self, kind: Kind = "all", *, layer: int | None = None, head: int | None = None) -> dict[str, Any]:
+        """Plain values, as JSON files and `--json` have them. Attention maps are in it where `kind` names them."""
+        from bertworks.explain.plain import to_dict
+
+        return to_dict(self, kind, layer, head)
+
+    def save(self, path: str | Path, kind: Kind | None = None, *, layer: int | None = None, head: int | None = None) -> Path:
+        """Writes a page (.html), a picture (.png, .svg), plain values (.json) or arrays (.npz); the suffix decides.
+
+        `kind` is all that there is by default; in a picture the attributions, or attention where a layer or head is named or there is
+        no answer to attribute. `layer` and `head` choose the map, the last layer and all its heads where they are not
+        given. Returns the path.
+        Raises `SettingsError` for another suffix, or a kind that the file cannot show.
+        """
+        from bertworks.explain.saving import save
+
+        return save(self, Path(path), kind, layer, head)
+
+    def show(self) -> Path | None:
+        """Shows the page: in a notebook in place, elsewhere in the browser where there is one. Returns where the page was
+        written, None in a notebook."""
+        from bertworks.explain.saving import show
+
+        return show(self)
+
+    def _repr_html_(self) -> str:
+        from bertworks.explain.page import framed
+
+        return framed(self)
+
+    def __repr__(self) -> str:
+        told = "" if self.answer is None else f", predicted {self.answer.prediction!r}"
+        return f"Explanation({len(self.words)} words, {self.windows} window{'s' * (self.windows > 1)}{told})"
+
+    # ---- checks
+
+    def check(self, layer: int | None = None, head: int | None = None) -> None:
+        """Raises `SettingsError` for a layer or head that does not exist."""
+        if layer is not None and layer not in range(self.layers):
+            raise SettingsError(f"layer {layer} does not exist: the model has layers 0 to {self.layers - 1}")
+        heads = self._model.spec.layers[-1 if layer is None else layer].attention.heads
+        if head is not None and head not in range(heads):
+            raise SettingsError(f"head {head} does not exist: the layer has heads 0 to {heads - 1}")
+
+    def _asked(self) -> Question:
+        if self._question is None:
+            raise SettingsError("a bare encoder gives no answer to attribute: explain a fine-tuned model, or look at its attention")
+        return self._question
+
+    def _checked_window(self, window: int) -> int:
+        if window not in range(self.windows):
+            last = self.windows - 1
+            raise SettingsError(f"window {window} does not exist: the text is read in {self.windows}" + (f", 0 to {last}" if last else ""))
+        return window
+
+    def _maps_of(self, window: int | None) -> AttentionMaps:
+        number = self.window if window is None else self._checked_window(window)
+        if number not in self._maps:
+            self._tell("attention")
+            batch, machine = self._reading.batch.take([number]), self._machine
+            self._maps[number] = AttentionMaps(self._model, batch, device=machine.torch_device, dtype=machine.dtype)
+        return self._maps[number]
+
+    def _words_of(self, window: int) -> Int[Array, "length"]:
+        start, stop = self._reading.batch.offsets[window : window + 2]
+        return self._reading.word_of_token[start:stop]

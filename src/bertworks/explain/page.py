@@ -1,0 +1,164 @@
+"""The page of an explanation: one HTML file that needs no other file and no network.
+
+Attributions and the deletion curve stand in it as text; attention maps are embedded as bytes, and a small script draws
+those that are looked at. What can be embedded is limited: see `MOST_BYTES`.
+"""
+
+import json
+from functools import cache
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bertworks.batch import Array
+from bertworks.errors import SettingsError
+from bertworks.explain.deletion import DeletionCurve
+from bertworks.explain.quantised import quantised
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    from bertworks.explain.explanation import Explanation, Kind
+
+MOST_BYTES = 12 << 20
+"""Attention values in a page, a byte each (a third more as text). All layers and heads of 64 tokens take less than a
+megabyte; of 512 tokens, three layers of twelve heads fit, and the others are left out, which the page says."""
+_MOST_BYTES_IN_NOTEBOOKS = 4 << 20
+_FRAME_HEIGHT = 720
+_MOST_LABELS = 8
+_STRONGEST = 10
+_CHART = (620, 240, 44, 24)
+"""Width, height, and the margins left and right of the curve, in pixels."""
+
+
+def page(explanation: "Explanation", kind: "Kind", layer: int | None, head: int | None, most_bytes: int = MOST_BYTES) -> str:
+    """The whole page. Raises `SettingsError` where not even one map of a window fits."""
+    asked = explanation.answer is not None
+    with_words = asked and kind in ("all", "attribution", "faithfulness")
+    curve = explanation.faithfulness if asked and kind in ("all", "faithfulness") else None
+    viewer = _viewer(explanation, kind, layer, head, most_bytes) if kind in ("all", "attention", "cls", "rollout") else None
+    return (
+        _environment()
+        .get_template("page.html.jinja")
+        .render(
+            explanation=explanation,
+            answer=_answer(explanation),
+            words=_words(explanation) if with_words else None,
+            curve=curve,
+            chart=None if curve is None else _chart(curve),
+            viewer=viewer,
+            material=None if viewer is None else _as_script(viewer),
+        )
+    )
+
+
+def framed(explanation: "Explanation") -> str:
+    """The page in a frame of its own, for notebooks."""
+    content = escape(page(explanation, "all", None, None, _MOST_BYTES_IN_NOTEBOOKS), quote=True)
+    return f'<iframe srcdoc="{content}" sandbox="allow-scripts" style="width:100%;height:{_FRAME_HEIGHT}px;border:0"></iframe>'
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("bertworks.explain")
+    return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+
+
+def _answer(explanation: "Explanation") -> dict[str, Any] | None:
+    if explanation.answer is None:
+        return None
+    said, probabilities = explanation.answer.prediction, explanation.answer.probabilities
+    told = ", ".join(map(str, said)) if isinstance(said, tuple | list) else str(said) if probabilities else f"{said:.4g}"
+    ranked = sorted(probabilities.items(), key=lambda pair: -pair[1])
+    return {"told": told or "no label", "ranked": ranked[:_MOST_LABELS], "more": len(ranked[_MOST_LABELS:])}
+
+
+def _words(explanation: "Explanation") -> dict[str, Any]:
+    """Running texts in runs, each word with its value and its share of the largest; and the strongest words."""
+    values = explanation.attributions.words
+    largest = float(np.abs(values).max(initial=0.0)) or 1.0
+    texts = [
+        [(run, None, 0.0) if number is None else (run, float(values[number]), float(values[number]) / largest) for run, number in runs]
+        for runs in explanation.runs
+    ]
+    strongest = np.argsort(-np.abs(values), kind="stable")[:_STRONGEST]
+    ranked = [(explanation.words[i].text, float(values[i]), float(values[i]) / largest) for i in strongest.tolist()]
+    return {"texts": texts, "ranked": ranked, "found": explanation.attributions}
+
+
+def _chart(curve: DeletionCurve) -> dict[str, Any]:
+    """The curve as points of an SVG."""
+    width, height, left, right = _CHART
+    top, bottom = 12, height - 30
+    every = np.concatenate([curve.most_first, curve.least_first, curve.random.ravel()])
+    low, high = (0.0, 1.0) if every.min() >= 0 and every.max() <= 1 else (float(every.min()), float(every.max()))
+    span = high - low or 1.0
+    x = left + (width - left - right) * curve.removed / curve.words
+
+    def points(values: Array, places: Array = x) -> str:
+        y = bottom - (bottom - top) * (values - low) / span
+        return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(places, y, strict=True))
+
+    band = points(np.concatenate([curve.random.max(axis=0), curve.random.min(axis=0)[::-1]]), np.concatenate([x, x[::-1]]))
+    steps = [low + span * part / 4 for part in range(5)]
+    return {
+        "size": _CHART,
+        "bottom": bottom,
+        "rows": [(f"{bottom - (bottom - top) * part / 4:.1f}", f"{step:.2g}") for part, step in enumerate(steps)],
+        "columns": [(f"{left + (width - left - right) * share / 100:.1f}", f"{share}") for share in (0, 25, 50, 75, 100)],
+        "most": points(curve.most_first),
+        "least": points(curve.least_first),
+        "random": points(curve.random.mean(axis=0)),
+        "band": band,
+        "dots": [point.split(",") for point in points(curve.most_first).split()],
+    }
+
+
+def _viewer(explanation: "Explanation", kind: "Kind", layer: int | None, head: int | None, most_bytes: int) -> dict[str, Any]:
+    """What the script draws: tokens, and as many maps as fit."""
+    tokens = explanation.tokens
+    size = len(tokens) ** 2
+    if size > most_bytes:
+        raise SettingsError(f"a map of {len(tokens):,} tokens does not fit into a page: save arrays (.npz), or read smaller windows")
+    chosen = explanation.layers - 1 if layer is None else layer
+    maps: dict[str, Any] = {} if kind in ("attention", "cls") else {"rollout": quantised(explanation.rollout())}
+    order = [] if kind == "rollout" else [chosen]
+    order += [number for number in reversed(range(explanation.layers)) if number != chosen] if order and layer is None else []
+    for number in order:
+        embedded = _maps(explanation, number, head, most_bytes // size - len(maps))
+        if not embedded and number != chosen:
+            break
+        maps |= embedded or {f"{number}.mean": quantised(explanation.attention(number))}
+    layers = {int(name.split(".")[0]) for name in maps if name != "rollout"}
+    return {
+        "tokens": tokens,
+        "parts": explanation.parts_of(explanation.window).tolist(),
+        "maps": {name: maps[name] for name in sorted(maps, key=lambda name: [int(x) if x.isdigit() else -1 for x in name.split(".")])},
+        "first": "rollout" if kind == "rollout" else f"{chosen}.{'mean' if head is None else head}",
+        "query": len(tokens) - 1 if explanation.classified_by_last else 0,
+        "layers": sorted(layers),
+        "left_out": [] if not order or layer is not None else [i for i in range(explanation.layers) if i not in layers],
+    }
+
+
+def _maps(explanation: "Explanation", layer: int, head: int | None, room: int) -> dict[str, dict[str, float | str]]:
+    """One head of a layer; or the mean and all heads, where there is room for so many maps, else nothing."""
+    if head is not None:
+        return {f"{layer}.{head}": quantised(explanation.attention(layer, head))}
+    heads = explanation.heads(layer)
+    if room <= len(heads):
+        return {}
+    out = {f"{layer}.mean": quantised(heads.mean(axis=0))}
+    return out | {f"{layer}.{number}": quantised(values) for number, values in enumerate(heads)}
+
+
+def _as_script(values: Any) -> "Markup":
+    """JSON that can stand in a script element: no character of it can end the element."""
+    from markupsafe import Markup
+
+    text = json.dumps(values, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))

@@ -1,0 +1,1 @@
+"""Pictures of an explanation, one file a kind. They are drawn by matplotlib's objects, without its global state."""

@@ -1,0 +1,41 @@
+"""What all pictures share: colours, fonts, and how a figure becomes a file."""
+
+import io
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FOR, AGAINST = "#0068a3", "#b34700"
+"""Words that speak for the target, and against it: blue and orange, which everybody can tell apart (Okabe & Ito 2008)."""
+INK, MUTED, LINE = "#1c2024", "#5a626b", "#d8dce1"
+DOTS_PER_INCH = 150
+PLAIN: dict[str, Any] = {"parse_math": False}
+"""For texts of users: a dollar sign is no formula."""
+_OTHER_SCRIPTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans Arabic", "Noto Sans Devanagari", "Arial Unicode MS", "Microsoft YaHei")
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure, in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white")
+
+
+def fonts(family: str = "DejaVu Sans") -> list[str]:
+    """The font, and those for other scripts that are installed."""
+    from matplotlib.font_manager import fontManager
+
+    known = {font.name for font in fontManager.ttflist}
+    return [family, *(name for name in _OTHER_SCRIPTS if name in known)]
+
+
+def to_bytes(figure: "Figure", kind: str) -> bytes:
+    """The figure as `png` or `svg`; the same figure gives the same bytes."""
+    from matplotlib import rc_context
+
+    out = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else {"Software": None}
+    with rc_context({"svg.hashsalt": "bertworks", "svg.fonttype": "none"}):
+        figure.savefig(out, format=kind, metadata=metadata)
+    return out.getvalue()

@@ -1,0 +1,94 @@
+"""The steps of a training: which batches they are computed in, and their gradients."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bertworks.batch import Array, PackedBatch
+from bertworks.data.prefetch import prefetch
+from bertworks.data.sampler import Sampler
+from bertworks.inference.memory import TokenBudget
+from bertworks.nn.heads import Head
+from bertworks.nn.inputs import ModelInputs, model_inputs
+from bertworks.nn.losses import LossOptions, build_loss
+from bertworks.nn.machine import MachineChoice
+from bertworks.nn.model import Model
+from bertworks.tasks.task import Task
+from bertworks.training.config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step's batches, as they were cut for a token budget."""
+
+    number: int
+    token_budget: int
+    batches: list[ModelInputs]
+
+    @property
+    def tokens(self) -> int:
+        return sum(len(batch.input_ids) for batch in self.batches)
+
+
+class Steps:
+    """Makes steps: functions of their number and of a token budget, so that any can be made, and made again, at any time."""
+
+    def __init__(self, data: PackedBatch, config: TrainingConfig, machine: MachineChoice) -> None:
+        self._data, self._seed, self._device = data, config.seed, machine.torch_device
+        options = {"batch_size": config.batch_size, "token_budget": machine.token_budget, "seed": config.seed}
+        self._sampler = Sampler(data.groups, data.lengths, **options)
+        self.per_epoch = self._sampler.steps_per_epoch
+
+    def ahead(self, numbers: Iterable[int], budget: TokenBudget) -> Iterator[Step]:
+        """Steps in their order, made in the background for the budget of that moment."""
+        return prefetch(self.make(number, budget.tokens) for number in numbers)
+
+    def make(self, number: int, token_budget: int) -> Step:
+        """The step `number` (from 0); an error says which one it was."""
+        try:
+            batches = [self._data.take(sequences) for sequences in self._sampler.step(number, token_budget)]
+            inputs = [model_inputs(batch, self._device, dropout=(self._seed, number)) for batch in batches]
+        except Exception as error:
+            error.add_note(f"while step {number + 1} of the training was prepared")
+            raise
+        return Step(number, token_budget, inputs)
+
+    def cut(self, step: Step, token_budget: int) -> Step:
+        """The same step for this budget."""
+        return step if step.token_budget == token_budget else self.make(step.number, token_budget)
+
+
+class StepLoss:
+    """The loss of whole steps: each head's sum over its count in the step, so that it does not matter how that is cut."""
+
+    def __init__(self, model: Model, task: Task, device: torch.device) -> None:
+        self._model = model
+        self._losses = {name: build_loss(loss, _options(options, device)) for name, (loss, options) in task.losses.items()}
+
+    def backward(self, step: Step) -> float:
+        """Adds the gradients of a step's loss to those of the parameters; returns the loss."""
+        count = {name: sum(loss.count(*self._targets(name, b)) for b in step.batches) for name, loss in self._losses.items()}
+        loss_of_step = 0.0
+        for batch in step.batches:
+            loss = self._share(batch, count)
+            loss.backward()
+            loss_of_step += float(loss.detach())
+        return loss_of_step
+
+    def _share(self, batch: ModelInputs, count: Mapping[str, float]) -> Tensor:
+        scores = self._model(batch)
+        parts = [loss.sum(scores[name], *self._targets(name, batch)) / (count[name] or 1) for name, loss in self._losses.items()]
+        return torch.stack(parts).sum()
+
+    def _targets(self, name: str, batch: ModelInputs) -> tuple[Tensor, Tensor | None]:
+        head = self._model.heads[name]
+        assert isinstance(head, Head)
+        return head.targets(batch, name)
+
+
+def _options(options: Mapping[str, Any], device: torch.device) -> LossOptions:
+    weights: Array | None = options.get("class_weights")
+    return LossOptions(None if weights is None else torch.from_numpy(weights).to(device), options.get("smoothing", 0.0))
