@@ -26,7 +26,10 @@ FLOORS = {
 }
 TORCH = ("torch", "safetensors.torch")
 TORCH_ROOMS = ("nn", "training", "inference", "explain", "checkpoints.legacy")
-PEERS = ("sklearn", "transformers", "sentence_transformers", "onnxruntime", "openvino")
+PEERS = ("transformers", "sentence_transformers", "onnxruntime", "openvino")
+SCIKIT_LEARN_ROOM = "bertworks.evaluation.baselines"
+IMPORT_NAMES = {"scikit_learn": "sklearn"}
+"""Packages that are imported by another name."""
 UNDECLARED_EXTRAS = {"dev", "test"}
 """Extras that a user does not install: what the package imports must be declared elsewhere."""
 
@@ -107,7 +110,8 @@ def declared() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = [names for extra, names in project["optional-dependencies"].items() if extra not in UNDECLARED_EXTRAS]
     requirements = sum(extras, project["dependencies"])
-    return {re.split(r"[^\w.-]", requirement)[0].lower().replace("-", "_") for requirement in requirements}
+    names = {re.split(r"[^\w.-]", requirement)[0].lower().replace("-", "_") for requirement in requirements}
+    return {IMPORT_NAMES.get(name, name) for name in names}
 
 
 def test_every_room_has_a_floor() -> None:
@@ -137,6 +141,16 @@ def test_torch_stays_in_its_rooms() -> None:
 
 def test_peers_are_never_imported() -> None:
     assert not [str(one) for one in all_imports() if within(one.name, *PEERS)]
+
+
+def test_scikit_learn_stays_in_baselines() -> None:
+    """It is a dependency, but a slow one to import: only inside the functions that train a baseline."""
+    found = [one for one in all_imports() if within(one.name, "sklearn")]
+    assert not [str(one) for one in found if one.module != SCIKIT_LEARN_ROOM]
+    source = next(path for module, path in modules() if module == SCIKIT_LEARN_ROOM).read_text(encoding="utf-8")
+    outside = {node.lineno for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)}
+    assert found
+    assert not [str(one) for one in found if one.line in outside]
 
 
 def test_what_is_imported_is_declared() -> None:

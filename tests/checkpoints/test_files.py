@@ -299,8 +299,8 @@ def test_json(tmp_path: Path) -> None:
         b"[1]": "holds a list, not an object",
         b"\xff\xfe": r"no UTF-8 text \(byte 0\)",
         b"[" * 100_000: "nested too deeply",
-            b'{"a": 1, "a": 2}': "the name 'a' stands twice in one object",
-            b'{"a": ' + b"9" * 5000 + b"}": "no JSON text that can be read",
+        b'{"a": 1, "a": 2}': "the name 'a' stands twice in one object",
+        b'{"a": ' + b"9" * 5000 + b"}": "no JSON text that can be read",
     }.items():
         path.write_bytes(content)
         with pytest.raises(CheckpointError, match=message):

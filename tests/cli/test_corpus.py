@@ -115,21 +115,8 @@ def test_numbers() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 def test_ctrl_c_and_the_same_command_again(bertworks: Bertworks, texts: Path, environment: dict[str, str]) -> None:
     lines = Path("texts.txt").read_text()
-    Path("long.txt").write_text(lines * 8000)
-    command = [
-        *BERTWORKS,
-        "corpus",
-        "prepare",
-        "long.txt",
-        "--tokenizer",
-        "tokenizer",
-        "-o",
-        "long",
-        "--shard-tokens",
-        "20k",
-        "--processes",
-        "2",
-    ]
+    Path("long.txt").write_text(lines * 1500)
+    command = ["corpus", "prepare", "long.txt", "--tokenizer", "tokenizer", "-o", "long", "--shard-tokens", "20k", "--processes", "2"]
     with subprocess.Popen([*BERTWORKS, *command], stdout=-1, stderr=-1, text=True, env=environment, start_new_session=True) as process:
         while process.poll() is None and not list(Path("long").glob("unfinished/segment-*.json")):
             time.sleep(0.02)

@@ -1,5 +1,7 @@
 """Bootstrap weights: Poisson(1), the same for a row whatever came with it, and sums that any split leaves equal."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -35,7 +37,12 @@ def test_rows_and_replicates_are_independent(draw) -> None:
     numbers = draw(0, np.arange(2000), range(300)).astype(float)
     other = draw(1, np.arange(2000), range(300)).astype(float)
     by_chance = 4 / np.sqrt(2000 * 300)
-    for left, right in ((numbers[1:], numbers[:-1]), (numbers[:, 1:], numbers[:, :-1]), (numbers[:, 4:], numbers[:, :-4]), (numbers, other)):
+    for left, right in (
+        (numbers[1:], numbers[:-1]),
+        (numbers[:, 1:], numbers[:, :-1]),
+        (numbers[:, 4:], numbers[:, :-4]),
+        (numbers, other),
+    ):
         assert abs(np.corrcoef(left.reshape(-1), right.reshape(-1))[0, 1]) < by_chance
     assert np.corrcoef(numbers.T)[~np.eye(300, dtype=bool)].std() == pytest.approx(1 / np.sqrt(2000), rel=0.05)
 
@@ -81,7 +88,7 @@ def test_any_split_and_any_order_of_merging_gives_the_same(splits: list[int], or
     whole = Replicates(100, 2)
     whole.add(statistics)
     parts, edges = [], [0, *sorted(splits), 40]
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         part = Replicates(100, 2, first_row=start)
         part.add(statistics[start:stop])
         parts.append(part)

@@ -71,7 +71,7 @@ def test_byte_level_with_and_without_a_space_before_the_text(prefix: bool) -> No
     backend = Backend(models.BPE(vocabulary, merges))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=prefix)
     tokenizer = Tokenizer(backend)
-    texts = ["the the", " the", "the  the", "the\tthe ", "", " ", "the"]
+    texts = ["the the", " the", " the the", "the  the", "the\tthe ", "", " ", "the"]
     assert plain(BulkTokenizer(tokenizer)(texts)) == one_by_one(tokenizer, texts)
     assert BulkTokenizer(tokenizer)(["the"]).ids.tolist() == [vocabulary["Ġthe"] if prefix else vocabulary["the"]]
 

@@ -1,6 +1,7 @@
 """Small problems that are trained in a second, on one thread."""
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,14 @@ class Recorder(Progress):
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread(one_thread: None) -> None:
     """PyTorch's threads are set before the first test."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """What is written here need not outlast a power cut."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
 
 
 @pytest.fixture

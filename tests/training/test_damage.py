@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertworks.errors import CheckpointError, Interrupted, TrainingError
+from bertworks.errors import CheckpointError, Interrupted, SettingsError, TrainingError
 from bertworks.training.checkpoints import Checkpoints
 from bertworks.training.progress import StepReport
 from bertworks.training.run import RunFolder
@@ -240,14 +240,16 @@ def test_a_run_without_its_settings(tiny_bert: Path, reviews: Callable[..., Any]
     from bertworks import TextClassifier
     from bertworks.estimators.verbs.train import train
 
-    def fit() -> TextClassifier:
+    def fit(resume: bool = True) -> TextClassifier:
         settings: dict[str, Any] = {"epochs": 1, "batch_size": 12, "precision": "float32", "progress": False}
-        return TextClassifier(tiny_bert, output=tmp_path / "run", **settings).fit(*reviews(24), resume=True)
+        return TextClassifier(tiny_bert, output=tmp_path / "run", **settings).fit(*reviews(24), resume=resume)
 
     fit()
     settings = (tmp_path / "run" / "config.toml").read_bytes()
     (tmp_path / "run" / "config.toml").unlink()
     with pytest.raises(CheckpointError, match=r"run' has no config\.toml"):
         train(resume=tmp_path / "run")
+    with pytest.raises(SettingsError, match="already holds a run"):
+        fit(resume=False)
     assert fit().result_.state.step == 2
     assert tomllib.loads((tmp_path / "run" / "config.toml").read_text()) == tomllib.loads(settings.decode())

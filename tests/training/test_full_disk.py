@@ -21,7 +21,7 @@ from bertworks.training.events import Events
 from bertworks.training.progress import StepReport
 from bertworks.training.run import RunFolder
 
-SETTINGS: dict[str, Any] = {"log_steps": 1, "checkpoint_steps": 2, "material": {}}
+SETTINGS: dict[str, Any] = {"batch_size": 4, "log_steps": 1, "checkpoint_steps": 2, "material": {}}
 
 
 class Usage(NamedTuple):
@@ -66,7 +66,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> FullDisk:
 
 @pytest.fixture
 def problem(make_problem: Callable[..., Any]) -> Any:
-    return make_problem(rows=96)  # six steps
+    return make_problem(rows=24)  # six steps
 
 
 def checkpoint_bytes(problem: Any) -> int:

@@ -21,21 +21,25 @@ from bertworks.training import steps
 from bertworks.training.checkpoints import Checkpoints
 from bertworks.training.run import RunFolder
 
-SETTINGS: dict[str, Any] = {"log_steps": 1, "checkpoint_steps": 2, "material": {}}
+SETTINGS: dict[str, Any] = {"batch_size": 4, "log_steps": 1, "checkpoint_steps": 2, "material": {}}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def problem(make_problem: Callable[..., Any]) -> Any:
-    return make_problem(rows=96)  # six steps
+    """Six steps, with the weights of a training of them that nobody disturbed."""
+    problem = make_problem(rows=24)
+    model = problem.load().model
+    problem.train(model, **SETTINGS)
+    problem.undisturbed = model.arrays()
+    return problem
 
 
 def resumed_is_the_same(problem: Any, run: Path, recorder: Any) -> int:
     """Resumes a run, which must end like one that nobody disturbed; returns the step at which it went on."""
     begun = RunFolder(run).latest_checkpoint() is not None
-    undisturbed, model = problem.load().model, problem.load(seed=4 if begun else 0).model
-    problem.train(undisturbed, **SETTINGS)
+    model = problem.load(seed=4 if begun else 0).model
     problem.train(model, run=RunFolder(run), progress=recorder, **SETTINGS)
-    for name, values in undisturbed.arrays().items():
+    for name, values in problem.undisturbed.items():
         np.testing.assert_array_equal(model.arrays()[name], values)
     return int(recorder.started[1])
 

@@ -129,7 +129,7 @@ def _print_finding(console: Any, finding: "Finding") -> None:
     from rich.text import Text
 
     console.print()
-    console.print(Text(f"{finding.level}: ", style=_STYLES[finding.level]).append(finding.title, style="bold"), soft_wrap=True)
+    console.print(Text.assemble((f"{finding.level}: ", _STYLES[finding.level]), (finding.title, "bold")), soft_wrap=True)
     room = max(40, min(100, console.width) - 2)
     for line in textwrap.wrap(finding.message, room, break_on_hyphens=False):
         console.print(Text(f"  {line}"), soft_wrap=True)

@@ -17,6 +17,7 @@ from bertworks.cli.explain import explain
 from bertworks.cli.inspect import inspect
 from bertworks.cli.predict import predict
 from bertworks.cli.report import report
+from bertworks.cli.studies import cross_validate, learning_curve, tune
 from bertworks.cli.tokenizer import app as tokenizer
 from bertworks.cli.train import train
 from bertworks.errors import BertworksError, Interrupted, nearest
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, inspect, train, evaluate, compare, predict, explain, report, doctor):
+for _command in (demo, inspect, train, evaluate, compare, tune, cross_validate, learning_curve, predict, explain, report, doctor):
     app.command(help="\n\n".join(" ".join(part.split()) for part in (_command.__doc__ or "").split("\n\n")))(_command)
 app.add_typer(tokenizer, name="tokenizer")
 app.add_typer(corpus, name="corpus")

@@ -3,7 +3,7 @@
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import fields
 from itertools import pairwise
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -57,6 +57,25 @@ def with_training_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     call.__annotations__ = {p.name: p.annotation for p in parameters}
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return call
+
+
+def with_options_of(other: Callable[..., Any], *, without: Collection[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A decorator that gives a command the options of another one, but those named, in place of its `**settings`."""
+    more = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in inspect.signature(other).parameters.values() if p.name not in without]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        parameters = [*own, *(p for p in more if p.name not in {q.name for q in own})]
+
+        def call(*values: Any, **named: Any) -> Any:
+            return command(*values, **named)
+
+        call.__name__, call.__doc__ = command.__name__, command.__doc__
+        call.__annotations__ = {p.name: p.annotation for p in parameters}
+        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return call
+
+    return decorate
 
 
 def given(values: dict[str, Any], defaults: Callable[..., Any]) -> dict[str, Any]:

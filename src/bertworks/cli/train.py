@@ -81,7 +81,7 @@ def train(
     arguments = options.given(arguments, train)
     arguments.pop("json", None)
     if class_weights is not None:
-        arguments["class_weights"] = _weights(class_weights)
+        arguments["class_weights"] = parse_weights(class_weights)
     if resume is not None and data is not None:
         raise SettingsError("a run is resumed with its own data: leave out the data")
     report = run(**arguments, progress=TerminalProgress())
@@ -110,7 +110,7 @@ def train(
 _NAMES = frozenset(train.__annotations__)
 
 
-def _weights(text: str) -> str | dict[str, float]:
+def parse_weights(text: str) -> str | dict[str, float]:
     """`balanced`, or `spam=5,ham=1` as a dictionary."""
     if "=" not in text:
         return text

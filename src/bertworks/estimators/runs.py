@@ -114,5 +114,10 @@ def quoted(path: Path) -> str:
     return shlex.quote(str(path))
 
 
+def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as they come back from config.toml."""
+    return tomllib.loads(tomli_w.dumps(_without_none(settings)))
+
+
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
     return {str(k): _without_none(v) if isinstance(v, Mapping) else v for k, v in values.items() if v is not None}

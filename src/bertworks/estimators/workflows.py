@@ -3,6 +3,7 @@
 They print nothing: they return reports, and tell whoever watches them what goes on.
 """
 
+from bertworks.estimators.one_training import SeedResult, TrainReport
 from bertworks.estimators.verbs.demo import DemoReport, demo
 from bertworks.estimators.verbs.doctor import DoctorReport, doctor
 from bertworks.estimators.verbs.evaluate import EvaluationReport, evaluate
@@ -11,7 +12,7 @@ from bertworks.estimators.verbs.inspect import InspectionReport, inspect
 from bertworks.estimators.verbs.predict import Prediction, PredictionReport, predict
 from bertworks.estimators.verbs.report import WrittenReport, report
 from bertworks.estimators.verbs.tokenizer import TokenizerInspection, TokenizerReport, inspect_tokenizer, train_tokenizer
-from bertworks.estimators.verbs.train import SeedResult, TrainReport, train
+from bertworks.estimators.verbs.train import train
 
 __all__ = [
     "DemoReport",

@@ -18,7 +18,6 @@ from bertworks.explain.quantised import quantised
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-    from markupsafe import Markup
 
     from bertworks.explain.explanation import Explanation, Kind
 
@@ -156,9 +155,7 @@ def _maps(explanation: "Explanation", layer: int, head: int | None, room: int) -
     return out | {f"{layer}.{number}": quantised(values) for number, values in enumerate(heads)}
 
 
-def _as_script(values: Any) -> "Markup":
+def _as_script(values: Any) -> str:
     """JSON that can stand in a script element: no character of it can end the element."""
-    from markupsafe import Markup
-
     text = json.dumps(values, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

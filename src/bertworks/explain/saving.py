@@ -128,5 +128,5 @@ def _arrays(explanation: "Explanation", kind: "Kind", layer: int | None, head: i
     if kind in ("all", "rollout"):
         arrays["rollout"] = explanation.rollout()
     out = io.BytesIO()
-    np.savez_compressed(out, **arrays)
+    np.savez(out, **arrays)
     return out.getvalue()

@@ -22,6 +22,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
 
 
+def reason_of(error: BaseException) -> str:
+    """The first line of an error's message, or its kind where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
 class MemoryExhaustedError(SettingsError):
     """Memory does not suffice for the token budget, nor for half of it."""
 
@@ -58,9 +63,8 @@ class TokenBudget:
 
     def _explain(self, error: Exception) -> str:
         halved = f", half of {self._asked:,} already" if self.tokens < self._asked else ""
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         remedy = "Set token_budget lower, shorten the sequences with max_tokens, or free memory of this device"
-        return f"memory does not suffice for {self.tokens:,} tokens at once{halved} ({reason}). {remedy}"
+        return f"memory does not suffice for {self.tokens:,} tokens at once{halved} ({reason_of(error)}). {remedy}"
 
 
 def free_unused_memory() -> None:

@@ -85,15 +85,22 @@ class BulkTokenizer:
             self._forget()
         return tokens
 
+    @property
+    def keeps_spaces(self) -> bool:
+        """Whether a word behind a space is another token than the same word without one (GPT-2, RoBERTa)."""
+        return self._spaces == "kept"
+
     def _stretches(self, text: str) -> list[str]:
         if self._spaces is None or any(token["content"] in text for token in self._awkward):
             return [_WHOLE + text]
         if self._spaces == "dropped":
             return text.split(" ")
         stretches = text.split()
-        if not stretches or " ".join(stretches) != text:
+        before = " " if text[:1] == " " else ""
+        if not stretches or before + " ".join(stretches) != text:
             return [_WHOLE + text]  # other white space, or more of it: runs of that are words of their own
-        stretches[0] = _FIRST + stretches[0]
+        if not before:
+            stretches[0] = _FIRST + stretches[0]
         return stretches
 
     def _forget(self) -> None:

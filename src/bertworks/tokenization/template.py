@@ -5,7 +5,7 @@ probe text encoded with and without special tokens shows the result of any of th
 tokens to every text. With the rule at hand, windows are put together from arrays, without encoding anything again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 
@@ -80,8 +80,7 @@ def derive_template(backend: Backend, pair: bool) -> Template:
 def _probe(backend: Backend) -> tuple[str, tuple[int, ...]]:
     """A text that gives at least one token, and its tokens."""
     problem = ""
-    candidates: Iterable[str] = ["a", "1", ".", *islice(backend.get_vocab(), 100)]
-    for text in candidates:
+    for text in _candidates(backend):
         try:
             with explained(CheckpointError):
                 ids = tuple(backend.encode(text, add_special_tokens=False).ids)
@@ -91,3 +90,8 @@ def _probe(backend: Backend) -> tuple[str, tuple[int, ...]]:
         if ids:
             return text, ids
     raise CheckpointError(f"this tokenizer makes no token of any text{problem}; is its vocabulary empty, or without its unknown token?")
+
+
+def _candidates(backend: Backend) -> Iterator[str]:
+    yield from ("a", "1", ".")
+    yield from islice(backend.get_vocab(), 100)  # which takes as long as reading the tokenizer, and is next to never needed

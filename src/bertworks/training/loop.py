@@ -17,7 +17,7 @@ from typing import Any
 from bertworks.batch import PackedBatch
 from bertworks.errors import BertworksError, Interrupted, TrainingError
 from bertworks.inference.engine import evaluate
-from bertworks.inference.memory import MemoryExhaustedError, TokenBudget, is_out_of_memory
+from bertworks.inference.memory import MemoryExhaustedError, TokenBudget, is_out_of_memory, reason_of
 from bertworks.nn.machine import MachineChoice
 from bertworks.nn.model import Model
 from bertworks.tasks.task import Task
@@ -146,7 +146,7 @@ def _explained(state: TrainingState, run: RunFolder | None) -> Iterator[None]:
         raise TrainingError(f"step {state.step}: {error}{where}. {_kept(run)}") from error
     except Exception as error:
         if is_out_of_memory(error):
-            raise TrainingError(f"step {state.step}: memory does not suffice: {str(error)[:200]}. {_kept(run)}") from error
+            raise TrainingError(f"step {state.step}: memory does not suffice ({reason_of(error)}). {_kept(run)}") from error
         if not isinstance(error, BertworksError):
             error.add_note(f"after step {state.step} of the training. {_kept(run)}")
         raise

@@ -56,7 +56,7 @@ class RunFolder:
         interrupted before its first checkpoint, begins anew), and where another process trains there.
         """
         run = cls(path)
-        if (run.path / "config.toml").exists() and not replace:
+        if not replace and ((run.path / "config.toml").exists() or run.latest_checkpoint() is not None):
             raise SettingsError(f"{path} already holds a run: resume it (--resume), choose another folder, or delete it")
         run._lock = RunLock(run.path)
         try:

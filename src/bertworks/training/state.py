@@ -109,7 +109,8 @@ def _link(source: Path, target: Path) -> None:
     except FileNotFoundError:
         raise CheckpointError(f"{source} was removed while the training went on; it held the best weights") from None
     except OSError:  # a file system without hard links
-        shutil.copyfile(source, target)
+        with open(source, "rb") as reading, open(target, "xb") as writing:
+            shutil.copyfileobj(reading, writing)
 
 
 def load_checkpoint(folder: Path, model: Model, optimizer: Optimizer, identity: dict[str, Any]) -> TrainingState:
@@ -120,7 +121,7 @@ def load_checkpoint(folder: Path, model: Model, optimizer: Optimizer, identity: 
     stored = read_json(folder / STATE)
     before, now = dict(_flat(stored["identity"])), dict(_flat(identity))
     changed = [key for key in now if before.get(key) != now[key]]
-    if "token_budget" in changed and now["token_budget"] < before["token_budget"]:
+    if "token_budget" in changed and now["token_budget"] < before.get("token_budget", 0):
         changed.remove("token_budget")
     if changed:
         was = "; ".join(f"{key} was {before.get(key)!r}, is {now[key]!r}" for key in changed)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, pre_tokenizers
 
-from bertworks.data.corpus import encoding, segments, sentences
+from bertworks.data.corpus import encoder, segments, sentences
 from bertworks.data.corpus.corpus import Corpus
-from bertworks.data.corpus.encoding import content_hash
+from bertworks.data.corpus.encoder import content_hash
 from bertworks.data.corpus.plans import SequenceSettings
 from bertworks.data.corpus.sequences import Sequences
 from bertworks.data.corpus.totals import Totals
@@ -53,10 +53,15 @@ def test_shards_hold_each_sentence_as_it_is_tokenized_alone(prepared: Prepare, t
     assert all(int(shard.document_tokens[-2]) < 500 for shard in corpus.shards), "a shard ends with the document that fills it"
 
 
-def test_byte_level_tokenizers(prepared: Prepare) -> None:
-    corpus = prepared(DOCUMENTS, tokenizer=byte_level())
-    assert content(corpus.shards) == slowly(byte_level(), DOCUMENTS)
+def test_byte_level_tokenizers_see_the_space_between_sentences(prepared: Prepare) -> None:
+    documents = [*DOCUMENTS, ["今日は雨です。", "家にいます。", "Rain."], ["one"]]
+    corpus = prepared(documents, tokenizer=byte_level())
+    spaced = [[sentence if i == 0 else f" {sentence}" for i, sentence in enumerate(document)] for document in documents]
+    spaced[-2] = documents[-2]  # none behind wide characters
+    assert content(corpus.shards) == slowly(byte_level(), spaced)
     assert corpus.decode(corpus.shards[0], 7) == "\n".join(DOCUMENTS[7])
+    running = byte_level().encode(" ".join(DOCUMENTS[7])).ids.tolist()
+    assert corpus.shards[0].tokens[slice(*corpus.shards[0].document_tokens[7:9])].tolist() == running
 
 
 @several_batches
@@ -171,7 +176,7 @@ def test_everything_that_happens_to_a_text_is_counted(prepared: Prepare, tmp_pat
     accounting = corpus.accounting
     assert accounting.documents == 4
     assert accounting.dropped == {segments.EMPTY: 1}
-    assert accounting.notes == {encoding.EMPTY_SENTENCES: 2, encoding.LONG_SENTENCES: 1}
+    assert accounting.notes == {encoder.EMPTY_SENTENCES: 2, encoder.LONG_SENTENCES: 1}
     assert (accounting.reading.undecodable_bytes, accounting.reading.first_undecodable) == (3, f"{tmp_path / 'a.txt'}, line 9")
     assert accounting.reading.notes == {"without a text": 1}
     assert corpus.totals.special_tokens == 1

@@ -204,7 +204,7 @@ def test_nothing_is_used_where_anything_has_changed(
         changed["tokenizer"] = Tokenizer.load(vocabulary, lower_case=False)
         told = "another tokenizer"
     elif change == "library":
-        monkeypatch.setattr("bertworks.data.corpus.plan.version", lambda name: "99")
+        monkeypatch.setattr("bertworks.data.corpus.recipe.version", lambda name: "99")
         told = "tokenizers was '0."
     else:
         texts[1] = texts[1].rename(texts[1].with_name("one.txt"))

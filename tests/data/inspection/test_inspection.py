@@ -52,7 +52,7 @@ def test_errors_stop_and_the_rest_does_not(good_rows: GoodRows) -> None:
     warned.raise_if_wrong()
     wrong = inspect_rows(TextRows.of(["a text"] * 30, ["a"] * 30))
     assert [finding.level for finding in wrong.findings][:2] == ["error", "error"]
-    with pytest.raises(DataError, match=r"^One label for all rows: All 30 rows have .*label=.* \(1 more: One text for all rows\)$"):
+    with pytest.raises(DataError, match=r"^One label for all rows: Every row .*label=.* \(1 more: One text for all rows\)$"):
         wrong.raise_if_wrong()
     Inspection(1, (Finding("warning", "a", "b"),)).raise_if_wrong()
 

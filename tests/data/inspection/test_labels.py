@@ -10,7 +10,7 @@ def test_one_label_for_all(findings: Findings, good_rows: GoodRows) -> None:
     for labels in (["a"] * 30, [3.5] * 30, [("a", "b")] * 30):
         found = findings(texts, labels)["One label for all rows"]
         assert found.level == "error"
-        assert "30 rows" in found.message
+        assert "30 in all" in found.message
     assert "One label for all rows" not in findings(texts, ["a"] * 29 + ["b"])
 
 

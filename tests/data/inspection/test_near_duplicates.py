@@ -74,6 +74,7 @@ def test_recall_and_precision_against_brute_force(compared: tuple[list[str], dic
     for link in found.links:
         assert link.similarity == pytest.approx(similarities[link.first, link.second])
         assert link.similarity >= threshold
+    assert len(found.links) == sum(len(group) - 1 for group in found.groups)
     assert components(link[:2] for link in found.links) == set(map(frozenset, found.groups))
     assert found.groups == sorted(sorted(group) for group in found.groups)
 

@@ -152,7 +152,7 @@ def test_the_examples_run_and_agree(fitted: Callable[[str], Any], tmp_path: Path
     ours, theirs = run_examples(folder)
     answer = model.predict(["A new text."])[0]
     if kind == "number":
-        assert first_number(ours, r"\[") == pytest.approx(float(answer), rel=1e-6)
+        assert first_number(ours, r"\[") == pytest.approx(float(answer), rel=2e-3), "loaded, it may compute in bfloat16"
         assert first_number(theirs, "'score': ") == pytest.approx(float(answer), abs=1e-4)
     elif kind == "single":
         assert f"'label': '{answer}'" in theirs

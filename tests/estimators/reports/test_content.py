@@ -136,3 +136,15 @@ def test_the_kept_step_is_the_first_of_the_best(make_run: MakeRun) -> None:
     assert read_run(make_run(log_jsonl=lines, model__bertworks_json=None)).kept_step == 10
     losses = [{"kind": "validation", "step": step, "loss": value} for step, value in ((5, 0.7), (10, 0.5), (15, 0.6))]
     assert read_run(make_run(log_jsonl=losses, model__bertworks_json=None, metrics_json={"headline": "loss"})).kept_step == 10
+
+
+def test_a_temperature_of_one_is_none(make_run: MakeRun) -> None:
+    parts = parts_of_a_run()
+    confidence = {"log_loss": 0.4, "expected_calibration_error": 0.03}
+    parts["metrics.json"]["calibration"] = {"temperature": 1.0, "before": confidence, "after": confidence}
+    run = make_run(metrics_json=parts["metrics.json"])
+    write_report(run)
+    page = markdown_of(run)
+    assert "The confidences are left as they are" in page.plain
+    assert not any("without" in table[0] for table in tables_of(page))
+    assert "The step that was kept was chosen" in page.plain

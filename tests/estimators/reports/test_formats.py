@@ -95,7 +95,10 @@ def test_the_page_needs_nothing_else(written: Written) -> None:
 
 def test_markdown_finds_its_pictures(written: Written) -> None:
     names = [image.attributes["src"] for image in markdown_of(written("single")).all("img")]
-    assert sorted(names) == sorted(f"report/{path.name}" for path in (written("single") / "report").iterdir())
+    files = [f"report/{path.name}" for path in (written("single") / "report").iterdir()]
+    assert sorted(names) == sorted(files)
+    embedded = [base64.b64decode(image.attributes["src"].partition(",")[2]) for image in html_of(written("single")).all("img")]
+    assert embedded == [(written("single") / name).read_bytes() for name in names], "the light ones of the page, in its order"
 
 
 def test_pictures_are_there_in_light_and_in_dark(written: Written) -> None:

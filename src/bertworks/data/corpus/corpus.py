@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, overload
 
 from bertworks.checkpoints.files import read_json
-from bertworks.data.corpus.plan import FORMAT, sha256_of
+from bertworks.data.corpus.recipe import FORMAT, sha256_of
 from bertworks.data.corpus.segments import WrittenShard
 from bertworks.data.corpus.shards import Shard
 from bertworks.data.corpus.totals import CorpusAccounting, Totals
@@ -132,8 +132,8 @@ class Corpus:
         return self.shards.totals
 
     def sentences(self, shard: Shard, document: int) -> list[str]:
-        """The sentences of a document, as the tokenizer puts their tokens together."""
-        return [self.tokenizer.decode(tokens, skip_special_tokens=False) for tokens in sentence_tokens(shard, document)]
+        """The sentences of a document, as the tokenizer puts their tokens together, without white space around them."""
+        return [self.tokenizer.decode(tokens, skip_special_tokens=False).strip() for tokens in sentence_tokens(shard, document)]
 
     def decode(self, shard: Shard, document: int) -> str:
         """The text of a document, a sentence a line."""

@@ -17,9 +17,9 @@ from bertworks.checkpoints.safetensors_file import SafetensorsFile
 from bertworks.data.corpus.corpus import KIND, MANIFEST, TOKENIZER, UNFINISHED, Corpus
 from bertworks.data.corpus.duplicates import near_duplicates_of_earlier
 from bertworks.data.corpus.encoded import EncodedDocuments
-from bertworks.data.corpus.encoding import DocumentEncoder, EncodedBatch
-from bertworks.data.corpus.plan import Plan, differences, documents_of, make_plan, sha256_of
+from bertworks.data.corpus.encoder import DocumentEncoder, EncodedBatch
 from bertworks.data.corpus.processes import Processes, available_processors
+from bertworks.data.corpus.recipe import Recipe, differences, documents_of, make_recipe, sha256_of
 from bertworks.data.corpus.segments import Batch, Position, Segment, Segmenter, SegmentRecord, WrittenShard, batches
 from bertworks.data.corpus.settings import PreparationSettings
 from bertworks.data.corpus.shards import Shard
@@ -28,7 +28,7 @@ from bertworks.data.text_files import Sources
 from bertworks.errors import CheckpointError, DataError, SettingsError
 from bertworks.tokenization import Tokenizer
 
-_PLAN, _NEAR = "plan.json", "near-duplicates.safetensors"
+_RECIPE, _NEAR = "recipe.json", "near-duplicates.safetensors"
 _SMALL = 8_000_000
 """Bytes of text for which no other process is worth its start."""
 
@@ -59,28 +59,28 @@ def prepare(
     progress = progress or PreparationProgress()
     if processes is not None and processes < 1:
         raise SettingsError(f"processes is a number, at least 1, not {processes}")
-    plan = make_plan(files, tokenizer, settings)
-    if _is_finished(output, plan, progress):
+    recipe = make_recipe(files, tokenizer, settings)
+    if _is_finished(output, recipe, progress):
         return Corpus.open(output)
     tokenizer.save(output / TOKENIZER)
-    preparation = _Preparation(plan, tokenizer, output, progress)
-    preparation.run(processes or _suitable(plan))
+    preparation = _Preparation(recipe, tokenizer, output, progress)
+    preparation.run(processes or _suitable(recipe))
     return preparation.finish()
 
 
-def _suitable(plan: Plan) -> int:
+def _suitable(recipe: Recipe) -> int:
     """As many processes as there are processors; one where the text is too little to be worth more."""
-    return available_processors() if sum(file.bytes for file in plan.files) > _SMALL else 1
+    return available_processors() if sum(file.bytes for file in recipe.files) > _SMALL else 1
 
 
-def _is_finished(output: Path, plan: Plan, progress: PreparationProgress) -> bool:
-    """Whether the corpus is there already. If not, whatever of the folder does not belong to the plan is removed.
+def _is_finished(output: Path, recipe: Recipe, progress: PreparationProgress) -> bool:
+    """Whether the corpus is there already. If not, whatever of the folder does not belong to the recipe is removed.
 
     Raises `SettingsError` where the folder holds other things than a corpus.
     """
     if output.exists() and not output.is_dir():
         raise SettingsError(f"'{output}' is a file: name a folder for the corpus")
-    found = next((path for path in (output / MANIFEST, output / UNFINISHED / _PLAN) if path.is_file()), None)
+    found = next((path for path in (output / MANIFEST, output / UNFINISHED / _RECIPE) if path.is_file()), None)
     if found is None:
         if output.is_dir() and any(output.iterdir()):
             raise SettingsError(f"'{output}' is not empty and holds no corpus: name another folder")
@@ -90,30 +90,30 @@ def _is_finished(output: Path, plan: Plan, progress: PreparationProgress) -> boo
             old = read_json(found)
         except CheckpointError:
             old = {}
-    if old.get("key") == plan.key:
+    if old.get("key") == recipe.key:
         try:
             Corpus.open(output)
         except DataError as error:
             if found == output / MANIFEST:
                 progress.message(f"the corpus is damaged and made anew: {error}")
-                _clear(output, plan)
+                _clear(output, recipe)
             return False
         shutil.rmtree(output / UNFINISHED, ignore_errors=True)
         progress.message(f"{output} is finished already: same files, settings and tokenizer")
         return True
     if found is not None:
-        progress.message(f"what {output} holds is made anew, nothing of it is used: {'; '.join(differences(old, plan))}")
-    _clear(output, plan)
+        progress.message(f"what {output} holds is made anew, nothing of it is used: {'; '.join(differences(old, recipe))}")
+    _clear(output, recipe)
     return False
 
 
-def _clear(output: Path, plan: Plan) -> None:
+def _clear(output: Path, recipe: Recipe) -> None:
     """Writes down what is begun, and removes all of an earlier corpus. Killed at any moment, it is done again."""
-    write_json(output / UNFINISHED / _PLAN, {"key": plan.key, **plan.described()})
+    write_json(output / UNFINISHED / _RECIPE, {"key": recipe.key, **recipe.described()})
     (output / MANIFEST).unlink(missing_ok=True)
     _remove_shards(output, keep=set())
     for path in (output / UNFINISHED).iterdir():
-        if path.name != _PLAN:
+        if path.name != _RECIPE:
             path.unlink()
     shutil.rmtree(output / TOKENIZER, ignore_errors=True)
 
@@ -127,8 +127,8 @@ def _remove_shards(output: Path, keep: set[str]) -> None:
 class _Preparation:
     """A preparation that is going on."""
 
-    def __init__(self, plan: Plan, tokenizer: Tokenizer, output: Path, progress: PreparationProgress) -> None:
-        self.plan, self.tokenizer, self.output, self.progress = plan, tokenizer, output, progress
+    def __init__(self, recipe: Recipe, tokenizer: Tokenizer, output: Path, progress: PreparationProgress) -> None:
+        self.recipe, self.tokenizer, self.output, self.progress = recipe, tokenizer, output, progress
         self.unfinished = output / UNFINISHED
         self.records = self._finished_segments()
 
@@ -138,7 +138,7 @@ class _Preparation:
     def _finished_segments(self) -> list[SegmentRecord]:
         records: list[SegmentRecord] = []
         while not (records and records[-1].last):
-            record = SegmentRecord.read(self._record(len(records)), self.output, self.plan.key)
+            record = SegmentRecord.read(self._record(len(records)), self.output, self.recipe.key)
             if record is None:
                 break
             records.append(record)
@@ -150,21 +150,21 @@ class _Preparation:
         """Makes the segments that are not finished."""
         if self.records and self.records[-1].last:
             return
-        near = self._near_duplicates() if self.plan.settings.deduplicate == "near" else None
-        segmenter = Segmenter(self.plan.settings, near)
+        near = self._near_duplicates() if self.recipe.settings.deduplicate == "near" else None
+        segmenter = Segmenter(self.recipe.settings, near)
         for record in self.records:
             for shard in (record.train, record.held_out):
                 if shard is not None:
-                    segmenter.remember(EncodedDocuments.of_shard(Shard(self.output / shard.file)))
+                    segmenter.remember(Shard(self.output / shard.file).further("hashes"))
         start = self.records[-1].end if self.records else Position()
-        total = sum(file.bytes for file in self.plan.files)
-        read = batches(self.plan.files, self.plan.settings, start, lambda done: self.progress.read(done, total))
-        make = partial(_encoder, self.output / TOKENIZER, self.plan.settings.language)
+        total = sum(file.bytes for file in self.recipe.files)
+        read = batches(self.recipe.files, self.recipe.settings, start, lambda done: self.progress.read(done, total))
+        make = partial(_encoder, self.output / TOKENIZER, self.recipe.settings.language)
         pool = Processes(make, processes) if processes > 1 else nullcontext(_ThisProcess(make()))
         with pool as workers, closing(workers.map(read)) as encoded:
             for segment in segmenter.segments(self._watched(encoded), len(self.records), start):
                 if segment.last:
-                    for file in self.plan.files:
+                    for file in self.recipe.files:
                         file.check_unchanged()
                 self.records.append(self._write(segment))
 
@@ -178,22 +178,22 @@ class _Preparation:
         path = self.unfinished / _NEAR
         try:
             found = SafetensorsFile(path)
-            if found.metadata.get("key") == self.plan.key:
+            if found.metadata.get("key") == self.recipe.key:
                 return found.array("documents")
         except (CheckpointError, KeyError):
             pass
         self.progress.message("looking for near duplicates (16 bytes of memory a word)")
         numbers = near_duplicates_of_earlier(
-            document.text for file in self.plan.files for document in documents_of(file.path, self.plan.settings)
+            document.text for file in self.recipe.files for document in documents_of(file.path, self.recipe.settings)
         )
-        write_tensors(path, {"documents": numbers}, metadata={"key": self.plan.key})
+        write_tensors(path, {"documents": numbers}, metadata={"key": self.recipe.key})
         return numbers
 
     def _write(self, segment: Segment) -> SegmentRecord:
         name = f"{segment.number:05d}.safetensors"
         train = self._write_shard(segment.train, f"train-{name}")
         held_out = self._write_shard(segment.held_out, f"{UNFINISHED}/held-out-{name}")
-        record = SegmentRecord(self.plan.key, train, held_out, segment.accounting, segment.end, segment.last)
+        record = SegmentRecord(self.recipe.key, train, held_out, segment.accounting, segment.end, segment.last)
         record.write(self._record(segment.number))
         return record
 
@@ -202,7 +202,7 @@ class _Preparation:
             return None
         documents = EncodedDocuments.joined(parts)
         path = self.output / file
-        documents.write(path, vocabulary=self.plan.vocabulary, about={"kind": f"{KIND}, a shard", "key": self.plan.key})
+        documents.write(path, vocabulary=self.recipe.vocabulary, about={"kind": f"{KIND}, a shard", "key": self.recipe.key})
         totals = Totals.of(documents, self.tokenizer.unknown_id, self.tokenizer.special_ids)
         return WrittenShard(file, path.stat().st_size, sha256_of(path), totals)
 
@@ -212,15 +212,15 @@ class _Preparation:
         Raises `DataError` where nothing is left to train on.
         """
         shards = [record.train for record in self.records if record.train is not None]
-        accounting = sum((record.accounting for record in self.records), CorpusAccounting(notes=Counter(self.plan.notes)))
+        accounting = sum((record.accounting for record in self.records), CorpusAccounting(notes=Counter(self.recipe.notes)))
         if not shards:
             raise DataError("no text is left to train on: " + "; ".join(accounting.lines()))
         held_out = self._held_out_shards()
         tokenizer_files = sorted((self.output / TOKENIZER).iterdir())
         manifest = {
             "kind": KIND,
-            "key": self.plan.key,
-            **self.plan.described(),
+            "key": self.recipe.key,
+            **self.recipe.described(),
             "tokenizer_files": [{"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)} for path in tokenizer_files],
             "totals": asdict(sum((shard.totals for shard in shards), Totals())),
             "held_out_totals": asdict(sum((shard.totals for shard in held_out), Totals())),
@@ -240,7 +240,7 @@ class _Preparation:
         pieces = [record.held_out for record in self.records if record.held_out is not None]
         for number, piece in enumerate(pieces, 1):
             parts.append(EncodedDocuments.of_shard(Shard(self.output / piece.file)))
-            if number == len(pieces) or sum(len(part.tokens) for part in parts) >= self.plan.settings.shard_tokens:
+            if number == len(pieces) or sum(len(part.tokens) for part in parts) >= self.recipe.settings.shard_tokens:
                 written = self._write_shard(parts, f"held-out-{len(out):05d}.safetensors")
                 out += [written] if written is not None else []
                 parts = []

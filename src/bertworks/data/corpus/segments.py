@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, UInt64
 
 from bertworks.batch import Array
 from bertworks.checkpoints.files import read_json, write_json
 from bertworks.data.corpus.duplicates import Seen
 from bertworks.data.corpus.encoded import EncodedDocuments
-from bertworks.data.corpus.encoding import EncodedBatch, RawDocument
-from bertworks.data.corpus.plan import InputFile, documents_of, sha256_of
+from bertworks.data.corpus.encoder import EncodedBatch, RawDocument
+from bertworks.data.corpus.recipe import InputFile, documents_of, sha256_of
 from bertworks.data.corpus.settings import PreparationSettings
 from bertworks.data.corpus.totals import CorpusAccounting, Totals
 from bertworks.data.text_stream import TextCounts
@@ -95,10 +95,10 @@ class Segmenter:
         self._near = near
         self._seen = Seen() if settings.deduplicate == "exact" else None
 
-    def remember(self, documents: EncodedDocuments) -> None:
+    def remember(self, hashes: UInt64[Array, "documents"]) -> None:
         """Takes note of documents of earlier segments, so that their duplicates are known."""
         if self._seen is not None:
-            self._seen.add(documents.hashes)
+            self._seen.add(hashes)
 
     def segments(self, encoded: Iterable[tuple[Batch, EncodedBatch]], number: int, start: Position) -> Iterator[Segment]:
         """The segments from number `number` on, which begins at `start`. The last may be empty."""
@@ -184,7 +184,7 @@ class SegmentRecord:
     """What is written down of a finished segment."""
 
     key: str
-    """The plan's."""
+    """The recipe's."""
     train: WrittenShard | None
     held_out: WrittenShard | None
     accounting: CorpusAccounting
@@ -198,7 +198,7 @@ class SegmentRecord:
 
     @classmethod
     def read(cls, path: Path, folder: Path, key: str) -> "SegmentRecord | None":
-        """What `write` wrote, if it belongs to the plan with that key, and the shards in `folder` are what it says."""
+        """What `write` wrote, if it belongs to the recipe with that key, and the shards in `folder` are what it says."""
         try:
             values = read_json(path)
             shards = [None if values[name] is None else WrittenShard.from_dict(values[name]) for name in ("train", "held_out")]

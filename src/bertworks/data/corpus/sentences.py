@@ -9,7 +9,9 @@ million words a second, where pysbd does twenty thousand.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Literal
+from unicodedata import east_asian_width
 
 import numpy as np
 from jaxtyping import Int
@@ -119,17 +121,22 @@ def sentences_of(document: str, style: LineStyle, splitter: SentenceSplitter | N
         yield from lines
         return
     assert splitter is not None
-    for paragraph in [joined(lines)] if style == "wrapped" else lines:
+    for paragraph in [joined(lines)] if lines and style == "wrapped" else lines:
         yield from splitter(paragraph)
 
 
 def joined(lines: Sequence[str]) -> str:
     """Lines that were broken at a margin as one text. A word that was broken at a hyphen stays so: it may be one of two words.
 
-    >>> joined(["The cat sat on the", "mat."])
-    'The cat sat on the mat.'
+    >>> joined(["The cat sat on the", "mat."]), joined(["今日は", "雨です。"])
+    ('The cat sat on the mat.', '今日は雨です。')
     """
-    return " ".join(lines)
+    return "".join(chain.from_iterable(zip(lines, [*map(space_behind, lines[:-1]), ""], strict=True)))
+
+
+def space_behind(text: str) -> str:
+    """What stands between a text and the one that follows it: a space, or nothing behind a wide character, as in Chinese."""
+    return "" if east_asian_width(text[-1]) in "WF" else " "
 
 
 def cut(sentence: str, longest: int = LONGEST_SENTENCE) -> list[str]:

@@ -37,7 +37,7 @@ def check_labels(rows: TextRows, against: TextRows | None) -> Iterator[Finding]:
         yield rows.finding(
             "error",
             "One label for all rows",
-            f"All {len(rows):,} rows have the label {_shown(rows.labels[0])}, and without at least two labels there is nothing "
+            f"Every row ({len(rows):,} in all) has the label {_shown(rows.labels[0])}, and without at least two labels there is nothing "
             'to learn. Choose another column with label="…" (--label …), or add rows with other labels.',
         )
         return

@@ -52,7 +52,7 @@ class NearDuplicates:
     groups: list[list[int]]
     """Numbers of the documents that belong together, each group and the list of them ascending."""
     links: list[Link]
-    """The comparisons that hold the groups together: at least one fewer than members a group, none below the threshold."""
+    """The comparisons that hold the groups together: in each one fewer than it has members, none below the threshold."""
 
 
 def near_duplicates(documents: Iterable[str], *, threshold: float = THRESHOLD, seed: int = 0) -> NearDuplicates:

@@ -7,13 +7,14 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from bertworks.batch import Array
-from bertworks.data.inspection.findings import MOST_ROWS, Finding
+from bertworks.data.inspection.findings import MOST_ROWS, Finding, Level
 from bertworks.data.inspection.rows import FEW, of_all
 from bertworks.data.labels import read_labels
 from bertworks.data.table import Table, read_table
 from bertworks.data.text_data import TextData
 from bertworks.errors import DataError
 
+_DROP = 'on_bad_rows="drop" (--on-bad-rows drop)'
 TOLERATED = ("empty text", "empty second text")
 """Rows that a training leaves out without being told to."""
 
@@ -27,10 +28,9 @@ def check_reading(source: Any, data: TextData, options: Mapping[str, Any]) -> It
         rows = _rows_left_out(table, data, reason)
         told = of_all(count, accounting.rows)
         if reason in TOLERATED:
-            level = "note" if count <= FEW * accounting.rows else "warning"
-            yield _finding(
-                level, "Empty texts", f"{told} have no {'second ' if 'second' in reason else ''}text. They are left out.", rows, count
-            )
+            which = "second text" if reason == TOLERATED[1] else "text"
+            level: Level = "note" if count <= FEW * accounting.rows else "warning"
+            yield _finding(level, "Empty texts", f"{told} have no {which}. They are left out.", rows, count)
         elif reason == "missing label":
             message = f"{told} have no label. A training stops at them, or leaves them out with {_DROP}."
             yield _finding("warning", "Missing labels", message, rows, count)
@@ -38,16 +38,12 @@ def check_reading(source: Any, data: TextData, options: Mapping[str, Any]) -> It
             message = f"{told} cannot be read ({reason}). A training stops at them, or leaves them out with {_DROP}. Mend the file."
             yield _finding("warning", "Rows that cannot be read", message, rows, count, _first_fault(source, options))
     for reason, count in accounting.notes.items():
-        yield _finding(
-            "note", "Read with a change", f"{count:,} row{'s' if count > 1 else ''}: {reason}.", np.zeros(0, dtype=np.int64), count
-        )
+        message = f"{count:,} row{'s' if count > 1 else ''}: {reason}."
+        yield Finding("note", "Read with a change", message, count=count)
 
 
-_DROP = 'on_bad_rows="drop" (--on-bad-rows drop)'
-
-
-def _finding(level: str, title: str, message: str, rows: Int[Array, "rows"], count: int, examples: tuple[str, ...] = ()) -> Finding:
-    return Finding("note" if level == "note" else "warning", title, message, tuple(rows[:MOST_ROWS].tolist()), count, examples)
+def _finding(level: Level, title: str, message: str, rows: Int[Array, "rows"], count: int, examples: tuple[str, ...] = ()) -> Finding:
+    return Finding(level, title, message, tuple(rows[:MOST_ROWS].tolist()), count, examples)
 
 
 def _rows_left_out(table: Table, data: TextData, reason: str) -> Int[Array, "rows"]:

@@ -88,10 +88,10 @@ def _overlap(rows: TextRows, same: dict[str, list[int]], against: TextRows) -> I
     found = [(i, same[text.strip()][0]) for i, text in enumerate(against.whole) if text.strip() in same]
     if found:
         yield against.finding(
-            "warning" if len(found) > 2 * FEW * len(against) else "note",
+            "warning" if len(found) > max(1, 2 * FEW * len(against)) else "note",
             f"Texts of {against.name} that stand here too",
-            f"{of_all(len(found), len(against))} of {against.name} have a text on which a model would have been trained, so that scores "
-            f"on them say little. Remove these rows from {against.name}, or their twins from here.",
+            f"{of_all(len(found), len(against))} of {against.name} have a text that stands here too. A model that is trained here has seen "
+            "them, so that its scores on them say little: keep each text in one of the two only.",
             (i for i, _ in found),
             (f"row {against.numbers[i]} of {against.name} is row {rows.numbers[j]} here: {against.excerpt(i)}" for i, j in found[:5]),
         )
@@ -106,10 +106,10 @@ def _near_overlap(rows: TextRows, groups: list[list[int]], same: dict[str, list[
     if pairs:
         pairs.sort()
         yield against.finding(
-            "warning" if len(pairs) > _MANY * len(against) else "note",
+            "warning" if len(pairs) > max(1, _MANY * len(against)) else "note",
             f"Texts of {against.name} that nearly stand here too",
             f"{of_all(len(pairs), len(against))} of {against.name} are near duplicates of rows here, with {_MEASURE}. Scores on them are "
-            f"better than on new texts: remove them from {against.name}, or their twins from here.",
+            "better than on new texts: keep such texts in one of the two only.",
             (i for i, _ in pairs),
             (
                 f"row {against.numbers[i]} of {against.name} is nearly row {rows.numbers[j]} here: {against.excerpt(i)}"

@@ -1,5 +1,6 @@
 """The model card: README.md of a model folder, as the hub shows it. It names no folder of this machine and quotes no data."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,14 +69,9 @@ def write_model_card(
     if run is None:
         run = read_model(folder, name or model_name(folder))
     title = name or run.name
-    text = to_markdown(
-        "card.md.jinja",
-        front_matter=front_matter(run, title, language or _text(run.about.get("language")), license),
-        title=title,
-        opening=_opening(run),
-        sections=_sections(run),
-    )
-    atomic_write(folder / CARD, text.encode())
+    facts = front_matter(run, title, language or _text(run.about.get("language")), license)
+    text = to_markdown("card.md.jinja", title=title, opening=_opening(run), sections=_sections(run))
+    atomic_write(folder / CARD, f"---\n{facts}\n---\n\n{text}".encode())
     return folder / CARD
 
 
@@ -85,7 +81,7 @@ def model_name(folder: Path) -> str:
     >>> model_name(Path("runs/reviews-1/model")), model_name(Path("models/reviews"))
     ('reviews-1', 'reviews')
     """
-    path = Path(folder).absolute()
+    path = Path(os.path.abspath(folder))
     return path.parent.name if path.name == "model" and path.parent.name else path.name
 
 

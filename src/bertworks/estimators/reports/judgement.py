@@ -106,7 +106,8 @@ def _wide_interval(run: RunRecord) -> Notice | None:
 
 
 def _calibration(run: RunRecord) -> Notice | None:
-    error = number(run.validation.get("expected_calibration_error"))
+    name = "expected_calibration_error"
+    error = number(mapping(run.calibration.get("after")).get(name, run.validation.get(name)))
     if error is None or error <= MISCALIBRATED or error <= 2 * chance_calibration_error(run.validation):
         return None
     text = (

@@ -52,10 +52,10 @@ def luminance(colour: tuple[float, float, float]) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def contrast(one: tuple[float, float, float], other: tuple[float, float, float]) -> float:
+def contrast_ratio(one: tuple[float, float, float], other: tuple[float, float, float]) -> float:
     """The contrast ratio of two colours, from 1 to 21 (WCAG 2.2).
 
-    >>> round(contrast((0, 0, 0), (1, 1, 1)), 6)
+    >>> round(contrast_ratio((0, 0, 0), (1, 1, 1)), 6)
     21.0
     """
     darker, lighter = sorted((luminance(one), luminance(other)))
@@ -64,4 +64,4 @@ def contrast(one: tuple[float, float, float], other: tuple[float, float, float])
 
 def readable_ink(ground: tuple[float, float, float]) -> str:
     """Black or white, whichever stands out more from a ground."""
-    return max(("#000000", "#ffffff"), key=lambda ink: contrast(components(ink), ground))
+    return max(("#000000", "#ffffff"), key=lambda ink: contrast_ratio(components(ink), ground))

@@ -64,23 +64,24 @@ def _colours(palette: Palette) -> dict[str, str]:
     return {name: colour for name, colour in asdict(palette).items() if name != "name"}
 
 
+class _Written(str):
+    """Text that is Markdown already."""
+
+    __slots__ = ()
+
+
 @cache
 def _html() -> "Environment":
-    from markupsafe import Markup
-
-    return _environment(autoescape=True, finalize=lambda value: value if isinstance(value, Markup) else _shown(value))
+    return _environment(autoescape=True, finalize=lambda value: value if hasattr(value, "__html__") else _shown(value))
 
 
 @cache
 def _markdown() -> "Environment":
-    from markupsafe import Markup
-
-    def finalize(value: Any) -> str:
-        return str(value) if isinstance(value, Markup) else escaped_for_markdown(_shown(value))
-
-    environment = _environment(autoescape=False, finalize=finalize)
+    environment = _environment(
+        autoescape=False, finalize=lambda value: value if isinstance(value, _Written) else escaped_for_markdown(_shown(value))
+    )
     for name, write in {"grid": _grid, "fenced": _fenced, "quoted": _quoted, "raw": str}.items():
-        environment.filters[name] = lambda value, write=write: Markup(write(value))
+        environment.filters[name] = lambda value, write=write: _Written(write(value))
     return environment
 
 

@@ -1,6 +1,7 @@
 """What a run folder holds, read into plain dictionaries. A file or a key that is not there is an empty one."""
 
 import json
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,8 +17,6 @@ from bertworks.estimators.runs import ACCOUNTING, METRICS, SETTINGS, is_finished
 Values = Mapping[str, Any]
 
 LOG, INSPECTION, MACHINE = "log.jsonl", "inspection.json", "machine.json"
-_TUNED_LATER = {"thresholds": ("micro_f1", "macro_f1", "exact_match"), "temperature": ("log_loss", "expected_calibration_error")}
-"""Figures of the kept step that are no longer those of the model once a setting was tuned."""
 _HEADLINES = {"single": "accuracy", "multi": "micro_f1", "number": "spearman"}
 """Main metrics of kinds of labels, for model folders and logs, which do not name theirs."""
 
@@ -54,6 +53,11 @@ class RunRecord:
     def baselines(self) -> dict[str, Values]:
         """The metrics of each baseline on the same rows."""
         return {str(name): mapping(found) for name, found in mapping(self.metrics.get("baselines")).items() if found}
+
+    @property
+    def calibration(self) -> Values:
+        """The temperature that was fitted, and what it did to the confidences."""
+        return mapping(self.metrics.get("calibration") or self.about.get("calibration"))
 
     @property
     def task_settings(self) -> Values:
@@ -159,7 +163,7 @@ def read_run(folder: str | Path) -> RunRecord:
     parts = [str(seed.get("folder")) for seed in rows_in(metrics.get("seeds"))] or sorted(p.name for p in path.glob("seed-*"))
     logs = {part: _log(path / part / LOG) for part in parts} or {"": _log(path / LOG)}
     return RunRecord(
-        name=Path(path.absolute()).name,
+        name=Path(os.path.abspath(path)).name,
         settings=_settings(path / SETTINGS),
         logs={part: lines for part, lines in logs.items() if lines},
         metrics=metrics,
@@ -177,8 +181,11 @@ def read_model(folder: str | Path, name: str) -> RunRecord:
     path = Path(folder)
     model = _optional(path / "bertworks.json")
     about = mapping(model.get("about"))
-    settings = mapping(model.get("settings"))
-    outdated = {"step"}.union(*(names for setting, names in _TUNED_LATER.items() if settings.get(setting) is not None))
+    outdated = {"step"}
+    if mapping(model.get("settings")).get("thresholds") is not None:
+        outdated |= {"micro_f1", "macro_f1", "exact_match"}  # they were measured before the thresholds were tuned
+    if about.get("calibration"):
+        outdated |= {"log_loss", "expected_calibration_error"}  # and these before the temperature was
     figures = {key: value for key, value in mapping(about.get("validation")).items() if key not in outdated}
     return RunRecord(
         name=name,

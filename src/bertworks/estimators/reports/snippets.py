@@ -48,10 +48,5 @@ def with_transformers(run: RunRecord) -> str:
 
 def _difference(run: RunRecord) -> str:
     """What `transformers` does otherwise than bertworks."""
-    told = []
-    if run.task_settings.get("overflow") in ("window", "head_tail"):
-        told.append("which reads only the beginning of a text that is too long")
-    temperature = number(run.task_settings.get("temperature"))
-    if temperature is not None and temperature != 1:
-        told.append("which does not divide the scores by the fitted temperature")
-    return f" ({' and '.join(told)})" if told else ""
+    cuts = run.task_settings.get("overflow") in ("window", "head_tail")
+    return ", which reads only the beginning of a text that is too long" if cuts else ""

@@ -52,7 +52,7 @@ def prepare_corpus(
     that holds other things, `CheckpointError` for the tokenizer or a disk that cannot be written, and `Interrupted` at
     Ctrl-C.
     """
-    settings = PreparationSettings(lines, language, text, encoding, on_bad_rows, shard_tokens, held_out, deduplicate)
+    settings = PreparationSettings(lines, language, text, encoding, on_bad_rows, shard_tokens, float(held_out), deduplicate)
     if not isinstance(tokenizer, Tokenizer):
         path = Path(tokenizer).expanduser()
         tokenizer = Tokenizer.load(path if path.exists() else resolve(tokenizer))

@@ -7,9 +7,10 @@ from typing import Any
 
 from bertworks.data.embedded import REVIEWS
 from bertworks.estimators import runs
+from bertworks.estimators.one_training import TrainReport
 from bertworks.estimators.verbs.evaluate import EvaluationReport, evaluate
 from bertworks.estimators.verbs.predict import Prediction, predict
-from bertworks.estimators.verbs.train import TrainReport, train
+from bertworks.estimators.verbs.train import train
 from bertworks.training.progress import Progress
 
 TEXT = "This movie is fantastic!"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 
 from bertworks.batch import Array
 from bertworks.explain.pictures.figure import AGAINST, FOR, INK, LINE, MUTED, PLAIN, fonts, new_figure
@@ -102,7 +102,7 @@ def _pieces(runs: Sequence[Run]) -> Iterator[Run]:
 
 def _cut(run: Run, columns: int) -> list[Run]:
     text, number = run
-    return [(text[start : start + columns], number) for start in range(0, len(text), columns)]
+    return [(part, number) for part in chop_cells(text, columns)]
 
 
 def _write(axes: Any, line: Sequence[Run], y: float, shares: Float[Array, "words"]) -> None:

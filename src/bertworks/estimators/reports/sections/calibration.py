@@ -14,7 +14,7 @@ def calibration(run: RunRecord) -> Section | None:
     blocks = about_calibration(run)
     bins = _filled(run.validation)
     if bins:
-        before = _filled(mapping(mapping(run.metrics.get("calibration")).get("before")))
+        before = _filled(mapping(run.calibration.get("before")))
         caption = "Reliability: how many of the answers given with each confidence are right, with 95 % intervals"
         blocks.append(Picture("reliability", _in_words(bins), caption, lambda palette: draw_reliability(palette, bins, before)))
     return Section("calibration", "Calibration", blocks) if blocks else None
@@ -22,23 +22,24 @@ def calibration(run: RunRecord) -> Section | None:
 
 def about_calibration(run: RunRecord) -> list[Block]:
     """The calibration error and what was done about it, without the diagram."""
-    fitted = mapping(run.metrics.get("calibration"))
-    temperature, error = number(fitted.get("temperature")), number(run.validation.get("expected_calibration_error"))
+    temperature, error = number(run.calibration.get("temperature")), number(run.validation.get("expected_calibration_error"))
     told = []
-    if temperature is not None:
+    if temperature == 1:
+        told.append("The confidences are left as they are: the validation rows gave no cause to scale them, or are too few to tell.")
+    elif temperature is not None:
         told.append(f"The scores are divided by a temperature of {decimal(temperature)}, fitted on the validation rows.")
     if error is not None:
         told.append(f"The expected calibration error, the mean distance of confidence and accuracy, is {decimal(error)}.")
     blocks: list[Block] = [Prose(" ".join(told))] if told else []
-    table = _before_and_after(mapping(fitted.get("before")), mapping(fitted.get("after")))
-    return [*blocks, table] if table is not None else blocks
+    table = _before_and_after(mapping(run.calibration.get("before")), mapping(run.calibration.get("after")))
+    return [*blocks, table] if table is not None and temperature != 1 else blocks
 
 
 def _before_and_after(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table | None:
     names = [name for name in {**before, **after} if number(before.get(name)) is not None or number(after.get(name)) is not None]
     lines = [[Cell(metric_name(name)), figure(before.get(name)), figure(after.get(name))] for name in names if name in LOWER_IS_BETTER]
-    caption = "Before and after the temperature was fitted; lower is better"
-    return Table(caption, ("metric", "before", "after"), lines) if lines else None
+    caption = "Without and with a temperature, fitted for each half of the rows on the other half; lower is better"
+    return Table(caption, ("metric", "without", "with"), lines) if lines else None
 
 
 def _filled(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -73,7 +73,7 @@ def optimism(run: RunRecord) -> str:
     tuned = ["the step that was kept"]
     tuned += ["the seed"] if rows_in(run.metrics.get("seeds")) else []
     tuned += ["the thresholds"] if run.task_settings.get("thresholds") else []
-    tuned += ["the temperature"] if run.metrics.get("calibration") else []
+    tuned += ["the temperature"] if run.calibration.get("temperature") not in (None, 1) else []
     chosen = f"{', '.join(tuned[:-1])} and {tuned[-1]} were" if len(tuned) > 1 else f"{tuned[0]} was"
     return (
         f"{chosen[0].upper()}{chosen[1:]} chosen on these same validation rows, so the figures are slightly too good. Rows that played "

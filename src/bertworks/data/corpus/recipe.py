@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,8 @@ class InputFile:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A preparation. Two equal plans give the same corpus, byte for byte."""
+class Recipe:
+    """A preparation. Two equal recipes give the same corpus, byte for byte."""
 
     files: tuple[InputFile, ...]
     notes: dict[str, int]
@@ -82,17 +82,18 @@ class Plan:
 
     @property
     def key(self) -> str:
-        """A hash of all that decides the corpus."""
-        return hashlib.sha256(json.dumps(self.described(), sort_keys=True).encode()).hexdigest()
+        """A hash of all that decides the shards."""
+        deciding = {name: value for name, value in self.described().items() if name != "notes"}
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
 
-def make_plan(sources: Sources, tokenizer: Tokenizer, settings: PreparationSettings) -> Plan:
+def make_recipe(sources: Sources, tokenizer: Tokenizer, settings: PreparationSettings) -> Recipe:
     """Finds the files, hashes them and looks at their beginnings.
 
     Raises `DataError` where a file is missing, damaged or no text, `SettingsError` where the tokenizer is unfit,
     `MissingExtraError` where sentences must be split off and the library for it is not installed.
     """
-    BulkTokenizer(tokenizer)
+    BulkTokenizer(tokenizer)  # refuses what it cannot use
     notes: Counter[str] = Counter()
     paths = find_files(sources, notes)
     statuses = [path.stat() for path in paths]
@@ -105,8 +106,8 @@ def make_plan(sources: Sources, tokenizer: Tokenizer, settings: PreparationSetti
     libraries = {"tokenizers": version("tokenizers")}
     if any(file.style != "sentences" for file in files):
         SentenceSplitter(settings.language)
-        libraries["sentencex"] = _version_of_splitter()
-    return Plan(files, dict(notes), settings, tokenizer.fingerprint(), tokenizer.vocabulary_size, libraries)
+        libraries["sentencex"] = version("sentencex")
+    return Recipe(files, dict(notes), settings, tokenizer.fingerprint(), tokenizer.vocabulary_size, libraries)
 
 
 def documents_of(path: Path, settings: PreparationSettings, counts: TextCounts | None = None, **watch: Any) -> Iterator[Document]:
@@ -123,9 +124,9 @@ def documents_of(path: Path, settings: PreparationSettings, counts: TextCounts |
     )
 
 
-def differences(old: dict[str, Any], plan: Plan) -> list[str]:
-    """In what a plan differs from one that was described before, in words; the first few files that differ stand for all."""
-    new, out = plan.described(), []
+def differences(old: dict[str, Any], recipe: Recipe) -> list[str]:
+    """In what a recipe differs from one that was described before, in words; the first few files that differ stand for all."""
+    new, out = recipe.described(), []
     if old.get("version") != FORMAT:
         out.append("bertworks prepares otherwise than it did")
     if old.get("tokenizer") != new["tokenizer"]:
@@ -178,10 +179,3 @@ def _style(path: Path, settings: PreparationSettings) -> LineStyle:
         if size > _SAMPLE:
             break
     return line_style(sample)
-
-
-def _version_of_splitter() -> str:
-    try:
-        return version("sentencex")
-    except PackageNotFoundError:
-        return "unknown"

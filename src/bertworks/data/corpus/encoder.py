@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
 from bertworks.data.corpus.encoded import EncodedDocuments
-from bertworks.data.corpus.sentences import LineStyle, SentenceSplitter, cut, sentences_of
+from bertworks.data.corpus.sentences import LineStyle, SentenceSplitter, cut, sentences_of, space_behind
 from bertworks.tokenization import Tokenizer
 from bertworks.tokenization.bulk import BulkTokenizer
 
@@ -47,6 +48,9 @@ class EncodedBatch:
 class DocumentEncoder:
     """Splits documents into sentences and tokenizes these, each by itself and without special tokens.
 
+    Where the tokenizer tells a word behind a space from the same word without one, all sentences of a document but the first
+    have a space before them, as in running text.
+
     Raises `MissingExtraError` where sentences must be split off and the library for it is not installed.
     """
 
@@ -62,6 +66,8 @@ class DocumentEncoder:
         notes: list[tuple[int, str, int]] = []
         for place, document in enumerate(batch):
             found = self._sentences(document, place, notes)
+            if self._tokenize.keeps_spaces:
+                found[1:] = [space_behind(before) + sentence for before, sentence in pairwise(found)]
             sentences += found
             counts.append(len(found))
         tokens = self._tokenize(sentences)

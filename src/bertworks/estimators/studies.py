@@ -1,0 +1,199 @@
+"""Studies: several trainings that differ in one respect, told as one table; each is a run folder of its own inside the
+study's, so that a study that was interrupted goes on where it stopped.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+
+from bertworks.accounting import Accounting
+from bertworks.checkpoints.atomic import atomic_write
+from bertworks.checkpoints.files import write_json
+from bertworks.errors import BertworksError, CheckpointError, DataError, SettingsError
+from bertworks.estimators import runs
+from bertworks.estimators.data_settings import DataSettings, Rows
+from bertworks.estimators.one_training import Material, read_material, told_of, train_in
+from bertworks.training.progress import Progress
+
+TABLE, RESULTS = "trials.csv", "study.json"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a study."""
+
+    name: str
+    """The name of its run folder."""
+    differs: dict[str, Any]
+    """In what it differs from the others, as the table shows it."""
+    settings: Mapping[str, Any]
+    material: Material
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What a trial reached on its validation rows."""
+
+    name: str
+    differs: dict[str, Any]
+    score: float
+    """The main metric."""
+    metrics: dict[str, Any]
+    seconds: float
+    folder: Path
+
+
+@dataclass(frozen=True)
+class StudyReport:
+    """What a study found."""
+
+    folder: Path
+    headline: str
+    """Name of the main metric."""
+    trials: list[TrialResult]
+    """In the order of their training."""
+    lines: list[str]
+    """What it comes to, in words."""
+
+    @property
+    def best(self) -> TrialResult:
+        """The trial with the highest score; of equal ones the first."""
+        return max(self.trials, key=lambda trial: trial.score)
+
+    @property
+    def mean_and_deviation(self) -> tuple[float, float]:
+        """Mean and standard deviation of the score (n - 1 in the denominator; 0 for one trial)."""
+        scores = [trial.score for trial in self.trials]
+        return mean(scores), stdev(scores) if len(scores) > 1 else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in training."""
+        return sum(trial.seconds for trial in self.trials)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as study.json and `--json` have them."""
+        spread = dict(zip(("mean", "standard_deviation"), self.mean_and_deviation, strict=True))
+        rows = [{"name": t.name, **t.differs, self.headline: t.score, "seconds": t.seconds, "metrics": t.metrics} for t in self.trials]
+        return {"headline": self.headline, "best": self.best.name, **spread, "lines": self.lines, "trials": rows}
+
+    def table(self) -> list[list[str]]:
+        """The trials in columns, the names of the columns first."""
+        columns = list(self.trials[0].differs)
+        head = ["trial", *(name.replace("_", " ") for name in columns), self.headline.replace("_", " "), "seconds"]
+        return [
+            head,
+            *([t.name, *(_shown(t.differs[name]) for name in columns), f"{t.score:.4f}", f"{t.seconds:,.0f}"] for t in self.trials),
+        ]
+
+
+class Study:
+    """A study's folder, its data and its settings: made once, and read again to go on.
+
+    `about` says what kind of study it is and how it is made up; it is kept in config.toml under `study`. Raises
+    `SettingsError` where the folder holds another run, or goes on with other settings than it was begun with.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        data: DataSettings,
+        settings: Mapping[str, Any],
+        about: Mapping[str, Any],
+        *,
+        hold_out: bool = True,
+        progress: Progress | None = None,
+    ) -> None:
+        self.folder, self.settings, self.progress = folder, dict(settings), progress
+        self.data = data if hold_out else replace(data, validation=None, validation_split=None, validation_fraction=0.0)
+        wanted = {"study": dict(about), "classifier": self.settings, "data": self.data.to_dict()}
+        if (folder / runs.SETTINGS).exists():
+            begun = runs.read_settings(folder)
+            if "study" not in begun:
+                raise SettingsError(f"{folder} already holds a run: choose another folder")
+            if begun != runs.plain_settings(wanted):
+                odd = sorted(name for name in wanted if begun.get(name) != runs.plain_settings(wanted)[name])
+                what = f"{folder} holds a study that was begun with other settings ({', '.join(odd)})"
+                raise SettingsError(f"{what}: go on with the same, or choose another folder")
+        self.material = read_material(self.data, self.settings, progress)
+        if hold_out and self.material.validation is None:
+            raise SettingsError("a study compares trainings on validation data, but there are none: name some, or hold out a part")
+        self._wanted = wanted
+
+    def run(self, trials: Iterator[Trial], done: list[TrialResult]) -> list[TrialResult]:
+        """Trains what is not finished yet, in order, and adds each result to `done`; a trial is asked for when those
+        before it are there, so that a search may look at them."""
+        runs.write_settings(self.folder, self._wanted)
+        try:
+            for trial in trials:
+                done.append(self._run_one(trial))  # noqa: PERF401 - `trials` looks at `done`
+        except BertworksError:
+            if not any(self.folder.glob(f"*/{runs.SETTINGS}")):
+                runs.forget_unbegun(self.folder)
+            raise
+        return done
+
+    def _run_one(self, trial: Trial) -> TrialResult:
+        folder = self.folder / trial.name
+        if self.progress is not None:
+            told = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in trial.differs.items())
+            self.progress.facts("trial", [f"{trial.name}: {told}"])
+        with told_of(self.folder, folder):
+            report = train_in(folder, self.data, trial.settings, self.progress, trial.material)
+        metrics = report.metrics
+        if metrics is None:
+            raise CheckpointError(f"{folder} has no validation metrics: delete it, and begin the study again")
+        return TrialResult(trial.name, trial.differs, float(metrics[report.headline]), metrics, report.seconds, folder)
+
+    def report(self, done: Sequence[TrialResult], headline: str, lines: list[str]) -> StudyReport:
+        """The study's report, written into its folder too."""
+        found = StudyReport(self.folder, headline, list(done), lines)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(found.table())
+        atomic_write(self.folder / TABLE, text.getvalue().encode())
+        write_json(self.folder / RESULTS, found.to_dict())
+        return found
+
+
+def headline_of(results: Sequence[TrialResult]) -> str:
+    """The main metric of finished trials."""
+    return str(runs.read_results(results[0].folder)[0]["headline"])
+
+
+def part_of(material: Material, chosen: Any, validation: Rows | None = None) -> Material:
+    """Some of the training rows, with other validation rows if they are given."""
+    rows = material.rows.part(np.asarray(chosen), Accounting(rows=len(chosen)), material.rows.name)
+    return replace(material, rows=rows, validation=material.validation if validation is None else validation)
+
+
+def folds_of(labels: Sequence[Any], folds: int, seed: int) -> list[Any]:
+    """Row numbers of each fold, in ascending order: every row in one of them, each label spread evenly where labels are classes.
+
+    Raises `DataError` where there are fewer rows than folds.
+
+    >>> [len(fold) for fold in folds_of(["a"] * 6 + ["b"] * 3, 3, seed=0)]
+    [3, 3, 3]
+    """
+    if not 2 <= folds <= len(labels):
+        raise DataError(f"{len(labels)} rows cannot be divided into {folds} folds: choose from 2 to {len(labels)}")
+    draw = np.random.Generator(np.random.PCG64(seed))
+    order = draw.permutation(len(labels))
+    if not any(isinstance(label, float | list | tuple) for label in labels):
+        names = {label: i for i, label in enumerate(dict.fromkeys(labels))}
+        order = order[np.argsort(np.array([names[labels[i]] for i in order]), kind="stable")]
+    return [np.sort(order[fold::folds]) for fold in range(folds)]
+
+
+def study_folder(output: str | Path | None, data: Any, kind: str) -> Path:
+    """The folder of a study: as named, or runs/NAME-KIND."""
+    return Path(output) if output is not None else Path("runs") / f"{runs.source_name(data)}-{kind}"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,141 @@
+"""`tune`, `cross-validate` and `learning-curve`: several trainings, one table, gone on with where they stopped."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+from sklearn.metrics import accuracy_score
+
+from bertworks.errors import Interrupted
+from bertworks.estimators import studies
+from bertworks.estimators.studies import folds_of
+from bertworks.estimators.verbs.tune import PAPER_GRID
+
+from .conftest import FAST, Bertworks
+
+QUICK = ("--learning-rate", "0.005", "--batch-size", "16", "--precision", "float32", "--threads", "1", "--epochs", "1")
+
+
+def test_tune_keeps_the_best_and_shows_all(bertworks: Bertworks, encoder: Path, work: Path) -> None:
+    arguments = ("tune", "train.csv", "--model", encoder, "-o", "tuned", "--grid", "epochs=1,4;learning_rate=1e-6,5e-3")
+    found = bertworks(*arguments, "--batch-size", "16", "--precision", "float32", "--threads", "1", "--json").json
+    tried = [(trial["epochs"], trial["learning_rate"]) for trial in found["trials"]]
+    assert tried == [(1.0, 1e-6), (1.0, 5e-3), (4.0, 1e-6), (4.0, 5e-3)]
+    scores = [trial["accuracy"] for trial in found["trials"]]
+    assert found["best"] == f"trial-{1 + int(np.argmax(scores)):03d}"
+    best = work / "tuned" / found["best"]
+    assert (work / "tuned/model/model.safetensors").read_bytes() == (best / "model/model.safetensors").read_bytes()
+    metrics = json.loads((best / "metrics.json").read_text())
+    assert metrics["validation"]["accuracy"] == max(scores)
+    with open(work / "tuned/trials.csv") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ["trial", "epochs", "learning rate", "accuracy", "seconds"]
+    assert len(rows) == 5
+    assert bertworks("predict", "tuned", "this soup was good").code == 0
+
+
+def test_an_interrupted_study_goes_on(bertworks: Bertworks, encoder: Path, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("tune", "train.csv", "--model", encoder, "-o", "tuned", "--grid", "learning_rate=5e-4,5e-3", *QUICK[2:])
+    begun: list[str] = []
+    usual = studies.train_in
+
+    def stops_at_the_second(folder: Path, *rest: object) -> object:
+        if folder.name == "trial-002" and not begun:
+            begun.append(folder.name)
+            raise Interrupted(f"stopped at step 1 of 6 and saved; go on with: bertworks train --resume {folder}")
+        return usual(folder, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(studies, "train_in", stops_at_the_second)
+    assert bertworks(*arguments).code == 130
+    first = (work / "tuned/trial-001/metrics.json").stat().st_mtime_ns
+    assert bertworks(*arguments).code == 0
+    assert (work / "tuned/trial-001/metrics.json").stat().st_mtime_ns == first, "what is finished is not trained again"
+    assert bertworks("train", "--resume", "tuned").code == 2
+    other = bertworks(*arguments[:-1], "2")  # another number of epochs
+    assert other.code == 2
+    assert "other settings" in other.error
+
+
+def test_optuna_proposes_the_same_again(bertworks: Bertworks, encoder: Path, work: Path) -> None:
+    arguments = ("tune", "train.csv", "--model", encoder, "--search", "optuna", "--trials", "2", *QUICK[4:8], "--json")
+    one, other = (bertworks(*arguments, "-o", name).json for name in ("one", "other"))
+    settings = [[(t["learning_rate"], t["batch_size"], t["epochs"]) for t in found["trials"]] for found in (one, other)]
+    assert settings[0] == settings[1]
+    assert settings[0][0] != settings[0][1]
+
+
+def test_every_row_is_answered_once_in_cross_validation(bertworks: Bertworks, encoder: Path, work: Path) -> None:
+    found = bertworks("cross-validate", "train.csv", "--folds", "3", "--model", encoder, "-o", "cv", *FAST, "--json").json
+    rows = parquet.read_table(work / "cv/predictions.parquet").to_pydict()
+    with open(work / "train.csv") as file:
+        table = list(csv.DictReader(file))
+    assert rows["text"] == [row["review"] for row in table]
+    assert rows["label"] == [row["sentiment"] for row in table]
+    weighted = sum(trial["accuracy"] * trial["rows"] for trial in found["trials"]) / len(table)
+    assert accuracy_score(rows["label"], rows["prediction"]) == pytest.approx(weighted)
+    scores = [trial["accuracy"] for trial in found["trials"]]
+    assert found["mean"] == pytest.approx(np.mean(scores))
+    assert found["standard_deviation"] == pytest.approx(np.std(scores, ddof=1))
+
+
+def test_cross_validation_finds_wrong_labels(bertworks: Bertworks, encoder: Path, work: Path) -> None:
+    lines = (work / "train.csv").read_text().splitlines()
+    other = {"positive": "negative", "negative": "positive"}
+    for i in (11, 47):
+        text, label = lines[i].rsplit(",", 1)
+        lines[i] = f"{text},{other[label]}"
+    (work / "train.csv").write_text("\n".join(lines) + "\n")
+    shown = bertworks("cross-validate", "train.csv", "--folds", "3", "--model", encoder, "-o", "cv", *FAST)
+    assert shown.code == 0
+    assert "look" in shown.out.split("mean ± sd")[1]
+
+
+def test_a_learning_curve_has_nested_rows_and_one_test(bertworks: Bertworks, encoder: Path, work: Path) -> None:
+    found = bertworks("learning-curve", "train.csv", "--shares", "0.3,1", "--model", encoder, "-o", "curve", *QUICK, "--json").json
+    assert [trial["rows"] for trial in found["trials"]] == [26, 86]
+    validated = [parquet.read_table(work / f"curve/{trial['name']}/predictions.parquet")["text"].to_pylist() for trial in found["trials"]]
+    assert validated[0] == validated[1]
+    seen = [json.loads((work / f"curve/{trial['name']}/accounting.json").read_text())["training"]["rows"] for trial in found["trials"]]
+    assert seen == [26, 86]
+
+
+def test_folds_hold_every_row_once_and_each_label_evenly() -> None:
+    labels = ["a"] * 31 + ["b"] * 14 + ["c"] * 5
+    folds = folds_of(labels, 4, seed=3)
+    assert sorted(np.concatenate(folds).tolist()) == list(range(50))
+    for name in "abc":
+        counts = [sum(labels[i] == name for i in fold) for fold in folds]
+        assert max(counts) - min(counts) <= 1
+    assert max(map(len, folds)) - min(map(len, folds)) <= 1
+
+
+def test_the_grid_of_the_paper() -> None:
+    """Devlin et al. 2019, appendix A.3."""
+    assert {name: set(values) for name, values in PAPER_GRID.items()} == {
+        "batch_size": {16, 32},
+        "learning_rate": {5e-5, 3e-5, 2e-5},
+        "epochs": {2, 3, 4},
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("tune", "train.csv", "--grid", "papers"), 2, "no grid 'papers'. Did you mean 'paper'?"),
+        (("tune", "train.csv", "--grid", "learning_rat=1e-4"), 2, "no setting 'learning_rat' to try. Did you mean 'learning_rate'?"),
+        (("tune", "train.csv", "--grid", "epochs=two"), 2, "numbers with commas"),
+        (("tune", "train.csv", "--grid", "epochs=-1"), 2, "epochs must be above 0"),
+        (("tune", "train.csv", "--search", "random"), 2, "'grid' or 'optuna'"),
+        (("tune", "train.csv", "--validation-fraction", "0"), 2, "validation data"),
+        (("cross-validate", "train.csv", "--folds", "1"), 2, "at least 2"),
+        (("cross-validate", "train.csv", "--folds", "1000"), 3, "cannot be divided into 1000 folds"),
+        (("learning-curve", "train.csv", "--shares", "0,1"), 2, "(0, 1]"),
+    ],
+)
+def test_wrong_arguments(bertworks: Bertworks, encoder: Path, arguments: tuple[str, ...], code: int, message: str) -> None:
+    told = bertworks(*arguments, "--model", encoder)
+    assert told.code == code
+    assert message in told.err.splitlines()[-1]
