@@ -95,7 +95,7 @@ def stub_of_hub(folder: Path) -> Iterator[list[str]]:
     thread.start()
     address = {"HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}", "HF_HOME": str(folder / "hf"), "NO_PROXY": "127.0.0.1"}
     try:
-        with patch.dict(os.environ, address):
+        with patch.dict(os.environ, address), patch("huggingface_hub.constants.HF_HUB_OFFLINE", False):
             for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_CACHE"):
                 os.environ.pop(name, None)
             yield requests

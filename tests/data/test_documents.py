@@ -4,6 +4,7 @@ import bz2
 import gzip
 import json
 import lzma
+import random
 import re
 import tracemalloc
 from collections.abc import Callable
@@ -224,6 +225,15 @@ def test_parquet_columns(tmp_path: Path) -> None:
         texts_of(tmp_path / "cut.parquet", text="a.b")
 
 
+def test_memory_does_not_grow_with_a_row_group(tmp_path: Path) -> None:
+    texts = [random.Random(number).randbytes(800).hex() for number in range(10_000)]
+    parquet.write_table(pa.table({"text": texts}), tmp_path / "a.parquet", row_group_size=10_000, use_dictionary=False)
+    before = pa.total_allocated_bytes()
+    most = max(pa.total_allocated_bytes() - before for _ in read_documents(tmp_path))
+    assert (tmp_path / "a.parquet").stat().st_size > 8e6
+    assert most < 5e6
+
+
 def test_the_column_is_guessed_only_where_that_is_safe(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     for row, column in (({"id": 1, "Review": "a"}, "Review"), ({"title": "x", "text": "a"}, "text"), ({"x": "a"}, "x")):
@@ -263,6 +273,9 @@ def test_which_files_are_meant(tmp_path: Path) -> None:
             names(source)
     with pytest.raises(DataError, match="no file is named"):
         find_files([])
+    (tmp_path / "a" / "around").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "a", target_is_directory=True)
+    assert {path.name for path in find_files(tmp_path)} == {"Z.txt", "10.parquet", "2.jsonl.gz", "b.txt"}
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="holds no text; it holds nothing"):
         names("empty")

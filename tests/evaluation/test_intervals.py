@@ -180,6 +180,16 @@ def test_the_studentized_mean_by_hand() -> None:
     assert mean_interval(replicates.observed, replicates.sums, Mean(1, 2)) == pytest.approx(tuple(expected))
 
 
+def test_chance_alone_is_no_calibration_error() -> None:
+    """Calibrated answers have an error above 0 by chance, and an interval from 0 on; sure and wrong ones have not."""
+    for sureness, calibrated in ((1.5, True), (6.0, False)):
+        metrics = ClassificationMetrics("abc", replicates=200)
+        metrics.update(*label_rows(6, 800, 3, sureness))
+        result = metrics.compute()
+        assert result["expected_calibration_error"] > 0.01
+        assert (result["intervals"]["expected_calibration_error"][0] == 0) is calibrated
+
+
 # ---- what metrics show
 
 

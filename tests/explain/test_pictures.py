@@ -124,3 +124,12 @@ def test_drawing_leaves_no_trace() -> None:
         warnings.simplefilter("error")
         to_bytes(bar_chart([("a", 1.0)], "t"), "svg")
     assert dict(mpl.rcParams) == before
+
+
+def test_characters_without_a_font_are_told_in_one_sentence() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        content = to_bytes(bar_chart([("\U00010a00\U00010a10", 1.0), ("\U00010a00", 0.5)], "t"), "png")
+    assert content.startswith(b"\x89PNG")
+    (told,) = [str(warning.message) for warning in caught]
+    assert told.startswith("no font here draws 2 characters of the text")

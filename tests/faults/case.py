@@ -55,7 +55,7 @@ class Outcome:
     """The type of the error of a line of Python; None for a command line, whose errors do not get out."""
     code: int
     message: str
-    """Without the path of the working folder."""
+    """From "error: " on, without that and without the path of the working folder; what a command says on its way is left out."""
     left: tuple[str, ...]
     """What is in the working folder that was not there before."""
 
@@ -73,6 +73,7 @@ def provoke(case: Case, folder: Path) -> Outcome:
         before = _listing(folder)
         error, code, message = _command(case.run) if case.run.startswith("bertworks ") else _python(case.run)
         left = tuple(sorted(_listing(folder) - before))
+    *_, message = re.split(r"^error: ", message, flags=re.MULTILINE)
     return Outcome(error, code, _without_place(message, folder), left)
 
 
@@ -110,11 +111,6 @@ def _without_place(message: str, folder: Path) -> str:
     for place in (folder.resolve(), folder):
         message = message.replace(f"{place}{os.sep}", "").replace(str(place), ".")
     return re.sub(r"http://127\.0\.0\.1:\d+", "https://huggingface.co", message)
-
-
-def edited(line: str) -> str:
-    """The message of an outcome alone: what a command says on its way before the error is left out."""
-    return line[line.index("error: ") :].removeprefix("error: ") if "error: " in line else line
 
 
 # ---- changes

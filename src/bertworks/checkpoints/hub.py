@@ -67,7 +67,7 @@ def _local(model: str | Path) -> Path:
         path = Path(model).expanduser()
         path.exists()
     except (OSError, RuntimeError) as error:  # a name too long, a folder that may not be entered, the home of nobody
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).rstrip(".")
         raise CheckpointError(f"'{model!s:.200}' cannot be looked for: {reason}; name a model folder or a hub name") from error
     return path
 

@@ -83,12 +83,13 @@ def read_documents(
     """The documents of files, folders and patterns (see `find_files`), read as they are asked for.
 
     In plain text (`.txt`, and any suffix that is not that of a table) a document is a `unit`: a line, the lines up
-    to a blank one (joined by line feeds), or the file. In a table (.jsonl .ndjson .parquet .csv .tsv .json) it is a row's `text`
-    column, which is guessed by well-known names where that is safe. All also with .gz .xz .bz2 .zst.
-    Texts without a character that is not white space are no documents; those of table rows are counted.
+    to a blank one (joined by line feeds), or the file. In a table (.jsonl .ndjson .parquet .csv .tsv .json) it is the
+    `text` column of a row, which is guessed by well-known names where that is safe. All also with .gz .xz .bz2 .zst.
+    Texts of white space only are no documents; those of table rows are counted. No document has more than `longest`
+    characters: longer texts are cut, and the cuts counted.
 
-    Of a plain, JSON-lines or Parquet file only a part is ever in memory (of Parquet, a page of the column), of the
-    other tables the whole. No document has more than `longest` characters.
+    Of a plain, JSON-lines or Parquet file only a part is ever in memory. The other tables are read whole, as
+    `read_table` reads them, and a wrong byte there is always an error.
 
     `counts` is kept up to date while documents are taken; `progress` is called with the bytes of files done and in
     all. Whether the files exist is checked at once, what is in them when it is their turn.
@@ -205,7 +206,8 @@ def _json_rows(path: Path, reading: _Reading, watch: Watch) -> Iterator[tuple[An
 
 def _parquet(path: Path, compression: str, reading: _Reading, watch: Watch) -> Texts:
     try:
-        with _seekable(path, compression) as raw, parquet.ParquetFile(raw, buffer_size=1 << 20) as file:
+        # Else whole row groups would be in memory.
+        with _seekable(path, compression) as raw, parquet.ParquetFile(raw, buffer_size=1 << 20, pre_buffer=False) as file:
             column = _text_column(file.schema_arrow.empty_table(), str(path), reading.column)
             size, row, rows = path.stat().st_size, 0, max(1, file.metadata.num_rows)
             for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[column], use_threads=False):

@@ -114,7 +114,8 @@ def opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         raise missing_file(path) from None
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         if compression and not isinstance(error, PermissionError):
-            raise DataError(f"'{path}' is not a whole {compression} file (cut off, damaged, or named wrongly): {error}") from error
+            reason = f"it is cut off, damaged or named wrongly ({str(error) or type(error).__name__})"
+            raise DataError(f"'{path}' is not a whole {compression} file: {reason}; copy it again") from error
         remedy = ": change its permissions or name another file" if isinstance(error, PermissionError) else ""
         raise DataError(f"'{path}' cannot be read: {error.strerror if isinstance(error, OSError) else error}{remedy}") from error
 
@@ -197,9 +198,9 @@ def undecodable(source: str, line: int, byte: bytes, offset: int, encoding: str,
     """The error about a byte that is no text in its encoding; `offset` counts in the decompressed file. Candidates for the
     right encoding are told by the bytes around it, where they are at hand."""
     likely = candidates(around) if around else ["latin-1", "cp1252"]
-    names = " or ".join(f'"{name}"' for name in likely) if encoding == "utf-8" else '"…"'
-    remedy = f"encoding={names} (--encoding …)"
+    names = " or ".join(f'"{name}"' for name in likely)
+    remedy = f"such as encoding={names} (--encoding …)" if encoding == "utf-8" else 'with encoding="…" (--encoding …)'
     return DataError(
         f"{source}, line {line}: byte 0x{byte.hex()} at offset {offset:,} is not valid {encoding.upper()}. "
-        f"Save the file as UTF-8, or name the encoding it has, such as {remedy}."
+        f"Save the file as UTF-8, or name the encoding it has, {remedy}."
     )

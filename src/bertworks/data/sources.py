@@ -67,7 +67,7 @@ def _named(source: str | Path, wanted: Sequence[str], options: ReadOptions) -> S
             return open_folder(path, options)
         exists = path.exists()
     except (OSError, RuntimeError) as error:  # a folder that may not be entered, a name too long, the home of nobody
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).rstrip(".")
         raise DataError(f"'{source!s:.200}' cannot be read: {reason}; name another file or folder") from error
     stem, suffix, compression = split_suffixes(path)
     if exists:

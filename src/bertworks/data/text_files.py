@@ -19,8 +19,8 @@ def find_files(sources: Sources, notes: Counter[str] | None = None) -> list[Path
     """The files that paths, folders and patterns mean.
 
     They come in the order of `sources`; those of a folder (with all its subfolders) or of a pattern are sorted by
-    their paths. Of a folder, files with a suffix of text or of a table are taken; hidden ones are not. A file that is meant
-    twice comes once. What is left out is counted in `notes`.
+    their paths. Of a folder, files with a suffix of text or of a table are taken; hidden ones are not. A file that is
+    meant twice comes once. What is left out is counted in `notes`.
 
     Raises `DataError` where something does not exist or holds no such file.
     """
@@ -56,9 +56,11 @@ def _meant(source: str | Path, notes: Counter[str]) -> Iterator[Path]:
 
 
 def _in_folder(folder: Path, notes: Counter[str]) -> Iterator[Path]:
-    taken, others = [], Counter[str]()
-    for where, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    taken, others, seen = [], Counter[str](), set[str]()
+    for where, folders, names in os.walk(folder, onerror=_unreadable, followlinks=True):
+        seen.add(os.path.realpath(where))
+        # links may lead in circles
+        folders[:] = sorted(name for name in folders if name[0] != "." and os.path.realpath(Path(where, name)) not in seen)
         for path in (Path(where, name) for name in names if not name.startswith(".")):
             if split_suffixes(path)[1] in _IN_FOLDERS:
                 taken.append(path)
@@ -71,8 +73,12 @@ def _in_folder(folder: Path, notes: Counter[str]) -> Iterator[Path]:
             f"Looked for {' '.join(_IN_FOLDERS)}, each also with {' '.join(COMPRESSIONS)}; other files must be named one by one"
         )
     if others:
-        notes[f"in '{folder}' left out, for their suffix is none of text: {', '.join(sorted(others)[:5])}"] += others.total()
+        notes[f"left out of '{folder}', for their suffix is none of text: {', '.join(sorted(others)[:5])}"] += others.total()
     yield from sorted(taken, key=_order)
+
+
+def _unreadable(error: OSError) -> None:
+    raise DataError(f"the folder '{error.filename}' cannot be read: {error.strerror}. Name the files that can, or mend its permissions")
 
 
 def _order(path: Path) -> tuple[str, ...]:

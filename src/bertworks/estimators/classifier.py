@@ -232,7 +232,7 @@ class TextClassifier(Estimator):
         if resume and RunFolder(path).can_be_resumed():
             return RunFolder(path)
         own = {k: v for k, v in self.get_params().items() if k in self._own_names() and k not in ("output", "progress")}
-        own["model"] = None if self.model is None else str(self.model)
+        own["model"] = None if self.model is None else str(Path(self.model).absolute() if Path(self.model).is_dir() else self.model)
         own["new_tokens"] = list(self.new_tokens)
         if isinstance(self.class_weights, dict):
             own["class_weights"] = {str(label): weight for label, weight in self.class_weights.items()}

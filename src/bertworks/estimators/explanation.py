@@ -69,7 +69,7 @@ def _question(task: TextClassification, output: int, weights: Any) -> Question:
     terms = tuple(Term(window, output, float(weight)) for window, weight in enumerate(weights))
     label = None if task.kind == "number" else str(task.labels[output])
     return Question(
-        name="number" if label is None else label,
+        name="a larger number" if label is None else label,
         score="the predicted number" if label is None else f"the logit of {label}",
         quantity="the predicted number" if label is None else f"P({label})",
         target=Target(HEAD, terms),

@@ -4,6 +4,7 @@ They print nothing: they return reports, and tell whoever watches them what goes
 """
 
 from bertworks.estimators.one_training import SeedResult, TrainReport
+from bertworks.estimators.verbs.corpus import CorpusReport, prepare_corpus, show_corpus
 from bertworks.estimators.verbs.demo import DemoReport, demo
 from bertworks.estimators.verbs.doctor import DoctorReport, doctor
 from bertworks.estimators.verbs.evaluate import EvaluationReport, evaluate
@@ -15,6 +16,7 @@ from bertworks.estimators.verbs.tokenizer import TokenizerInspection, TokenizerR
 from bertworks.estimators.verbs.train import train
 
 __all__ = [
+    "CorpusReport",
     "DemoReport",
     "DoctorReport",
     "EvaluationReport",
@@ -34,7 +36,9 @@ __all__ = [
     "inspect",
     "inspect_tokenizer",
     "predict",
+    "prepare_corpus",
     "report",
+    "show_corpus",
     "train",
     "train_tokenizer",
 ]

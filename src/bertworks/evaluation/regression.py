@@ -35,7 +35,7 @@ class RegressionMetrics:
     higher_is_better: ClassVar[bool] = True
 
     def __init__(self, *, replicates: int = 0, seed: int = 0, first_row: int = 0) -> None:
-        self.replicates = checked_replicates(replicates) if replicates else 0
+        self.replicate_count = checked_replicates(replicates) if replicates else 0
         self.seed = seed
         self.row_numbers = RowNumbers(first_row)
         self.rows = 0
@@ -63,8 +63,8 @@ class RegressionMetrics:
         self._join(len(truth), means, deviations @ deviations.T)
         self.squared_error_sum += float(np.square(truth - answer).sum())
         self.absolute_error_sum += float(np.abs(truth - answer).sum())
-        self.pairs.append(both if self.replicates else both.astype(np.float32))
-        if self.replicates:
+        self.pairs.append(both if self.replicate_count else both.astype(np.float32))
+        if self.replicate_count:
             self.numbers.append(self.row_numbers.take(len(truth)))
 
     def _join(self, rows: int, means: Float[Array, "2"], scatter: Float[Array, "2 2"]) -> None:
@@ -82,9 +82,9 @@ class RegressionMetrics:
 
         Raises `DataError` where it has other replicates, or has numbered its rows as rows seen here.
         """
-        if other.replicates != self.replicates or (self.replicates and other.seed != self.seed):
+        if other.replicate_count != self.replicate_count or (self.replicate_count and other.seed != self.seed):
             raise DataError("metrics with other replicates, or another seed, cannot be merged")
-        if self.replicates:
+        if self.replicate_count:
             self.row_numbers.merge(other.row_numbers)
         if other.rows:
             self._join(other.rows, other.means, other.scatter)
@@ -117,16 +117,16 @@ class RegressionMetrics:
             "mean_absolute_error": self.absolute_error_sum / self.rows,
             "r2": r2,
         }
-        return {**values, "intervals": self._intervals(targets, predictions, values["spearman"])} if self.replicates else values
+        return {**values, "intervals": self._intervals(targets, predictions, values["spearman"])} if self.replicate_count else values
 
     def _intervals(
         self, targets: Float[Array, "rows"], predictions: Float[Array, "rows"], correlation_of_ranks: float
     ) -> dict[str, list[float]]:
         numbers, statistics = np.concatenate(self.numbers), NumberStatistics(self.means)
-        sums = Replicates(self.replicates, statistics.columns, seed=self.seed)
+        sums = Replicates(self.replicate_count, statistics.columns, seed=self.seed)
         for block in blocks(self.rows, statistics.columns):
             sums.add(statistics.of_rows(targets[block], predictions[block]), numbers[block])
         found = intervals(statistics, sums)
-        ranked = resampled_spearman(targets.astype(np.float32), predictions.astype(np.float32), numbers, self.replicates, self.seed)
+        ranked = resampled_spearman(targets.astype(np.float32), predictions.astype(np.float32), numbers, self.replicate_count, self.seed)
         found["spearman"] = percentile_interval(correlation_of_ranks, ranked, self.rows)
         return {name: list(found[name]) for name in ("pearson", "spearman", "mean_squared_error", "mean_absolute_error", "r2")}

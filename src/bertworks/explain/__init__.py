@@ -2,7 +2,8 @@
 
 from bertworks.explain.attribution import Target, Term, TokenAttributions, integrated_gradients
 from bertworks.explain.deletion import DeletionCurve
-from bertworks.explain.explanation import Answer, Attributions, Baseline, Explanation, Kind, Question
+from bertworks.explain.explanation import Explanation
+from bertworks.explain.question import Answer, Attributions, Baseline, Kind, Question
 from bertworks.explain.reading import Reading, Word
 
 __all__ = [

@@ -1,11 +1,10 @@
 """`Explanation`: everything that can be said about one answer of a model, computed when it is asked for."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -13,89 +12,16 @@ from jaxtyping import Float, Int
 from bertworks.batch import Array, PackedBatch
 from bertworks.errors import SettingsError
 from bertworks.explain.attention import AttentionMaps, rollout
-from bertworks.explain.attribution import TOLERANCE, Target, TokenAttributions, integrated_gradients
+from bertworks.explain.attribution import TOLERANCE, integrated_gradients
 from bertworks.explain.deletion import DeletionCurve, deletion_curve
+from bertworks.explain.question import Answer, Attributions, Baseline, Kind, Question
 from bertworks.explain.reading import Reading, Word
 from bertworks.inference import score
 from bertworks.nn.machine import MachineChoice
 from bertworks.nn.model import Model
-from bertworks.tasks import Scores
-
-Kind = Literal["all", "attribution", "faithfulness", "attention", "cls", "rollout"]
-"""What is shown or saved: the words' attributions; the curve that tests them; attention heat maps; what the token that is
-classified attends to; attention followed through all layers; or all of it."""
 
 _VARIANTS_AT_ONCE = 32
 """Shortened texts that are made at a time: the memory of long documents stays small."""
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """What stands in for every token of the text where integrated gradients begin."""
-
-    name: str
-    """As it is told: `[PAD]`, or `zero vectors`."""
-    token: int | None
-    """Its id; None for a vector of zeros."""
-
-
-@dataclass(frozen=True)
-class Question:
-    """Which score is explained, and what it means."""
-
-    name: str
-    """The label, as it is told."""
-    score: str
-    """What the score is: `the logit of positive`."""
-    quantity: str
-    """What the deletion curve follows: `P(positive)`."""
-    target: Target
-    confidence: Callable[[Scores, PackedBatch], Float[Array, "groups"]]
-    """The quantity of each group of a batch, given the heads' scores."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the model says of the text."""
-
-    prediction: Any
-    probabilities: dict[str, float]
-    """Of each label; empty where the model predicts a number."""
-
-
-@dataclass(frozen=True)
-class Attributions:
-    """What each word adds to a score (`attribution.integrated_gradients`, summed over a word's pieces)."""
-
-    words: Float[Array, "words"]
-    """In the order of `Explanation.words`; above 0 where a word speaks for the target."""
-    tokens: TokenAttributions
-    """The same of each token, with the scores and the check; tokens in the order of the windows."""
-    target: str
-    """The label that is explained."""
-    score: str
-    """What the score is: `the logit of positive`."""
-    baseline: str
-    tolerance: float
-
-    @property
-    def warning(self) -> str | None:
-        """A sentence where the integral is not good enough."""
-        if self.tokens.error <= self.tolerance:
-            return None
-        return (
-            f"the attributions are off: they miss F(text) - F(baseline) by {self.tokens.error:.1%} with {self.tokens.points} points"
-            f" (wanted: {self.tolerance:.1%}); read them with care, or choose another baseline"
-        )
-
-    @property
-    def check(self) -> str:
-        """What was computed, and how far it adds up."""
-        tokens = self.tokens
-        return (
-            f"integrated gradients of {self.score}: {tokens.baseline_score:+.3f} with all words as {self.baseline}, {tokens.score:+.3f} as"
-            f" written; the words' shares add up to the difference within {tokens.error:.2g} of it ({tokens.points} points)"
-        )
 
 
 class Explanation:
@@ -194,12 +120,12 @@ class Explanation:
         Raises `SettingsError` for a layer or window that does not exist, `BertworksError` where the model's own
         computation is not reproduced.
         """
-        self.check(layer)
+        self.require_map(layer)
         return self._maps_of(window).of(self.layers - 1 if layer is None else layer)
 
     def attention(self, layer: int | None = None, head: int | None = None, *, window: int | None = None) -> Float[Array, "length length"]:
         """The attention of one head, or the mean of a layer's heads where none is named; rows sum to 1. Errors as in `heads`."""
-        self.check(layer, head)
+        self.require_map(layer, head)
         heads = self.heads(layer, window=window)
         return np.asarray(heads.mean(axis=0) if head is None else heads[head])
 
@@ -216,16 +142,8 @@ class Explanation:
 
     def merged(self, square: Float[Array, "length length"], *, window: int | None = None) -> list[tuple[str, float]]:
         """The row of the token that is classified (the first, or the last where the head reads that), merged to words."""
-        number = self.window if window is None else self._checked_window(window)
-        tokens, word_of_token = self.tokens_of(number), self._words_of(number)
-        entries: dict[tuple[bool, int], int] = {}
-        groups = []
-        for place, word in enumerate(word_of_token.tolist()):
-            key = (word < 0, place if word < 0 else word)
-            groups.append(entries.setdefault(key, len(entries)))
-        row = len(tokens) - 1 if self.classified_by_last else 0
-        values = np.bincount(groups, weights=square[row])
-        names = [tokens[number] if special else self.words[number].text for special, number in entries]
+        names, entry_of_token = self._reading.entries(self.window if window is None else self._checked_window(window))
+        values = np.bincount(entry_of_token, weights=square[-1 if self.classified_by_last else 0])
         return list(zip(names, values.tolist(), strict=True))
 
     @property
@@ -302,9 +220,10 @@ class Explanation:
     def save(self, path: str | Path, kind: Kind | None = None, *, layer: int | None = None, head: int | None = None) -> Path:
         """Writes a page (.html), a picture (.png, .svg), plain values (.json) or arrays (.npz); the suffix decides.
 
-        `kind` is all that there is by default; in a picture the attributions, or attention where a layer or head is named or there is
-        no answer to attribute. `layer` and `head` choose the map, the last layer and all its heads where they are not
-        given. Returns the path.
+        `kind` is all that there is by default; in a picture the attributions, or attention where a layer or head is named
+        or there is no answer to attribute. `layer` and `head` choose the map: the last layer and all heads where they are
+        not given. Attention is that of `window`. Returns the path.
+
         Raises `SettingsError` for another suffix, or a kind that the file cannot show.
         """
         from bertworks.explain.saving import save
@@ -329,7 +248,7 @@ class Explanation:
 
     # ---- checks
 
-    def check(self, layer: int | None = None, head: int | None = None) -> None:
+    def require_map(self, layer: int | None = None, head: int | None = None) -> None:
         """Raises `SettingsError` for a layer or head that does not exist."""
         if layer is not None and layer not in range(self.layers):
             raise SettingsError(f"layer {layer} does not exist: the model has layers 0 to {self.layers - 1}")
@@ -355,7 +274,3 @@ class Explanation:
             batch, machine = self._reading.batch.take([number]), self._machine
             self._maps[number] = AttentionMaps(self._model, batch, device=machine.torch_device, dtype=machine.dtype)
         return self._maps[number]
-
-    def _words_of(self, window: int) -> Int[Array, "length"]:
-        start, stop = self._reading.batch.offsets[window : window + 2]
-        return self._reading.word_of_token[start:stop]

@@ -15,11 +15,12 @@ from bertworks.batch import Array
 from bertworks.errors import SettingsError
 from bertworks.explain.deletion import DeletionCurve
 from bertworks.explain.quantised import quantised
+from bertworks.explain.question import Kind
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from bertworks.explain.explanation import Explanation, Kind
+    from bertworks.explain.explanation import Explanation
 
 MOST_BYTES = 12 << 20
 """Attention values in a page, a byte each (a third more as text). All layers and heads of 64 tokens take less than a
@@ -32,7 +33,7 @@ _CHART = (620, 240, 44, 24)
 """Width, height, and the margins left and right of the curve, in pixels."""
 
 
-def page(explanation: "Explanation", kind: "Kind", layer: int | None, head: int | None, most_bytes: int = MOST_BYTES) -> str:
+def page(explanation: "Explanation", kind: Kind, layer: int | None, head: int | None, most_bytes: int = MOST_BYTES) -> str:
     """The whole page. Raises `SettingsError` where not even one map of a window fits."""
     asked = explanation.answer is not None
     with_words = asked and kind in ("all", "attribution", "faithfulness")
@@ -117,7 +118,7 @@ def _chart(curve: DeletionCurve) -> dict[str, Any]:
     }
 
 
-def _viewer(explanation: "Explanation", kind: "Kind", layer: int | None, head: int | None, most_bytes: int) -> dict[str, Any]:
+def _viewer(explanation: "Explanation", kind: Kind, layer: int | None, head: int | None, most_bytes: int) -> dict[str, Any]:
     """What the script draws: tokens, and as many maps as fit."""
     tokens = explanation.tokens
     size = len(tokens) ** 2
@@ -125,19 +126,20 @@ def _viewer(explanation: "Explanation", kind: "Kind", layer: int | None, head: i
         raise SettingsError(f"a map of {len(tokens):,} tokens does not fit into a page: save arrays (.npz), or read smaller windows")
     chosen = explanation.layers - 1 if layer is None else layer
     maps: dict[str, Any] = {} if kind in ("attention", "cls") else {"rollout": quantised(explanation.rollout())}
+    first = "rollout" if kind == "rollout" else f"{chosen}.{'mean' if head is None else head}"
     order = [] if kind == "rollout" else [chosen]
     order += [number for number in reversed(range(explanation.layers)) if number != chosen] if order and layer is None else []
     for number in order:
         embedded = _maps(explanation, number, head, most_bytes // size - len(maps))
         if not embedded and number != chosen:
             break
-        maps |= embedded or {f"{number}.mean": quantised(explanation.attention(number))}
+        maps |= embedded or {first: quantised(explanation.attention(number, head))}
     layers = {int(name.split(".")[0]) for name in maps if name != "rollout"}
     return {
         "tokens": tokens,
         "parts": explanation.parts_of(explanation.window).tolist(),
         "maps": {name: maps[name] for name in sorted(maps, key=lambda name: [int(x) if x.isdigit() else -1 for x in name.split(".")])},
-        "first": "rollout" if kind == "rollout" else f"{chosen}.{'mean' if head is None else head}",
+        "first": first,
         "query": len(tokens) - 1 if explanation.classified_by_last else 0,
         "layers": sorted(layers),
         "left_out": [] if not order or layer is not None else [i for i in range(explanation.layers) if i not in layers],
@@ -145,9 +147,9 @@ def _viewer(explanation: "Explanation", kind: "Kind", layer: int | None, head: i
 
 
 def _maps(explanation: "Explanation", layer: int, head: int | None, room: int) -> dict[str, dict[str, float | str]]:
-    """One head of a layer; or the mean and all heads, where there is room for so many maps, else nothing."""
+    """One head of a layer, or the mean and all heads; nothing where there is no room for so many maps."""
     if head is not None:
-        return {f"{layer}.{head}": quantised(explanation.attention(layer, head))}
+        return {f"{layer}.{head}": quantised(explanation.attention(layer, head))} if room > 0 else {}
     heads = explanation.heads(layer)
     if room <= len(heads):
         return {}

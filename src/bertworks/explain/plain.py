@@ -6,14 +6,15 @@ import numpy as np
 
 from bertworks.batch import Array
 from bertworks.explain.deletion import DeletionCurve
+from bertworks.explain.question import Kind
 
 if TYPE_CHECKING:
-    from bertworks.explain.explanation import Explanation, Kind
+    from bertworks.explain.explanation import Explanation
 
 _DIGITS = 6
 
 
-def to_dict(explanation: "Explanation", kind: "Kind", layer: int | None, head: int | None) -> dict[str, Any]:
+def to_dict(explanation: "Explanation", kind: Kind, layer: int | None, head: int | None) -> dict[str, Any]:
     """What was read and answered, then what `kind` names; the attention maps themselves only where it names them."""
     out: dict[str, Any] = {"texts": list(explanation.texts), "windows": explanation.windows}
     if explanation.truncated_tokens:
@@ -57,7 +58,7 @@ def _curve(curve: DeletionCurve) -> dict[str, Any]:
     }
 
 
-def _attention(explanation: "Explanation", kind: "Kind", layer: int | None, head: int | None) -> dict[str, Any]:
+def _attention(explanation: "Explanation", kind: Kind, layer: int | None, head: int | None) -> dict[str, Any]:
     out: dict[str, Any] = {"window": explanation.window, "tokens": explanation.tokens}
     if kind == "rollout":
         out["rollout"] = rounded(explanation.rollout())

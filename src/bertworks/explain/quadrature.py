@@ -2,9 +2,9 @@
 
 Its points are the extrema of a Chebyshev polynomial. Like Gauss–Legendre it converges exponentially for smooth
 integrands, at about the same rate in practice (Trefethen 2008, "Is Gauss quadrature better than Clenshaw–Curtis?",
-SIAM Review 50). It is chosen because the points of n intervals are among those of 2n, so that doubling costs no gradient
-twice, because both ends are among them, which gives F(x) and F(baseline) with no further pass, and because the points
-are densest at the ends: at the baseline, where a network's gradient changes fastest.
+SIAM Review 50). It is chosen because the points of n intervals are among those of 2n, so that no gradient is computed twice
+when their number is doubled, and because both ends are among them, which gives F(text) and F(baseline) without a further
+pass.
 """
 
 import numpy as np

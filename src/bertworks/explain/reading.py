@@ -78,6 +78,16 @@ class Reading:
         own = ~self.special
         return np.bincount(self.word_of_token[own], weights=of_tokens[own], minlength=len(self.words))
 
+    def entries(self, window: int) -> tuple[list[str], Int[Array, "length"]]:
+        """The words and special tokens of a window, in order, and for each of its tokens which of them it belongs to."""
+        start, stop = self.batch.offsets[window : window + 2]
+        words, tokens = self.word_of_token[start:stop].tolist(), self.windows[window].tokens
+        numbers: dict[tuple[bool, int], int] = {}
+        keys = [(word == SPECIAL, place if word == SPECIAL else word) for place, word in enumerate(words)]
+        entry_of_token = [numbers.setdefault(key, len(numbers)) for key in keys]
+        names = [tokens[number] if special else self.words[number].text for special, number in numbers]
+        return names, np.array(entry_of_token, dtype=np.int64)
+
     def runs(self, part: int) -> list[tuple[str, int | None]]:
         """A text from its first character to its last, in runs: a word with its number, or what stands between words
         (white space, and whatever is not read) with None."""

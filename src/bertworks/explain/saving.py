@@ -14,16 +14,17 @@ import numpy as np
 from bertworks.checkpoints.atomic import atomic_write
 from bertworks.errors import SettingsError, nearest
 from bertworks.explain.page import page
+from bertworks.explain.question import Kind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bertworks.explain.explanation import Explanation, Kind
+    from bertworks.explain.explanation import Explanation
 
 SUFFIXES = (".html", ".png", ".svg", ".json", ".npz")
 
 
-def save(explanation: "Explanation", path: Path, kind: "Kind | None", layer: int | None, head: int | None) -> Path:
+def save(explanation: "Explanation", path: Path, kind: Kind | None, layer: int | None, head: int | None) -> Path:
     """See `Explanation.save`."""
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -43,13 +44,11 @@ def save(explanation: "Explanation", path: Path, kind: "Kind | None", layer: int
     return path
 
 
-def resolved_kind(explanation: "Explanation", kind: "Kind | None", layer: int | None, head: int | None, *, picture: bool) -> "Kind":
+def resolved_kind(explanation: "Explanation", kind: Kind | None, layer: int | None, head: int | None, *, picture: bool) -> Kind:
     """What is meant where no kind is named. Raises `SettingsError` for one that is unknown or cannot be had."""
-    from bertworks.explain.explanation import Kind
-
     if kind is not None and kind not in get_args(Kind):
         raise SettingsError(f"there is no kind '{kind}': choose {', '.join(get_args(Kind))}.{nearest(kind, get_args(Kind))}")
-    explanation.check(layer, head)
+    explanation.require_map(layer, head)
     bare = explanation.answer is None
     if kind is None:
         if not picture:
@@ -64,7 +63,7 @@ def resolved_kind(explanation: "Explanation", kind: "Kind | None", layer: int | 
     return kind
 
 
-def picture(explanation: "Explanation", kind: "Kind", layer: int | None, head: int | None) -> "Figure":
+def picture(explanation: "Explanation", kind: Kind, layer: int | None, head: int | None) -> "Figure":
     """The picture of one kind."""
     from bertworks.explain.pictures import curves, maps, words
 
@@ -102,7 +101,7 @@ def show(explanation: "Explanation") -> Path | None:
     return path
 
 
-def _arrays(explanation: "Explanation", kind: "Kind", layer: int | None, head: int | None) -> bytes:
+def _arrays(explanation: "Explanation", kind: Kind, layer: int | None, head: int | None) -> bytes:
     """Arrays by name; texts as arrays of characters, so that no pickle is needed to read them."""
     words = explanation.words
     arrays: dict[str, Any] = {

@@ -89,14 +89,15 @@ def statistics_of_words(tokenizer: Tokenizer, counter: WordCounter) -> TextStati
     Special tokens written out in a text count as the text they are made of. Words that the counter does not keep
     count as one unknown token each where the tokenizer has one, else not at all.
     """
-    cuts = _cut(tokenizer, counter.words)
-    usage: Counter[int] = Counter()
-    for cut in cuts:
-        for number in cut.ids:
-            usage[number] += cut.times
+    model, usage, examples = tokenizer._backend.model, Counter[int](), _Examples(tokenizer)
+    for word, times in _by_frequency(counter.words):
+        ids = [token.id for token in model.tokenize(word)]
+        for number in ids:
+            usage[number] += times
+        examples.add(_readable(tokenizer, word), ids, times)
     if tokenizer.unknown_id is not None and not _is_byte_level(tokenizer):
         usage[tokenizer.unknown_id] += counter.too_long
-    return _statistics(tokenizer, counter.texts, counter.characters, counter.space_separated_words, usage, cuts)
+    return _statistics(tokenizer, counter.texts, counter.characters, counter.space_separated_words, usage, examples)
 
 
 def statistics_of_texts(tokenizer: Tokenizer, texts: Iterable[str]) -> TextStatistics:
@@ -122,26 +123,43 @@ def statistics_of_texts(tokenizer: Tokenizer, texts: Iterable[str]) -> TextStati
             if characters < _LOOKED_AT:
                 seen.update(parts)
             characters += len(text)
-    before = " " if _is_byte_level(tokenizer) else ""
-    most = sorted(seen.items(), key=lambda item: (-item[1], item[0]))[:_MOST_LOOKED_AT]
-    encoded = ((word, tokenizer.encode(before + word), times) for word, times in most)
-    cuts = [_Cut(word, encoding.ids[encoding.sequence_ids != SPECIAL].tolist(), times) for word, encoding, times in encoded]
+    before, examples = " " if _is_byte_level(tokenizer) else "", _Examples(tokenizer)
+    for word, times in _by_frequency(seen)[:_MOST_LOOKED_AT]:
+        encoding = tokenizer.encode(before + word)
+        examples.add(word, encoding.ids[encoding.sequence_ids != SPECIAL].tolist(), times)
     counts = Counter({int(number): int(usage[number]) for number in np.flatnonzero(usage)})
-    return _statistics(tokenizer, rows, characters, words, counts, cuts)
+    return _statistics(tokenizer, rows, characters, words, counts, examples)
 
 
-class _Cut(NamedTuple):
-    word: str
-    ids: list[int]
-    times: int
+class _Examples:
+    """The first words of two pieces, of three and so on, and the first unknown ones, of words that come by frequency."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._by_number: dict[int, list[CutWord]] = {number: [] for number in range(2, _MOST_PIECES + 1)}
+        self.unknown: list[CutWord] = []
+
+    def add(self, word: str, ids: list[int], times: int) -> None:
+        if self._tokenizer.unknown_id in ids:
+            place, most = self.unknown, _MOST_UNKNOWN
+        elif len(ids) > 1 and any(character.isalpha() for character in word):
+            place, most = self._by_number[min(len(ids), _MOST_PIECES)], _OF_EACH
+        else:
+            return
+        if len(place) < most:
+            pieces = (_readable(self._tokenizer, self._tokenizer.id_to_token(number) or "") for number in ids)
+            place.append(CutWord(word, tuple(pieces), times))
+
+    @property
+    def cut(self) -> tuple[CutWord, ...]:
+        return tuple(one for some in self._by_number.values() for one in some)
 
 
-def _cut(tokenizer: Tokenizer, words: Mapping[str, int]) -> list[_Cut]:
-    model = tokenizer._backend.model
-    return [_Cut(_readable(tokenizer, word), [token.id for token in model.tokenize(word)], times) for word, times in words.items()]
+def _by_frequency(words: Mapping[str, int]) -> list[tuple[str, int]]:
+    return sorted(words.items(), key=lambda item: (-item[1], item[0]))
 
 
-def _statistics(tokenizer: Tokenizer, texts: int, characters: int, words: int, usage: Counter[int], cuts: list[_Cut]) -> TextStatistics:
+def _statistics(tokenizer: Tokenizer, texts: int, characters: int, words: int, usage: Counter[int], examples: _Examples) -> TextStatistics:
     used = [number for number, count in usage.items() if count and number not in tokenizer.special_ids]
     names = (_readable(tokenizer, tokenizer.id_to_token(number) or "") for number in used)
     return TextStatistics(
@@ -153,24 +171,9 @@ def _statistics(tokenizer: Tokenizer, texts: int, characters: int, words: int, u
         tokens_used=len(used),
         vocabulary=tokenizer._backend.get_vocab_size(with_added_tokens=True) - len(tokenizer.special_ids),
         longest=tuple(sorted(names, key=lambda name: (-len(name.removeprefix("##")), name))[:_LONGEST]),
-        examples=_examples(tokenizer, cuts),
-        unknown_words=_most_frequent(tokenizer, [cut for cut in cuts if tokenizer.unknown_id in cut.ids], _MOST_UNKNOWN),
+        examples=examples.cut,
+        unknown_words=tuple(examples.unknown),
     )
-
-
-def _examples(tokenizer: Tokenizer, cuts: list[_Cut]) -> tuple[CutWord, ...]:
-    """The most frequent words of two pieces, of three, and so on."""
-    by_number: dict[int, list[_Cut]] = {number: [] for number in range(2, _MOST_PIECES + 1)}
-    for cut in cuts:
-        if len(cut.ids) > 1 and tokenizer.unknown_id not in cut.ids and any(character.isalpha() for character in cut.word):
-            by_number[min(len(cut.ids), _MOST_PIECES)].append(cut)
-    return tuple(cut for some in by_number.values() for cut in _most_frequent(tokenizer, some, _OF_EACH))
-
-
-def _most_frequent(tokenizer: Tokenizer, cuts: list[_Cut], number: int) -> tuple[CutWord, ...]:
-    chosen = sorted(cuts, key=lambda cut: (-cut.times, cut.word))[:number]
-    names = [tuple(_readable(tokenizer, tokenizer.id_to_token(one) or "") for one in cut.ids) for cut in chosen]
-    return tuple(CutWord(cut.word, pieces, cut.times) for cut, pieces in zip(chosen, names, strict=True))
 
 
 def _readable(tokenizer: Tokenizer, token: str) -> str:

@@ -24,7 +24,8 @@ class WordCounter:
 
     Texts are first split where every tokenizer of the family ends a word: at spaces, and for a byte-level one
     between a word and white space behind it. What is between is counted as it is; only the different ones are cleaned
-    and split further. The result is the same as for whole texts.
+    and split further. The result is the same as for whole texts. Where there are more than `most_words` different words
+    at a time, the rarest are forgotten, so that memory stays bounded; `forgotten` says how much that was.
 
     >>> from bertworks.tokenization.families import wordpiece
     >>> counter = WordCounter(wordpiece({"[UNK]": 0}, {}, lower_case=True))
@@ -106,7 +107,7 @@ class WordCounter:
             self._forget_the_rarest()
 
     def _forget_the_rarest(self) -> None:
-        """Leaves half as many different words as may be kept, or fewer; which ones depends on the counts alone."""
+        """Leaves half as many different words as may be kept, or fewer: those that were met more often than the rest."""
         half = self._most_words // 2
         order = sorted(self._words.items(), key=lambda item: (-item[1], item[0]))
         least = order[half][1]

@@ -12,8 +12,9 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from bertworks.estimators.reports import RunRecord, read_run, write_model_card
 from bertworks.estimators.reports.public_names import base_model, data_name, is_hub_name
-from tests.estimators.reports.conftest import HOSTILE, MakeRun, parts_of_a_run, write_run
+from tests.estimators.reports.conftest import MakeRun
 from tests.estimators.reports.documents import page_of_markdown, tables_of, titles_of
+from tests.estimators.reports.finished_runs import HOSTILE, parts_of_a_run, write_run
 
 KINDS = ("single", "multi", "number")
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from bertworks.estimators.reports import read_run, write_report
-from tests.estimators.reports.conftest import MakeRun, mistakes, parts_of_a_run
+from tests.estimators.reports.conftest import MakeRun
 from tests.estimators.reports.documents import html_of, markdown_of, tables_of, titles_of
+from tests.estimators.reports.finished_runs import mistakes, parts_of_a_run
 
 KINDS = ("single", "multi", "number")
 Written = Callable[[str], Path]

@@ -17,8 +17,9 @@ from bertworks.estimators.reports import write_report
 from bertworks.estimators.reports.charts.drawing import fitted
 from bertworks.estimators.reports.rendering import escaped_for_markdown
 from bertworks.estimators.reports.wording import in_one_line
-from tests.estimators.reports.conftest import HOSTILE, MakeRun, parts_of_a_run, write_run
+from tests.estimators.reports.conftest import MakeRun
 from tests.estimators.reports.documents import Element, html_of, markdown_of, page_of_markdown, tables_of
+from tests.estimators.reports.finished_runs import HOSTILE, parts_of_a_run, write_run
 
 Written = Callable[[str], Path]
 SVG = "{http://www.w3.org/2000/svg}"

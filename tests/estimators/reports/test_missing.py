@@ -16,8 +16,9 @@ from bertworks.estimators.reports import RunRecord, write_report
 from bertworks.estimators.reports.blocks import Picture
 from bertworks.estimators.reports.palettes import LIGHT
 from bertworks.estimators.reports.sections import build
-from tests.estimators.reports.conftest import MakeRun, parts_of_a_run
+from tests.estimators.reports.conftest import MakeRun
 from tests.estimators.reports.documents import html_of, markdown_of, tables_of, titles_of
+from tests.estimators.reports.finished_runs import parts_of_a_run
 
 FIELDS = {
     "metrics.json": "metrics",

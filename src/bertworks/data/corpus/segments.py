@@ -90,7 +90,7 @@ class Segmenter:
     """Sorts documents out and puts them together to segments."""
 
     def __init__(self, settings: PreparationSettings, near: Int[Array, "documents"] | None) -> None:
-        """`near` are the numbers of the near duplicates among all documents that are read."""
+        """`near` are the numbers of the near duplicates among all documents that are read, ascending."""
         self._settings = settings
         self._near = near
         self._seen = Seen() if settings.deduplicate == "exact" else None
@@ -136,8 +136,10 @@ class Segmenter:
             new[~empty] = self._seen.add(documents.hashes[~empty])
             dropped[DUPLICATE] = ~empty & ~new
         if self._near is not None:
-            numbers = np.arange(ordinal, ordinal + len(documents))
-            dropped[NEAR_DUPLICATE] = ~empty & np.isin(numbers, self._near)
+            first, last = np.searchsorted(self._near, [ordinal, ordinal + len(documents)])
+            near: Bool[Array, "documents"] = np.zeros(len(documents), dtype=bool)
+            near[self._near[first:last] - ordinal] = True
+            dropped[NEAR_DUPLICATE] = ~empty & near
         fates = np.where(documents.hashes < np.uint64(self._settings.held_out * 2.0**64), _HELD_OUT, _TRAIN)
         for some in dropped.values():
             fates[some] = _DROPPED

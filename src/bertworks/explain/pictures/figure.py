@@ -1,6 +1,9 @@
 """What all pictures share: colours, fonts, and how a figure becomes a file."""
 
 import io
+import re
+import warnings
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +15,7 @@ INK, MUTED, LINE = "#1c2024", "#5a626b", "#d8dce1"
 DOTS_PER_INCH = 150
 PLAIN: dict[str, Any] = {"parse_math": False}
 """For texts of users: a dollar sign is no formula."""
+_MOST_SHOWN = 8
 _OTHER_SCRIPTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans Arabic", "Noto Sans Devanagari", "Arial Unicode MS", "Microsoft YaHei")
 
 
@@ -22,6 +26,7 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white")
 
 
+@cache
 def fonts(family: str = "DejaVu Sans") -> list[str]:
     """The font, and those for other scripts that are installed."""
     from matplotlib.font_manager import fontManager
@@ -37,5 +42,11 @@ def to_bytes(figure: "Figure", kind: str) -> bytes:
     out = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
     with rc_context({"svg.hashsalt": "bertworks", "svg.fonttype": "none"}):
-        figure.savefig(out, format=kind, metadata=metadata)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            figure.savefig(out, format=kind, metadata=metadata)
+    codes = {int(found[1]) for warning in caught if (found := re.match(r"Glyph (\d+) ", str(warning.message)))}
+    if codes and kind == "png":  # a character of an SVG is drawn by whoever shows it
+        shown = " ".join(map(chr, sorted(codes)[:_MOST_SHOWN]))
+        warnings.warn(f"no font here draws {len(codes)} characters of the text ({shown}): save a page (.html) or .svg", stacklevel=2)
     return out.getvalue()

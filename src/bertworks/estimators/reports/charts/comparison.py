@@ -26,20 +26,20 @@ def draw_comparison(palette: Palette, metric: str, compared: Compared) -> "Figur
     axes.set_xlim(low - space, high + space)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.grid(axis="x")
-    for place_, (_, value, interval) in enumerate(compared):
-        colour = palette.accent if place_ == 0 else palette.contrast
+    for line, (_, value, interval) in enumerate(compared):
+        colour = palette.accent if line == 0 else palette.contrast
         if interval is not None:
-            axes.plot(interval, (place_, place_), color=colour, linewidth=2.2, alpha=0.75)
-        axes.plot([value], [place_], "o" if place_ == 0 else "D", color=colour, markersize=7 if place_ == 0 else 5.5)
+            axes.plot(interval, (line, line), color=colour, linewidth=2.2, alpha=0.75)
+        axes.plot([value], [line], "o" if line == 0 else "D", color=colour, markersize=7 if line == 0 else 5.5)
         axes.annotate(
             decimal(value),
-            (1, place_),
+            (1, line),
             xycoords=("axes fraction", "data"),
             xytext=(8, 0),
             textcoords="offset points",
             va="center_baseline",
             color=palette.ink,
-            weight="bold" if place_ == 0 else "normal",
+            weight="bold" if line == 0 else "normal",
         )
     axes.set_yticks(range(len(names)), names, color=palette.ink)
     axes.tick_params(axis="y", length=0)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 WIDTH = 5.4
 """Width of a picture in inches: about 520 pixels, so that its letters can be read on a phone too."""
 FONT_SIZE = 9.5
+_MOST_LETTERS = 500
+"""Letters of a text that are looked at: no more fit anywhere."""
 POINTS, _PIXELS = 72, 96
 """Units of an inch, in print and on a screen."""
 
@@ -47,7 +49,8 @@ def _style(palette: Palette) -> dict[str, Any]:
     return {
         "svg.fonttype": "none",  # texts stay texts: any script can be shown, whatever fonts were here
         "svg.hashsalt": "bertworks",
-        "font.family": ["DejaVu Sans"],
+        "font.family": ["sans-serif"],
+        "font.sans-serif": ["DejaVu Sans"],  # it comes with matplotlib; where an SVG is shown, any other of its kind will do
         "font.size": FONT_SIZE,
         "text.parse_math": False,  # a label with two $ is no formula
         "text.color": palette.ink,
@@ -107,7 +110,7 @@ def fitted(text: str, width: float, size: float = FONT_SIZE) -> str:
     >>> fitted("positive", 10), fitted("positive", text_width("posi"))
     ('positive', 'pos…')
     """
-    text = in_one_line(text)
+    text = in_one_line(text[:_MOST_LETTERS])
     if text_width(text, size) <= width:
         return text
     while text and text_width(text + "…", size) > width:

@@ -22,9 +22,8 @@ def training(run: RunRecord) -> Section | None:
     told, name = _in_words(run, kept), metric_name(run.headline or "")
     mark = None if run.kept_step is None else Mark(run.kept_step, "kept" if run.finished else "best so far")
     alternative = "Curves of the training loss, the validation metric and the learning rate over the steps."
-    caption = "Training loss, validation metric and learning rate, step by step" + (
-        "; the kept seed stands out" if run.kept_training and len(curves) > 1 else ""
-    )
+    caption = "Training loss, validation metric and learning rate, step by step"
+    caption += "; the kept seed stands out" if run.kept_training and len(curves) > 1 else ""
     picture = Picture("training", alternative, caption, lambda palette: draw_training(palette, curves, kept, name, mark))
     table = _evaluations_table(run, kept)
     blocks: list[Block] = [*([Prose(told)] if told else []), picture, *([table] if table is not None else [])]

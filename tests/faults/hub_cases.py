@@ -1,0 +1,25 @@
+"""Names of models that lead nowhere, on this machine and on the hub (a stub of which answers here)."""
+
+from pathlib import Path
+
+from bertworks.errors import CheckpointError
+from tests.checkpoints.stub_of_hub import stub_of_hub
+from tests.faults.case import Case, file
+
+
+def _hub() -> object:
+    return stub_of_hub(Path(".cache").absolute())
+
+
+HUB = [
+    Case("a folder with a slip in its name", "bertworks predict ./modle text", CheckpointError, "modle", "Did you mean 'model'?"),
+    Case("a run with a slip in its name", "bertworks predict runs/reviws-1 text", CheckpointError, "runs/reviws-1", "Did you mean 'reviews-1'?", (file("runs/reviews-1/config.toml", ""),)),
+    Case("a file instead of a folder", "bertworks predict reviews.csv text", CheckpointError, "reviews.csv is a file", "name its folder"),
+    Case("a hub name without a network", "bertworks train reviews.csv --text review --model org/absent", CheckpointError, "'org/absent'", "unset it"),
+    Case("a hub name that the hub does not know", "resolve('org/absent')", CheckpointError, "no model 'org/absent'", "'hf auth login'", (_hub,)),
+    Case("a gated model", "resolve('org/gated')", CheckpointError, "'org/gated' is gated", "accept its terms", (_hub,)),
+    Case("a revision that does not exist", "resolve('org/safe', revision='v9')", CheckpointError, "no revision 'v9'", "tree/main", (_hub,)),
+    Case("a revision of a local folder", "resolve('model', revision='main')", CheckpointError, "model is a local folder", "leave out revision"),
+    Case("a hub that fails", "resolve('org/broken')", CheckpointError, "does not give 'org/broken'", "try again later", (_hub,), vague=r"(?<=\().*(?=\))"),
+    Case("a repository without a model", "resolve('org/words')", CheckpointError, "'org/words'", "BERT family", (_hub,)),
+]
