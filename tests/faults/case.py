@@ -81,7 +81,7 @@ def _command(line: str) -> tuple[None, int, str]:
     from bertworks.cli.main import run
 
     told, answered = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stderr(told), contextlib.redirect_stdout(answered):
+    with contextlib.redirect_stderr(told), contextlib.redirect_stdout(answered), patch("sys.stdin", io.StringIO()):
         code = run(shlex.split(line)[1:])
     assert not answered.getvalue(), f"'{line}' printed {answered.getvalue()!r}"
     return None, code, told.getvalue().rstrip("\n")
@@ -97,7 +97,8 @@ def _python(line: str) -> tuple[type[BaseException] | None, int, str]:
     names = {"bw": bertworks, "Tokenizer": Tokenizer, "open_tensors": open_tensors, "resolve": resolve, "Path": Path}
     names |= {"read_table": read_table, "read_texts": read_texts}
     try:
-        exec(line, names)
+        with contextlib.redirect_stderr(io.StringIO()):
+            exec(line, names)
     except BertworksError as error:
         return type(error), error.exit_code, f"error: {error}"
     return None, 0, ""

@@ -42,7 +42,9 @@ COLUMNS = [
         "add a first line",
         (file("headless.csv", "a text that is long enough to be seen as a text and not as the name of a column,1\nanother,0\n"),),
     ),
-    Case("one column for two things", train("reviews.csv", "--text review --label review"), DataError, "review, review", "different columns"),
+    Case(
+        "one column for two things", train("reviews.csv", "--text review --label review"), DataError, "review, review", "different columns"
+    ),
     Case(
         "a column name twice",
         train("twice.csv"),
@@ -109,8 +111,8 @@ COLUMNS = [
         "the same number everywhere",
         train("flat.csv"),
         DataError,
-        "the same number",
-        "nothing to learn",
+        "(4 in all) has the label 1.5",
+        "Choose another column",
         (file("flat.csv", "text,score\na,1.5\nb,1.5\nc,1.5\nd,1.5\n"),),
     ),
     Case(
@@ -125,7 +127,7 @@ COLUMNS = [
         "labels that the model does not know",
         "bertworks evaluate model new.csv",
         DataError,
-        "row 1: the label 'positiv'",
+        "new.csv, row 1 (the first is 0): the label 'positiv'",
         "Did you mean 'positive'?",
         (file("new.csv", "text,label\na,negative\nb,positiv\n"),),
     ),
@@ -149,5 +151,7 @@ COLUMNS = [
     Case("a slice that is none", train("reviews.csv", "--split 'train[5'"), DataError, "'train[5' is not a split", "'train[:2000]'"),
     Case("a slice of rows and percent", train("reviews.csv", "--split '[10%:20]'"), DataError, "'[10%:20]'", "both with %"),
     Case("a slice beyond the end", train("reviews.csv", "--split '[100:]'"), DataError, "'[100:]' of reviews.csv", "holds no row"),
-    Case("labels that are tables", "bw.TextClassifier('encoder').fit(['a', 'b'], [{'x': 1}, 'y'])", DataError, "row 0", "cannot be a label"),
+    Case(
+        "labels that are tables", "bw.TextClassifier('encoder').fit(['a', 'b'], [{'x': 1}, 'y'])", DataError, "row 0", "cannot be a label"
+    ),
 ]

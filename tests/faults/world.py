@@ -1,10 +1,10 @@
 """The working folder of every case: some reviews, a bare encoder, and finished models that were never trained.
 
-    reviews.csv     id, review, sentiment: 24 rows
-    encoder/        a tiny BERT without a head
-    model/          a classifier of single texts: negative, positive
-    pairs/          a classifier of pairs: same, other
-    tags/           a classifier with several labels a text: food, price, staff
+reviews.csv     id, review, sentiment: 24 rows
+encoder/        a tiny BERT without a head
+model/          a classifier of single texts: negative, positive
+pairs/          a classifier of pairs: same, other
+tags/           a classifier with several labels a text: food, price, staff
 """
 
 import shutil

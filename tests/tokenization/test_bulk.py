@@ -76,6 +76,15 @@ def test_byte_level_with_and_without_a_space_before_the_text(prefix: bool) -> No
     assert BulkTokenizer(tokenizer)(["the"]).ids.tolist() == [vocabulary["Ġthe"] if prefix else vocabulary["the"]]
 
 
+def test_which_tokenizers_keep_spaces(small: Small) -> None:
+    assert [family for family in FAMILIES if BulkTokenizer(small(family)).keeps_spaces] == ["roberta", "gpt2"]
+    backend = Backend(models.BPE({"a": 0, "Ġa": 1, "Ġ": 2}, [("Ġ", "a")]))
+    backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenize = BulkTokenizer(Tokenizer(backend))
+    assert tokenize.keeps_spaces
+    assert [tokenize([text]).ids.tolist() for text in ("a", " a")] == [[0], [1]]
+
+
 def test_what_is_remembered_is_forgotten_in_time(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "_MOST_REMEMBERED", 3)
     tokenize = BulkTokenizer(small("wordpiece"))

@@ -78,9 +78,11 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-5])
 
 
-@pytest.mark.parametrize("spoil", [flip, cut, Path.unlink])
-@pytest.mark.parametrize("name", FILES)
-def test_a_damaged_checkpoint_is_left_for_the_one_before(run: Run, recorder: Any, name: str, spoil: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize(
+    ("spoil", "name"),
+    [*((flip, name) for name in FILES), (cut, FILES[1]), (cut, "state.json"), *((Path.unlink, name) for name in FILES[2:])],
+)
+def test_a_damaged_checkpoint_is_left_for_the_one_before(run: Run, recorder: Any, spoil: Callable[[Path], None], name: str) -> None:
     spoil(run.folder / "checkpoints" / "step-00000012" / name)
     run.resume(recorder)
     assert recorder.started == (12, 9)

@@ -15,9 +15,12 @@ import torch
 
 from bertworks.errors import CheckpointError, Interrupted, SettingsError, TrainingError
 from bertworks.inference import evaluate, score
+from bertworks.inference.engine import _score_batch
 from bertworks.inference.memory import MemoryExhaustedError, TokenBudget, is_out_of_memory
 from bertworks.nn.inputs import ModelInputs
+from bertworks.training import TrainingConfig
 from bertworks.training.run import RunFolder
+from bertworks.training.steps import Step, Steps
 from tests.training.test_identity import StopAt
 
 CPU = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 4503 bytes."
@@ -111,6 +114,20 @@ def test_steps_that_were_prepared_ahead_are_cut_anew(problem: Any) -> None:
     assert too_wide[-1] <= 2, "only the pass that failed, and those before"
 
 
+def test_a_step_that_is_cut_anew_has_the_same_tokens_and_dropout_keys(problem: Any) -> None:
+    steps = Steps(problem.data, TrainingConfig(batch_size=16, epochs=1.0), problem.machine(BUDGET))
+    whole = steps.make(3, BUDGET)
+    parts = steps.cut(whole, BUDGET // 2)
+    assert len(parts.batches) > len(whole.batches) > 1
+    assert steps.cut(whole, BUDGET) is whole
+
+    def tokens(step: Step) -> list[tuple[int, int]]:
+        return sorted((int(i), int(k)) for batch in step.batches for i, k in zip(batch.input_ids, batch.dropout.tokens, strict=True))  # type: ignore[union-attr]
+
+    assert tokens(parts) == tokens(whole)
+    assert tokens(steps.make(2, BUDGET)) != tokens(whole)
+
+
 def test_it_is_logged_and_a_resumed_run_keeps_to_it(problem: Any, recorder: Any, tmp_path: Path) -> None:
     settings: dict[str, Any] = {"epochs": 2}
     whole, parted = problem.load().model, problem.load().model
@@ -200,6 +217,15 @@ def test_scores_are_the_same_and_a_warning_says_what_happened(problem: Any) -> N
     assert shortage.failures == 1
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=0, atol=1e-6)
+
+
+def test_scores_of_parts_come_back_in_their_order(problem: Any) -> None:
+    assert (np.diff(problem.data.lengths) < 0).any()
+    model, options = problem.load().model, (problem.data, torch.device("cpu"))
+    with torch.inference_mode():
+        whole, parts = _score_batch(model, *options, 10**6), _score_batch(model, *options, 70)
+    for name, values in whole.items():
+        np.testing.assert_allclose(parts[name], values, rtol=0, atol=1e-6)
 
 
 def test_a_whole_evaluation_is_halved_once(problem: Any, monkeypatch: pytest.MonkeyPatch) -> None:

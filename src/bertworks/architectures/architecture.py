@@ -86,9 +86,9 @@ def required(config: Config, key: str, most: int = LARGEST_SIZE) -> int:
     """A whole positive number, of `most` at most, that config.json must hold."""
     value = config.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise CheckpointError(f"config.json: '{key}' must be a whole number above 0, not {value!r:.100}")
+        raise _wrong(key, "a whole number above 0", value)
     if value > most:
-        raise CheckpointError(f"config.json: '{key}' must be {most:,} at most, not {_shortly(value)}")
+        raise _wrong(key, f"{most:,} at most", value)
     return value
 
 
@@ -96,7 +96,7 @@ def positive(config: Config, key: str, default: float) -> float:
     """A number above 0; absent means `default`."""
     value = config.get(key, default)
     if not _is_number(value) or not 0 < value <= float_info.max:
-        raise CheckpointError(f"config.json: '{key}' must be a number above 0, not {_shortly(value)}")
+        raise _wrong(key, "a number above 0", value)
     return float(value)
 
 
@@ -105,7 +105,7 @@ def probability(config: Config, key: str, default: float) -> float:
     value = config.get(key)
     value = default if value is None else value
     if not _is_number(value) or not 0 <= value < 1:
-        raise CheckpointError(f"config.json: '{key}' must lie in [0, 1), not {_shortly(value)}")
+        raise _wrong(key, "at least 0 and below 1", value)
     return float(value)
 
 
@@ -113,5 +113,6 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _shortly(value: object) -> str:
-    return "a number too large to show" if isinstance(value, int) and abs(value) > 10**30 else f"{value!r:.100}"
+def _wrong(key: str, wanted: str, value: object) -> CheckpointError:
+    shown = "a number too long to show" if isinstance(value, int) and abs(value) > 10**30 else f"{value!r:.100}"
+    return CheckpointError(f"config.json: '{key}' must be {wanted}, not {shown}: correct it, or copy the model again")

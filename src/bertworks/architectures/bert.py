@@ -27,7 +27,7 @@ def encoder(config: Config) -> EncoderSpec:
         raise CheckpointError("config.json: a BERT decoder (is_decoder, add_cross_attention) is not supported; bertworks runs encoders")
     hidden, heads = required(config, "hidden_size"), required(config, "num_attention_heads")
     if hidden % heads:
-        raise CheckpointError(f"config.json: hidden_size {hidden} is not a multiple of num_attention_heads {heads}")
+        raise CheckpointError(f"config.json: hidden_size {hidden} is not a multiple of num_attention_heads {heads}: correct them")
     norm = NormSpec(positive(config, "layer_norm_eps", 1e-12))
     dropout = probability(config, "hidden_dropout_prob", 0.1)
     layer = LayerSpec(

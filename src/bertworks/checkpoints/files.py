@@ -178,7 +178,8 @@ def _open_shards(index: Path) -> TensorFiles:
     for file in sorted(set(weight_map.values())):
         plain = PurePosixPath(file).name == file == PureWindowsPath(file).name and file.endswith(suffix) and "\0" not in file
         if not plain:
-            raise CheckpointError(f"{index} names the file '{file:.100}', which is not a plain *{suffix} name in its own folder: refused")
+            what = f"which is not a plain *{suffix} name in its own folder"
+            raise CheckpointError(f"{index} names the file '{file:.100}', {what}: refused; take the model from a source that you trust")
     missing = sorted(file for file in set(weight_map.values()) if not os.path.lexists(index.parent / file))
     if missing:
         names = ", ".join(name[:100] for name in missing[:5])

@@ -28,8 +28,8 @@ def require_space(path: Path, needed: int) -> None:
 def space_figures(path: Path, needed: int) -> str:
     """What there is to say about a disk that is full, in brackets, or nothing where nothing is known.
 
-    >>> space_figures(Path("."), 10**18).split(",")[0]
-    ' (1,000,000,000 GB are needed'
+    >>> space_figures(Path("."), 10**18).split(" are needed")[0]
+    ' (1,000,000,000 GB'
     """
     free = free_bytes(path)
     parts = [f"{readable(needed)} are needed"] if needed else []

@@ -85,7 +85,7 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _tell("stopped", Interrupted.exit_code)
     except _UsageError as error:
-        return _tell(_usage(error, command), 2)
+        return _tell(_usage(error, command, arguments), 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
         return 141
@@ -96,12 +96,12 @@ def _tell(message: str, code: int) -> int:
     return code
 
 
-def _usage(error: Any, command: Any) -> str:
+def _usage(error: Any, command: Any, arguments: list[str]) -> str:
     """One line about a wrong argument, with the nearest right name and where to read on."""
     if type(error).__name__ == "NoArgsIsHelpError":
         return str(error.format_message())
     context = error.ctx
-    path = context.command_path if context is not None else "bertworks"
+    path = context.command_path if context is not None else " ".join(["bertworks", *(a for a in arguments[:1] if a in command.commands)])
     wrong = getattr(error, "option_name", None)
     message = error.message or error.format_message()
     if wrong and "such option" in message:

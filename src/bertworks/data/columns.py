@@ -171,12 +171,13 @@ def _tell_two_apart(data: pa.Table, names: Sequence[str]) -> tuple[str, str] | N
 def _ask(table: Table, argument: str, candidates: Sequence[str], also: str = "") -> DataError:
     kind = {"text": "the text", "label": "the label"}[argument]
     state = f"could be {' or '.join(candidates)}" if candidates else "cannot be told by name"
-    example = candidates[0] if candidates else table.data.column_names[0]
-    headless = any(len(name) > 60 or re.fullmatch(r"-?\d+(\.\d+)?", name) for name in table.data.column_names)
+    names = table.data.column_names
+    example = candidates[0] if candidates else names[0 if argument == "text" else -1]
+    headless = any(len(name) > 60 or re.fullmatch(r"-?\d+(\.\d+)?", name) for name in names)
     hint = " If the file has no header, add a first line with the names of its columns." if headless else ""
     return DataError(
         f'{table.name}: {kind} {state}; the columns are {listed(table)}. Pass {argument}="…" (--{argument} …), for example '
-        f'{argument}="{example}"{also}.{hint}'
+        f'{argument}="{example:.40}"{also}.{hint}'
     )
 
 

@@ -48,7 +48,7 @@ def read_delimited(text: str, source: str, *, tabs: bool, delimiter: str | None 
     naming line and counts where a row does not fit the header, unless such rows are to be dropped.
     """
     if not text.strip():
-        raise DataError(f"{source} is empty")
+        raise DataError(f"{source} is empty: name another file, or write this one again")
     delimiter = _check_delimiter(delimiter) if delimiter else ("\t" if tabs else _sniff(text))
     quoted, undecided = _tabs_are_quoted(text) if delimiter == "\t" else (True, False)
     table = _through_arrow(text, delimiter, quoted)

@@ -161,9 +161,9 @@ def _joined_lines(lines: Iterable[Line], reading: _Reading) -> Texts:
     ended = True
     for text, number, ends in lines:
         blank = not text or text.isspace()
-        too_long = bool(held) and size + len(text) > reading.longest
-        if held and (too_long or not ended or (blank and reading.unit == "paragraph")):
-            reading.counts.cuts += too_long or not ended
+        over = blank and reading.unit == "paragraph"
+        if held and (over or not ended or size + len(text) > reading.longest):
+            reading.counts.cuts += not over
             yield "\n".join(held), begin
             held.clear()
             size = 0

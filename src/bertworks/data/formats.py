@@ -28,7 +28,7 @@ def read_file(path: Path, options: ReadOptions) -> Loaded:
     if suffix == ".json":
         return read_json(text, name, options.on_bad_rows)
     if not text:
-        raise DataError(f"{name} is empty")
+        raise DataError(f"{name} is empty: name another file, or write this one again")
     if "\x00" in text:
         raise DataError(f"{name}, line {text.count(chr(10), 0, text.index(chr(0))) + 1}: a NUL byte; the file is damaged or not text")
     lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")

@@ -116,9 +116,10 @@ def _required_numbers(values: Sequence[Any], rows: Sequence[int], where: str) ->
         try:
             number = None if value is None else float(value)
         except ValueError:
-            raise DataError(f"{where}: {value!r} in row {row} (the first is 0) is not a number") from None
+            wrong = f"{value!r:.60} in row {row} (the first is 0) is not a number"
+            raise DataError(f'{where}: {wrong}: mend it, or take the values as names with kind="single" (--kind single)') from None
         if number is not None and math.isinf(number):
-            raise DataError(f"{where}: row {row} (the first is 0) is infinite, which cannot be learnt")
+            raise DataError(f"{where}: row {row} (the first is 0) is infinite, which cannot be learnt: mend it or leave the row out")
         out.append(None if number is None or math.isnan(number) else number)
     return out
 

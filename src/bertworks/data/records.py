@@ -39,7 +39,7 @@ def read_json_lines(text: str, source: str, on_bad_rows: OnBadRows = "error") ->
             break
     dropped = settle(bad, source, on_bad_rows)
     if not number:
-        raise DataError(f"{source} is empty")
+        raise DataError(f"{source} is empty: name another file, or write this one again")
     return Loaded(rows_to_table(rows, source), np.array(numbers, dtype=np.int64), dropped)
 
 
@@ -102,7 +102,7 @@ def read_json(text: str, source: str, on_bad_rows: OnBadRows = "error") -> Loade
         if text.lstrip().startswith("{") and isinstance(error, json.JSONDecodeError) and error.msg == "Extra data":
             return read_json_lines(text, source, on_bad_rows)
         if not text.strip():
-            raise DataError(f"{source} is empty") from None
+            raise DataError(f"{source} is empty: name another file, or write this one again") from None
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise DataError(f"{source} is not valid JSON: {reason}; mend the file or write it again") from None
     if isinstance(document, dict) and document and all(isinstance(column, list) for column in document.values()):
@@ -136,7 +136,8 @@ def columns_to_table(columns: Mapping[str, Any], source: str) -> pa.Table:
     """
     lengths = {str(name): len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
-        raise DataError(f"{source}: the columns differ in length: " + ", ".join(f"{name} {length:,}" for name, length in lengths.items()))
+        shown = ", ".join(f"{name[:60]} {length:,}" for name, length in lengths.items())
+        raise DataError(f"{source}: the columns differ in length ({shown}): give as many values in each")
     try:
         return pa.table([_array(column) for column in columns.values()], names=list(lengths))
     except DataError as error:

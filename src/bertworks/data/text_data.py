@@ -99,7 +99,7 @@ def read_texts(
     )
     accounting = Accounting(rows=len(table) + table.dropped.total(), dropped=Counter(table.dropped), notes=Counter(table.notes))
     if not len(table):
-        raise DataError(f"{table.name} has columns ({listed(table)}) but no rows")
+        raise DataError(f"{table.name} has columns ({listed(table)}) but no rows: name another file, or another split")
     columns = choose_columns(table, text=text, pair=pair, label=label, require_labels=require_labels)
     labels = _labels(table, columns.label, kind, require_labels)
     keep: Array = np.ones(len(table), dtype=bool)
@@ -144,7 +144,8 @@ def _collect(table: Table, text: str, pair: str | None, label: str | None, label
 def _text_column(table: Table, name: str) -> pa.ChunkedArray:
     column = table.data[name]
     if not is_text(column.type):
-        raise DataError(f"{table.name}: the column '{name}' is of the type {column.type}, not text")
+        kind = f"is of the type {column.type}, not text"
+        raise DataError(f"{table.name}: the column '{name}' {kind}: choose another with text=\"…\" (--text …), or convert it")
     return column.cast(pa.string() if column.nbytes < 2**31 else pa.large_string())
 
 

@@ -46,11 +46,8 @@ def write_table(table: pa.Table, path: str | Path) -> Path:
 
     Raises `DataError` for another suffix or where the file cannot be written.
     """
-    path = Path(path).expanduser()
+    path = check_writable(path)
     suffix, compression = split_suffixes(path)[1:]
-    if suffix not in _WRITABLE:
-        known = f"{' '.join(_WRITABLE)}, each also with {' '.join(COMPRESSIONS)}"
-        raise DataError(f"'{path}': no table can be written with this suffix; supported are {known}")
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.unfinished")
     write: Callable[[pa.Table, IO[bytes]], object] = parquet.write_table if suffix == ".parquet" else _writer(suffix)
     try:
@@ -62,10 +59,29 @@ def write_table(table: pa.Table, path: str | Path) -> Path:
         os.replace(unfinished, path)
     except (OSError, pa.ArrowException) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DataError(f"'{path}' cannot be written: {reason}") from error
+        raise DataError(f"'{path}' cannot be written: {reason}; choose another place") from error
     finally:
         with suppress(OSError):
             unfinished.unlink(missing_ok=True)
+    return path
+
+
+def check_writable(path: str | Path) -> Path:
+    """The path of a table that is to be written, so that what is wrong with it is known before the table is computed.
+
+    Raises `DataError` for a suffix of no format, a folder that does not exist, and a folder in the file's place.
+    """
+    try:
+        path = Path(path).expanduser()
+        there, home = path.is_dir(), path.parent.is_dir()
+    except (OSError, RuntimeError) as error:  # a name too long, a folder that may not be entered, the home of nobody
+        raise DataError(f"'{path!s:.200}' cannot be written: {error}; choose another place") from error
+    if split_suffixes(path)[1] not in _WRITABLE:
+        known = f"{' '.join(_WRITABLE)}, each also with {' '.join(COMPRESSIONS)}"
+        raise DataError(f"'{path}': no table can be written with this suffix; supported are {known}")
+    if there or not home:
+        what = "it is a folder: name a file in it" if there else f"the folder '{path.parent}' does not exist: make it first"
+        raise DataError(f"'{path}' cannot be written: {what}")
     return path
 
 

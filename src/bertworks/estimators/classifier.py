@@ -124,15 +124,17 @@ class TextClassifier(Estimator):
         config = self.training_config()
         rows, answers = text_rows(texts), label_rows(labels)
         if len(rows) != len(answers):
-            raise DataError(f"{len(rows)} texts but {len(answers)} labels")
+            raise DataError(f"{len(rows)} texts but {len(answers)} labels: give a label for each text")
         if not rows:
-            raise DataError("there are no texts to train on")
+            raise DataError("there are no texts to train on: give some, each with its label")
         folder = resolve(self.model, revision=self.revision, default=default_model() if self.model is None else None)
         tokenizer = Tokenizer.load(folder)
         if self.new_tokens:
             tokenizer.add_tokens(list(self.new_tokens))
         task = self._task(rows, answers, _model_limit(folder))
         loaded = load_model(folder, task.heads, new_heads=True, seed=config.seed, config_changes=_dropout_changes(config))
+        if config.frozen_layers > len(loaded.model.encoder.layers):
+            raise SettingsError(f"frozen_layers is {config.frozen_layers}, but the model has {len(loaded.model.encoder.layers)} layers")
         resize_vocabulary(loaded, max(tokenizer.vocabulary_size, loaded.model.spec.embedding.vocabulary))
         loaded.model.reinitialize_top(config.reinitialized_layers, config.seed)
         config = config.resolved(len(rows), loaded.model.spec.hidden)
@@ -373,7 +375,8 @@ def _encode(
 ) -> tuple[PackedBatch, Accounting]:
     first, second = model_folder.split_pairs(rows)
     if (second is not None) != task.pairs and rows:
-        raise DataError(f"this model reads {'pairs of texts: give (first, second)' if task.pairs else 'single texts, not pairs'}")
+        wanted = "pairs of texts: give (first, second)" if task.pairs else "single texts, not pairs: give strings"
+        raise DataError(f"this model reads {wanted}")
     return task.encode(first, second, tokenizer, labels)
 
 

@@ -62,11 +62,12 @@ def read_settings(folder: Path) -> dict[str, Any]:
     if not path.exists():
         names = [entry.name for entry in folder.parent.glob("*") if (entry / SETTINGS).exists()] if folder.parent.is_dir() else []
         what = "has no config.toml: it is no run folder" if folder.is_dir() else "does not exist"
-        raise CheckpointError(f"the run '{folder}' {what}.{nearest(folder.name, names)}")
+        hint = nearest(folder.name, names) or " Name the folder of a run, such as runs/reviews-1"
+        raise CheckpointError(f"the run '{folder}' {what}.{hint}")
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"'{path}' cannot be read: {error}") from None
+        raise CheckpointError(f"'{path}' cannot be read: {error}; mend it, or begin another run") from None
     if not settings.get("data"):
         raise SettingsError(
             f"'{path}' does not say where the run's data are: it was begun in Python. Resume it there, with "

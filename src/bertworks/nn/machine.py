@@ -91,7 +91,9 @@ def _device(asked: str) -> tuple[str, str]:
         device = torch.device(asked)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise SettingsError(f"device '{asked}' cannot be used here: {str(error).splitlines()[0]} (choose auto, cpu, cuda or mps)") from None
+        reason = str(error).splitlines()[0]
+        reason = "there is no such kind" if reason.startswith("Expected one of") else reason  # … twenty names follow
+        raise SettingsError(f"device '{asked}' cannot be used here: {reason} (choose auto, cpu, cuda or mps)") from None
     return asked, "as asked"
 
 

@@ -58,6 +58,9 @@ class BulkTokenizer:
         description = json.loads(self._backend.to_str())
         if description["model"].get("dropout"):
             raise SettingsError('this tokenizer cuts words at random: set "dropout" to null in its tokenizer.json')
+        splitter = description["pre_tokenizer"] or {}
+        self.keeps_spaces = any(step["type"] == "ByteLevel" for step in splitter.get("pretokenizers", [splitter] if splitter else []))
+        """Whether a word behind a space is another token than the same word without one (GPT-2, RoBERTa)."""
         self._spaces = _spaces(description)
         self._awkward = _awkward_tokens(description)
         if any(token["normalized"] for token in self._awkward):
@@ -84,11 +87,6 @@ class BulkTokenizer:
         if len(self._known) > _MOST_REMEMBERED or self._spaces is None:
             self._forget()
         return tokens
-
-    @property
-    def keeps_spaces(self) -> bool:
-        """Whether a word behind a space is another token than the same word without one (GPT-2, RoBERTa)."""
-        return self._spaces == "kept"
 
     def _stretches(self, text: str) -> list[str]:
         if self._spaces is None or any(token["content"] in text for token in self._awkward):

@@ -46,8 +46,9 @@ class Files:
                 if os.path.lexists(path / name):
                     return cls.find(path / name)
             others = [name for name in ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model") if (path / name).is_file()]
-            hint = f" It has {others[0]}: save it with transformers' save_pretrained, which writes tokenizer.json." if others else ""
-            raise CheckpointError(f"no tokenizer in {path}: looked for tokenizer.json, vocab.txt, and vocab.json with merges.txt.{hint}")
+            hint = f"It has {others[0]}: save it with transformers' save_pretrained, which writes tokenizer.json" if others else ""
+            hint = hint or "Copy or download the model again, with its tokenizer"
+            raise CheckpointError(f"no tokenizer in {path}: looked for tokenizer.json, vocab.txt, and vocab.json with merges.txt. {hint}")
         if not os.path.lexists(path):
             raise CheckpointError(f"no tokenizer at {path}: there is no such file or folder")
         if path.suffix == ".txt":
@@ -249,5 +250,5 @@ def _read_config(path: Path) -> dict[str, Any]:
     config = _read_optional(path)
     for name in _SWITCHES:
         if config.get(name) not in (None, True, False) or isinstance(config.get(name), float):
-            raise CheckpointError(f"{path}: '{name}' must be true or false, not {config[name]!r:.100}")
+            raise CheckpointError(f"{path}: '{name}' must be true or false, not {config[name]!r:.100}: correct it")
     return config

@@ -10,6 +10,7 @@ between the same borders, so no other pair can make it later. Hence words are cu
 All symbols of all words stand in one array, in which a merge is a few vectorized operations on its occurrences.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
@@ -21,6 +22,8 @@ from bertworks.batch import Array
 _NONE = -1
 """No neighbour; as an index, the last place of the arrays, at which no symbol stands."""
 _RIGHT = (1 << 32) - 1
+_AT_ONCE = 1 << 22
+"""Places whose pairs are counted at once, so that little memory is taken besides."""
 
 
 def learn_merges(
@@ -71,12 +74,18 @@ class _Text:
         starts = np.searchsorted(words[order], np.arange(symbols + 1))
         self._places = {symbol: order[starts[symbol] : starts[symbol + 1]] for symbol in range(symbols)}
         """Where each symbol stands; some of it outdated."""
-        self.pairs: dict[int, int] = {}
+        self._minimum_count = minimum_count
+        self.pairs = {pair: count for pair, count in self._all_pairs().items() if count >= minimum_count}
         """How often each pair (left · 2³² + right) stands side by side, where often enough. A pair becomes frequent by
         one merge only, that of the newer of its two symbols; from then on it can but become rarer."""
-        self._minimum_count = minimum_count
-        lefts = np.flatnonzero(self._next[:-1] != _NONE)
-        self._add((self._symbols[lefts], self._symbols[self._next[lefts]], self._counts[lefts]))
+
+    def _all_pairs(self) -> Counter[int]:
+        pairs: Counter[int] = Counter()
+        for start in range(0, len(self._symbols), _AT_ONCE):
+            lefts = np.flatnonzero(self._next[start : start + _AT_ONCE] != _NONE) + start
+            for pair, count in _summed(((self._symbols[lefts], self._symbols[self._next[lefts]], self._counts[lefts]),)):
+                pairs[pair] += count
+        return pairs
 
     def merge(self, left: int, right: int, made: int) -> list[int]:
         """Puts the new symbol `made` wherever `left` and `right` stand side by side; its frequent pairs."""

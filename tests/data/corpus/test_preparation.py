@@ -133,18 +133,18 @@ def test_where_documents_come_from(prepared: Prepare, tmp_path: Path) -> None:
 
 
 def test_held_out_documents_are_drawn_by_their_text(prepared: Prepare, tmp_path: Path, tokenizer: Tokenizer) -> None:
-    documents = random_documents(400, seed=3)
-    corpus = prepared(documents, held_out=0.2, shard_tokens=900)
+    documents = random_documents(200, seed=3)
+    corpus = prepared(documents, held_out=0.2, shard_tokens=800)
     threshold = 0.2 * 2**64
     held = [document for document in documents if content_hash("\n".join(document)) < threshold]
     kept = [document for document in documents if document not in held]
-    assert 40 < len(held) < 120
+    assert 20 < len(held) < 60
     assert content(corpus.held_out) == slowly(tokenizer, held)
     assert content(corpus.shards) == slowly(tokenizer, kept)
     assert len(corpus.held_out) > 1, "held-out documents of many shards are put together to shards of the usual size"
-    assert all(len(shard.tokens) >= 900 for shard in corpus.held_out[:-1])
+    assert all(len(shard.tokens) >= 800 for shard in corpus.held_out[:-1])
     assert not (corpus.folder / "unfinished").exists()
-    shuffled = prepared(documents[::-1], "other", held_out=0.2, shard_tokens=900)
+    shuffled = prepared(documents[::-1], "other", held_out=0.2, shard_tokens=800)
     assert content(shuffled.held_out) == content(corpus.held_out)[::-1]
 
 

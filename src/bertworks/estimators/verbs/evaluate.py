@@ -1,7 +1,7 @@
 """`evaluate`: all metrics of a finished model on labelled data."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 from bertworks.accounting import Accounting
 from bertworks.data.faults import OnBadRows
 from bertworks.data.table import split_names
-from bertworks.data.text_data import read_texts
+from bertworks.data.text_data import TextData, read_texts
+from bertworks.errors import DataError, nearest
 from bertworks.estimators.data_settings import check_pairs, describe, known_labels, rows_of, with_reading
 from bertworks.estimators.load import load
 
@@ -74,6 +75,8 @@ def evaluate(
     read = read_texts(data, split=split or names.get("test") or names.get("validation"), **options)
     check_pairs(read, task.pairs)
     labels = known_labels(read.labels or [], task.labels) if task.kind == "single" else read.labels or []
+    if task.kind != "number":
+        _check_labels(read, labels, task.labels)
     done, started = 0, time.perf_counter()
 
     def count(rows: int) -> None:
@@ -87,3 +90,15 @@ def evaluate(
     shown = [{**mistake, "row": int(read.table.rows[mistake["row"]])} for mistake in found.mistakes]
     seen, seconds = with_reading(found.accounting, read.accounting), time.perf_counter() - started
     return EvaluationReport(task.metrics().headline, found.metrics, seen, describe(read), shown, seconds)
+
+
+def _check_labels(data: TextData, labels: Sequence[Any], known: Sequence[Any]) -> None:
+    """Raises `DataError` that names the source and the row there of a label that is none of the model's."""
+    for row, label in zip(data.table.rows.tolist(), labels, strict=True):
+        for one in label if isinstance(label, tuple) else (label,):
+            if one not in known:
+                names = ", ".join(map(str, known[:8])) + (" …" if len(known) > 8 else "")
+                raise DataError(
+                    f"{data.table.name}, row {row} (the first is 0): the label {one!r:.60} is none of the {len(known)} labels of the model "
+                    f"({names}).{nearest(str(one), map(str, known)) or ' Correct it, or leave the row out'}"
+                )

@@ -10,7 +10,7 @@ from typing import Any
 from bertworks.accounting import Accounting
 from bertworks.data.faults import OnBadRows
 from bertworks.data.text_data import read_texts
-from bertworks.data.writing import with_columns, write_table
+from bertworks.data.writing import check_writable, with_columns, write_table
 from bertworks.errors import SettingsError
 from bertworks.estimators.classifier import TextClassifier
 from bertworks.estimators.data_settings import check_pairs, rows_of, with_reading
@@ -98,6 +98,8 @@ def predict(
         raise SettingsError("give either texts or a file to predict")
     if output is not None and file is None:
         raise SettingsError("an output table needs an input table: give it as file (--file)")
+    if output is not None:
+        check_writable(output)
     classifier = load(model, device=device, precision=precision, threads=threads)
     started = time.perf_counter()
     if file is None:

@@ -41,10 +41,9 @@ def to_bytes(figure: "Figure", kind: str) -> bytes:
 
     out = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else {"Software": None}
-    with rc_context({"svg.hashsalt": "bertworks", "svg.fonttype": "none"}):
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            figure.savefig(out, format=kind, metadata=metadata)
+    with rc_context({"svg.hashsalt": "bertworks", "svg.fonttype": "none"}), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure.savefig(out, format=kind, metadata=metadata)
     codes = {int(found[1]) for warning in caught if (found := re.match(r"Glyph (\d+) ", str(warning.message)))}
     if codes and kind == "png":  # a character of an SVG is drawn by whoever shows it
         shown = " ".join(map(chr, sorted(codes)[:_MOST_SHOWN]))
