@@ -84,6 +84,7 @@ def _command(line: str) -> tuple[None, int, str]:
     with contextlib.redirect_stderr(told), contextlib.redirect_stdout(answered), patch("sys.stdin", io.StringIO()):
         code = run(shlex.split(line)[1:])
     assert not answered.getvalue(), f"'{line}' printed {answered.getvalue()!r}"
+    assert "Warning" not in told.getvalue(), told.getvalue()
     return None, code, told.getvalue().rstrip("\n")
 
 

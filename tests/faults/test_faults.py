@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bertworks.errors import BertworksError
+from bertworks.errors import BertworksError, CheckpointError
 from tests.faults import document, world
 from tests.faults.case import Case, Outcome, provoke
 from tests.faults.cases import GROUPS
@@ -78,9 +78,7 @@ def test_what_is_judged(folder: Path) -> None:
 
     case = Case("x", "bertworks trian", OtherError, "", "")
     assert provoke(case, folder).code == 2
-    assert provoke(Case("x", "Path('left').mkdir(); bw.load('nowhere')", OtherError, "", ""), folder) == Outcome(
-        error=provoke(Case("x", "bw.load('nowhere')", OtherError, "", ""), folder).error,
-        code=4,
-        message="no model folder nowhere. . has encoder, left, model, pairs, tags",
-        left=("left",),
-    )
+    left = provoke(Case("x", "Path('left').mkdir(); bw.load('./nowhere')", OtherError, "", ""), folder)
+    assert left == Outcome(CheckpointError, 4, "no model folder ./nowhere. This folder has encoder, left, model, pairs, tags", ("left",))
+    with pytest.raises(ZeroDivisionError):
+        provoke(Case("x", "1 / 0", OtherError, "", ""), folder)

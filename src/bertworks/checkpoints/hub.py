@@ -91,10 +91,10 @@ def _siblings(path: Path) -> str:
         names = sorted(entry.name for entry in os.scandir(path.parent) if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
         return f" {path.parent} cannot be read: {error.strerror}"
-    hint = nearest(path.name, names)
+    hint, where = nearest(path.name, names), "This folder" if path.parent == Path() else str(path.parent)
     if hint or not names:
-        return hint or f" {path.parent} has no folders in it"
-    return f" {path.parent} has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
+        return hint or f" {where} has no folders in it"
+    return f" {where} has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"
 
 
 def _offline() -> bool:

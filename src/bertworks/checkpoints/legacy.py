@@ -4,6 +4,7 @@ Such a file is a pickle, and a pickle is a program. It is therefore read with `w
 tensors and plain containers and refuses everything else before it runs, and only if nothing but tensors is in it.
 """
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,9 @@ def _load(path: Path) -> Any:
 
     for mapped in (True, False):
         try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about unusual pickles, which are refused or read rightly all the same
+                return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         except pickle.UnpicklingError as error:
             raise CheckpointError(f"{path} holds more than tensors ({_first_line(error)}): {_REMEDY}") from error
         except Exception as error:  # a damaged file makes the reader stumble anywhere

@@ -1,5 +1,6 @@
 """The task of a model folder, and whether weights, tokenizer and task of one folder belong together."""
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,7 +27,7 @@ def read_task(folder: Path) -> tuple[TextClassification, dict[str, Any]]:
 
     Raises `CheckpointError` where neither says what the model is for, or what is said cannot be.
     """
-    if (folder / SETTINGS).exists():
+    if os.path.lexists(folder / SETTINGS):
         stored = read_json(folder / SETTINGS)
         about = stored.get("about", {})
         try:

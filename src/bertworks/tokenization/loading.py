@@ -44,13 +44,18 @@ class Files:
         if path.is_dir():
             for name in ("tokenizer.json", "vocab.txt", "vocab.json", "encoder.json"):
                 if os.path.lexists(path / name):
-                    return cls.find(path / name)
+                    return cls.of_file(path / name)
             others = [name for name in ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model") if (path / name).is_file()]
             hint = f"It has {others[0]}: save it with transformers' save_pretrained, which writes tokenizer.json" if others else ""
             hint = hint or "Copy or download the model again, with its tokenizer"
             raise CheckpointError(f"no tokenizer in {path}: looked for tokenizer.json, vocab.txt, and vocab.json with merges.txt. {hint}")
         if not os.path.lexists(path):
             raise CheckpointError(f"no tokenizer at {path}: there is no such file or folder")
+        return cls.of_file(path)
+
+    @classmethod
+    def of_file(cls, path: Path) -> "Files":
+        """The files that belong to one, which is known to be there."""
         if path.suffix == ".txt":
             return cls(vocabulary=path)
         if path.name == "tokenizer.json" or isinstance(read_json(path, _LARGEST_FILE).get("model"), dict):
