@@ -148,8 +148,8 @@ def build_workload(shape: Shape, rows: int, steps: int) -> Workload:
     chosen = pool[((np.arange(steps) + 0.5) * POOL_BATCHES / steps).astype(np.int64)]
     count = rows * (steps + 1)
     numbers = np.arange(count)
-    sampler = Sampler(numbers, np.ones(count, dtype=np.int64), batch_size=rows, token_budget=count, seed=SEED)
-    steps_of_sampler = [np.concatenate(sampler.step(i)) for i in range(steps + 1)]
+    sampler = Sampler(numbers, np.ones(count, dtype=np.int64), batch_size=rows, seed=SEED)
+    steps_of_sampler = [np.concatenate(sampler.step(i, count)) for i in range(steps + 1)]
     timed = np.sort(np.concatenate(steps_of_sampler[1:]))  # the sampler's shuffle mixes the lengths over its steps
     lengths = np.zeros(count, dtype=np.int64)
     lengths[steps_of_sampler[0]] = draw_lengths(rows, random)

@@ -9,15 +9,16 @@ from bertworks.data.sampler import Array, Sampler, cut_by_tokens, permutation
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=40)
 
 
+BUDGET = 50
+
+
 @st.composite
 def samplers(draw: st.DrawFn) -> Sampler:
     lengths = np.array(draw(LENGTHS))
     groups = np.array(draw(st.lists(st.integers(0, 15), min_size=len(lengths), max_size=len(lengths))))
     if draw(st.booleans()):
         groups = np.sort(groups)
-    return Sampler(
-        groups, lengths, batch_size=draw(st.integers(1, 9)), token_budget=draw(st.integers(1, 200)), seed=draw(st.integers(-(2**70), 2**70))
-    )
+    return Sampler(groups, lengths, batch_size=draw(st.integers(1, 9)), seed=draw(st.integers(-(2**70), 2**70)))
 
 
 def numbers(step: list[Array]) -> list[list[int]]:
@@ -27,7 +28,7 @@ def numbers(step: list[Array]) -> list[list[int]]:
 @given(samplers(), st.integers(0, 3))
 def test_every_row_comes_once_in_an_epoch(sampler: Sampler, epoch: int) -> None:
     first = epoch * sampler.steps_per_epoch
-    steps = [sampler.step(first + within) for within in range(sampler.steps_per_epoch)]
+    steps = [sampler.step(first + within, BUDGET) for within in range(sampler.steps_per_epoch)]
     seen = [i for step in steps for batch in step for i in batch.tolist()]
     assert sorted(seen) == list(range(len(sampler.lengths)))
 
@@ -35,11 +36,11 @@ def test_every_row_comes_once_in_an_epoch(sampler: Sampler, epoch: int) -> None:
 @given(LENGTHS, st.integers(1, 7), st.integers(0, 1000), st.data())
 def test_groups_are_whole_in_a_step(lengths: list[int], batch_size: int, seed: int, data: st.DataObject) -> None:
     groups = np.array(data.draw(st.lists(st.integers(-3, 12), min_size=len(lengths), max_size=len(lengths))))
-    sampler = Sampler(groups, np.array(lengths), batch_size=batch_size, token_budget=50, seed=seed)
+    sampler = Sampler(groups, np.array(lengths), batch_size=batch_size, seed=seed)
     assert sampler.groups == len(set(groups.tolist()))
     sizes = []
     for number in range(sampler.steps_per_epoch):
-        sequences = np.concatenate(sampler.step(number))
+        sequences = np.concatenate(sampler.step(number, BUDGET))
         of_step = set(groups[sequences].tolist())
         assert set(np.flatnonzero(np.isin(groups, list(of_step))).tolist()) == set(sequences.tolist())
         sizes.append(len(of_step))
@@ -75,14 +76,12 @@ def test_no_sequences_are_no_batches() -> None:
 @given(samplers(), st.randoms(use_true_random=False))
 def test_steps_may_be_asked_for_in_any_order(sampler: Sampler, random: object) -> None:
     total = 3 * sampler.steps_per_epoch
-    in_order = [numbers(sampler.step(number)) for number in range(total)]
+    in_order = [numbers(sampler.step(number, BUDGET)) for number in range(total)]
     order = list(range(total))
     random.shuffle(order)  # type: ignore[attr-defined]
-    anew = Sampler(
-        sampler_groups(sampler), sampler.lengths, batch_size=sampler.batch_size, token_budget=sampler.token_budget, seed=sampler.seed
-    )
+    anew = Sampler(sampler_groups(sampler), sampler.lengths, batch_size=sampler.batch_size, seed=sampler.seed)
     for number in order:
-        assert numbers(anew.step(number)) == in_order[number]
+        assert numbers(anew.step(number, BUDGET)) == in_order[number]
 
 
 def sampler_groups(sampler: Sampler) -> Array:

@@ -148,6 +148,19 @@ def test_accelerated_percentiles_are_scipys() -> None:
     assert ours == pytest.approx((theirs.low, theirs.high), abs=0.06 * (theirs.high - theirs.low))
 
 
+@pytest.mark.parametrize(("share_below", "skewness"), [(0.5, 0.0), (0.7, 0.0), (0.35, 0.9), (0.6, -0.6)])
+def test_percentiles_by_the_formula(share_below: float, skewness: float) -> None:
+    """Efron (1987), equations 2.1 to 2.3, with Student's t in place of the normal quantile."""
+    replicated = np.random.default_rng(6).gamma(4, size=1000)
+    value = np.sort(replicated)[int(share_below * 1000)] - 1e-6
+    bias, reach = stats.norm.ppf(share_below), stats.t(59).ppf(0.975) * np.sqrt(60 / 59)
+    expected = []
+    for quantile in (-reach, reach):
+        level = stats.norm.cdf(bias + (bias + quantile) / (1 - skewness / 6 * (bias + quantile)))
+        expected.append(np.quantile(replicated, level, method="hazen"))
+    assert percentile_interval(value, replicated, 60, skewness) == pytest.approx(tuple(expected), rel=1e-3)
+
+
 def test_the_linear_part_is_the_sum_of_the_rows_influences() -> None:
     """The jackknife gives each row's influence; weighted by the bootstrap's weights it is the linear part of a replicate."""
     targets, probabilities = label_rows(1, 300, 3)

@@ -57,7 +57,8 @@ def test_equals_sorting_everything(kind: str, seed: int, rows: int, count: int, 
     mistakes = ConfidentMistakes(kind, LABELS, count=count)
     for start, stop in reversed(list(pairwise(edges))):
         part = ConfidentMistakes(kind, LABELS, count=count) if merged else mistakes
-        part.update(np.arange(start, stop), targets[start:stop], outputs[start:stop])
+        order = np.random.default_rng(seed).permutation(np.arange(start, stop))
+        part.update(order, targets[order], outputs[order])
         if merged:
             mistakes.merge(part)
     expected = all_sorted(kind, targets, outputs)[:count]

@@ -48,7 +48,7 @@ SIZES = {
     "layers": {"num_hidden_layers": 1000},
     "width": {"intermediate_size": 10**8},
     "segments": {"type_vocab_size": 10**8},
-    "all": dict.fromkeys(("hidden_size", "vocab_size", "max_position_embeddings", "intermediate_size"), 10 ** 8),
+    "all": dict.fromkeys(("hidden_size", "vocab_size", "max_position_embeddings", "intermediate_size"), 10**8),
 }
 
 
@@ -75,8 +75,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> dict[
     where = world.build(tmp_path_factory.mktemp("memory") / "world")
     (where / "small.csv.gz").write_bytes(gzip.compress(b"text\na\n"))
     (where / "small.jsonl").write_text('{"text": "a"}\n')
-    (where / "bomb.csv.gz").write_bytes(gzip.compress(b"text\n" + b"a" * 400_000_000, 6))
-    (where / "bomb.jsonl.gz").write_bytes(gzip.compress(b'{"text": [' + b"[]," * 100_000_000 + b"[]]}\n", 6))
+    (where / "bomb.csv.gz").write_bytes(gzip.compress(b"text\n" + b"a" * 200_000_000, 6))
+    (where / "bomb.jsonl.gz").write_bytes(gzip.compress(b'{"text": [' + b"[]," * 60_000_000 + b"[]]}\n", 6))
     with open(where / "bomb.csv", "wb") as stream:
         stream.truncate(1 << 40)
     for name in ("many labels", "big json", "id"):
@@ -106,10 +106,10 @@ def edit(path: Path, **changes: object) -> None:
         ("hidden", "not fit the model"),
         ("vocabulary", "not fit the model"),
         ("positions", "not fit the model"),
-        ("layers", "not fit the model"),
+        ("layers", "1,000 layers, but the weights hold 25 tensors"),
         ("width", "not fit the model"),
         ("segments", "not fit the model"),
-        ("all", "not a multiple of num_attention_heads"),
+        ("all", "not fit the model"),
         ("many labels", "'num_labels' must be a whole number from 1"),
         ("big json", "is larger than 64.0 MB"),
         ("id", "an id of 4,294,967,295"),

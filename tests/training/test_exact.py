@@ -77,8 +77,8 @@ def test_the_gradient_does_not_depend_on_the_batches(
     results = {}
     for name in BUDGETS:
         budget = budget_for(problem.data, 32, name)
-        sampler = Sampler(problem.data.groups, problem.data.lengths, batch_size=32, token_budget=budget, seed=0)
-        batches = len(sampler.step(0))
+        sampler = Sampler(problem.data.groups, problem.data.lengths, batch_size=32, seed=0)
+        batches = len(sampler.step(0, budget))
         expected = {"1 batch": (1, 1), "about 4": (4, 6), "about 8": (8, 12), "each alone": (32, 200)}[name]
         assert expected[0] <= batches <= expected[1]
         results[name] = steps_of(problem, monkeypatch, recorder, budget, batch_size=32)
@@ -138,9 +138,9 @@ def test_the_step_equals_a_slow_one(make_problem: Callable[..., Any], monkeypatc
     problem = make_problem(rows=20, **options)
     problem.task = replace(problem.task, class_weights=weights)
     gradients, losses = steps_of(problem, monkeypatch, recorder, 100, batch_size=12, seed=5)
-    sampler = Sampler(problem.data.groups, problem.data.lengths, batch_size=12, token_budget=100, seed=5)
+    sampler = Sampler(problem.data.groups, problem.data.lengths, batch_size=12, seed=5)
     for step in range(2):
-        rows = sorted({int(problem.data.groups[i]) for batch in sampler.step(step) for i in batch})
+        rows = sorted({int(problem.data.groups[i]) for batch in sampler.step(step, 100) for i in batch})
         assert len(rows) == (12, 8)[step]
         loss, expected = slow_step(problem.task, problem.load().model, problem.data, rows, 5, step)
         assert losses[step] == pytest.approx(loss, rel=1e-6)

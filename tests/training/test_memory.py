@@ -20,7 +20,7 @@ from bertworks.inference.memory import MemoryExhaustedError, TokenBudget, is_out
 from bertworks.nn.inputs import ModelInputs
 from bertworks.training import TrainingConfig
 from bertworks.training.run import RunFolder
-from bertworks.training.steps import Step, Steps
+from bertworks.training.steps import ShuffledRows, Step, Steps
 from tests.training.test_identity import StopAt
 
 CPU = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 4503 bytes."
@@ -115,7 +115,7 @@ def test_steps_that_were_prepared_ahead_are_cut_anew(problem: Any) -> None:
 
 
 def test_a_step_that_is_cut_anew_has_the_same_tokens_and_dropout_keys(problem: Any) -> None:
-    steps = Steps(problem.data, TrainingConfig(batch_size=16, epochs=1.0), problem.machine(BUDGET))
+    steps = Steps(ShuffledRows(problem.data, batch_size=16, seed=0), TrainingConfig(batch_size=16, epochs=1.0), problem.machine(BUDGET))
     whole = steps.make(3, BUDGET)
     parts = steps.cut(whole, BUDGET // 2)
     assert len(parts.batches) > len(whole.batches) > 1

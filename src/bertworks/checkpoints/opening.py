@@ -56,13 +56,12 @@ def open_file(path: Path) -> BinaryIO:
 def read_file(path: Path, most: int) -> bytes:
     """The bytes of a plain file of a model folder. Raises `CheckpointError` as `open_file` does, and where it has more than `most`."""
     with open_file(path) as stream:
+        if os.fstat(stream.fileno()).st_size > most:
+            raise CheckpointError(f"{path} is larger than {readable(most)}, which no such file is: download or copy the model again")
         try:
-            data = stream.read(most + 1)
+            return stream.read()
         except OSError as error:
             raise unreadable(path, error) from error
-    if len(data) > most:
-        raise CheckpointError(f"{path} is larger than {readable(most)}, which no such file is: download or copy the model again")
-    return data
 
 
 def unreadable(path: Path, error: OSError | ValueError) -> CheckpointError:

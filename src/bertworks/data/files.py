@@ -32,7 +32,7 @@ BYTE_ORDER_MARKS = (
 )
 """What a file may begin with, and the encoding that it says the file has."""
 
-_BLOCK = 1 << 26
+_BLOCK = 1 << 24
 _TIMES = 3
 """Memory that a table takes in reading, as a multiple of its file: bytes, text and columns stand side by side."""
 

@@ -49,11 +49,9 @@ class Sampler:
     All sequences of a group are in the same step. The last step of an epoch takes what is left.
     """
 
-    def __init__(
-        self, groups: Int[Array, "sequences"], lengths: Int[Array, "sequences"], *, batch_size: int, token_budget: int, seed: int
-    ) -> None:
+    def __init__(self, groups: Int[Array, "sequences"], lengths: Int[Array, "sequences"], *, batch_size: int, seed: int) -> None:
         self.lengths = np.asarray(lengths)
-        self.batch_size, self.token_budget, self.seed = batch_size, token_budget, seed
+        self.batch_size, self.seed = batch_size, seed
         _, numbers = np.unique(groups, return_inverse=True)
         self.groups = int(numbers.max(initial=-1)) + 1
         self._sequences = np.argsort(numbers, kind="stable")
@@ -64,10 +62,10 @@ class Sampler:
     def steps_per_epoch(self) -> int:
         return -(-self.groups // self.batch_size)
 
-    def step(self, number: int, token_budget: int | None = None) -> list[Int[Array, "taken"]]:
-        """The batches of step `number` (from 0), each as numbers of sequences; for another token budget, if one is given."""
+    def step(self, number: int, token_budget: int) -> list[Int[Array, "taken"]]:
+        """The batches of step `number` (from 0), of at most so many tokens, each as numbers of sequences."""
         epoch, within = divmod(number, self.steps_per_epoch)
         chosen = self._order(epoch)[within * self.batch_size : (within + 1) * self.batch_size]
         parts = [self._sequences[self._starts[g] : self._starts[g + 1]] for g in chosen.tolist()]
         sequences = np.concatenate(parts)
-        return [sequences[b] for b in cut_by_tokens(self.lengths[sequences], token_budget or self.token_budget)]
+        return [sequences[b] for b in cut_by_tokens(self.lengths[sequences], token_budget)]

@@ -120,6 +120,6 @@ class ConfidentMistakes:
     def _largest(
         self, wrong: Int[Array, "mistakes"], sizes: Float[Array, "mistakes"], rows: Int[Array, "mistakes"]
     ) -> list[tuple[int, float]]:
-        """Indices and sizes of the largest mistakes, in order."""
-        order = np.lexsort((wrong, rows, -sizes))[: self.count]
+        """Indices and sizes of the largest mistakes, in order; `wrong` are the indices of all, ascending."""
+        order = np.lexsort((rows, -sizes))[: self.count]
         return list(zip(wrong[order].tolist(), sizes[order].tolist(), strict=True))

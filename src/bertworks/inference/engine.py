@@ -5,15 +5,18 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
+from torch import Tensor
 
-from bertworks.batch import Array, PackedBatch
+from bertworks.batch import Array, PackedBatch, ragged_positions
 from bertworks.data.prefetch import prefetch
 from bertworks.data.sampler import cut_by_tokens
 from bertworks.evaluation import Metrics
 from bertworks.inference.memory import TokenBudget
-from bertworks.nn.inputs import model_inputs
+from bertworks.nn.heads import IGNORED, Head
+from bertworks.nn.inputs import ModelInputs, model_inputs
 from bertworks.nn.model import Model
+from bertworks.spec import HeadSpec
 from bertworks.tasks.task import Task
 
 SEQUENCES_AT_ONCE = 4096
@@ -22,34 +25,70 @@ SEQUENCES_AT_ONCE = 4096
 
 def score(
     model: Model, data: PackedBatch, *, device: torch.device, token_budget: int | TokenBudget, progress: Callable[[int], None] | None = None
-) -> dict[str, Float[Array, "sequences outputs"]]:
-    """Scores of each head for every sequence (heads that read one state a sequence).
+) -> dict[str, Float[Array, "rows outputs"]]:
+    """What each head says of a data set: a row for each sequence, or for each token, in their order.
+
+    Of heads that are read at the tokens with a target only (masked language modelling), whose scores would be many times
+    the size of all else, a row holds two numbers: the logarithm of the target's probability, and whether the target has
+    the highest score.
 
     Sequences are computed shortest first, in batches of at most `token_budget` tokens, and put back in order; where
     memory runs out the budget is halved, and that is told (see `TokenBudget`). `progress` is called with the number of
     tokens done.
     """
     budget = token_budget if isinstance(token_budget, TokenBudget) else TokenBudget(token_budget)
+    counts = {name: _rows_a_sequence(head.spec, name, data) for name, head in model.head_items()}
+    starts = {name: np.cumsum(count) - count for name, count in counts.items()}
     results: dict[str, Array] = {}
     with torch.inference_mode():
         for indices, batch in prefetch((i, data.take(i)) for i in cut_by_tokens(data.lengths, budget.tokens)):
             for name, values in budget.compute(partial(_score_batch, model, batch, device)).items():
                 if name not in results:
-                    results[name] = np.zeros((data.sequences, values.shape[1]), dtype=np.float32)
-                results[name][indices] = values
+                    results[name] = np.zeros((int(counts[name].sum()), values.shape[1]), dtype=np.float32)
+                of_sequence = counts[name][indices]
+                results[name][np.repeat(starts[name][indices], of_sequence) + ragged_positions(of_sequence)] = values
             if progress is not None:
                 progress(batch.tokens)
     return results
+
+
+def _rows_a_sequence(spec: HeadSpec, name: str, data: PackedBatch) -> Int[Array, "sequences"]:
+    """How many rows a head scores of each sequence."""
+    if spec.reads == "tokens":
+        return data.lengths
+    if spec.reads == "targets":
+        wanted = data.token_targets[name] != IGNORED
+        return np.add.reduceat(wanted, data.offsets[:-1], dtype=np.int64)
+    return np.ones(data.sequences, dtype=np.int64)
 
 
 def _score_batch(model: Model, batch: PackedBatch, device: torch.device, tokens: int) -> dict[str, Array]:
     """Scores of a batch, which is cut again where it has more than so many tokens."""
     parts = cut_by_tokens(batch.lengths, tokens)
     if len(parts) == 1:
-        return {name: scores.cpu().numpy() for name, scores in model(model_inputs(batch, device)).items()}
+        inputs = model_inputs(batch, device)
+        scores = model(inputs)
+        return {name: _told(head, scores[name], inputs, name).cpu().numpy() for name, head in model.head_items()}
     results = [_score_batch(model, batch.take(part), device, tokens) for part in parts]
-    back = np.argsort(np.concatenate(parts), kind="stable")
-    return {name: np.concatenate([result[name] for result in results])[back] for name in results[0]}
+    out = {}
+    for name, head in model.head_items():
+        counts = _rows_a_sequence(head.spec, name, batch)
+        order = np.concatenate(parts)  # the sequences in the order in which they were scored
+        of_sequence = counts[order]
+        values = np.concatenate([result[name] for result in results])
+        out[name] = np.empty_like(values)
+        out[name][np.repeat((np.cumsum(counts) - counts)[order], of_sequence) + ragged_positions(of_sequence)] = values
+    return out
+
+
+def _told(head: Head, scores: Float[Tensor, "rows outputs"], inputs: ModelInputs, name: str) -> Float[Tensor, "rows told"]:
+    """Scores as they are, or what is told of targets instead."""
+    if head.spec.reads != "targets":
+        return scores
+    targets = head.targets(inputs, name)[0][:, None]
+    own = scores.gather(1, targets).float()
+    totals = torch.cat([part.float().logsumexp(1) for part in scores.split(64)]) if len(scores) else scores.new_zeros(0).float()
+    return torch.cat([own - totals[:, None], (own >= scores.amax(1, keepdim=True)).float()], dim=1)
 
 
 def evaluate(model: Model, task: Task, data: PackedBatch, *, device: torch.device, token_budget: int | TokenBudget) -> Metrics:

@@ -14,6 +14,7 @@ from bertworks.checkpoints.loading import LoadingReport, load_through
 from bertworks.checkpoints.table import Table, normalized
 from bertworks.errors import CheckpointError
 from bertworks.nn.model import Model
+from bertworks.spec import EncoderSpec
 
 Heads = Mapping[str, tuple[HeadKind, int]]
 StoredDtype = Literal["float32", "float16", "bfloat16"]
@@ -51,6 +52,7 @@ def load_model(
     if unknown:
         raise CheckpointError(f"{folder}: the architecture '{architecture.name}' has no head for {unknown[0]}")
     with open_tensors(folder) as files:
+        _check_layers(folder, spec, len(files))
         names = normalized(list(files), prefix=architecture.prefix, is_body=architecture.is_body)
         needs_pooler = any(architecture.heads[kind].needs_pooler for kind, _ in heads.values())
         if not needs_pooler and (heads or not any(name.startswith("pooler.") for name in names)):
@@ -75,6 +77,14 @@ def load_model(
             np.copyto(parameter.detach().numpy(), arrays[name])  # from the file's pages, without a copy between
     model.initialize(seed, only=set(dict(model.named_parameters())) - set(arrays))
     return loaded
+
+
+def _check_layers(folder: Path, spec: EncoderSpec, tensors: int) -> None:
+    """Raises `CheckpointError`, before a model is built, where config.json describes far more layers than there are weights for."""
+    layers = len({layer.weights for layer in spec.layers})
+    if layers > tensors:
+        what = f"config.json describes {layers:,} layers, but the weights hold {tensors:,} tensors"
+        raise CheckpointError(f"{folder}: {what}: they are of different models; copy or download the model again")
 
 
 def save_model(

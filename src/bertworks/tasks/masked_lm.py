@@ -15,7 +15,7 @@ from bertworks.batch import Array, PackedBatch
 from bertworks.data.corpus.plans import Pairing
 from bertworks.errors import SettingsError
 from bertworks.evaluation.language_model import MaskedLanguageModelMetrics
-from bertworks.tasks.masking import IGNORED, Masker, Masking
+from bertworks.tasks.masking import Masker, Masking
 from bertworks.tasks.task import Scores
 from bertworks.tokenization import Tokenizer
 
@@ -60,13 +60,8 @@ class MaskedLM:
         return MaskedLanguageModelMetrics()
 
     def update_metrics(self, metrics: MaskedLanguageModelMetrics, batch: PackedBatch, scores: Scores) -> None:
-        """`scores` are those of the tokens to be predicted, `[targets, vocabulary]`, in the order of the batch."""
-        targets = batch.token_targets[MASKED_LM]
-        metrics.update(*log_probabilities(scores[MASKED_LM], targets[targets != IGNORED]))
-
-
-def log_probabilities(scores: Array, targets: Array) -> tuple[Array, Array]:
-    """The logarithm of each target's probability under softmax, and whether the target has the highest score."""
-    top = scores.max(axis=1)
-    of_target = scores[np.arange(len(targets)), targets]
-    return (of_target - top - np.log(np.exp(scores - top[:, None]).sum(axis=1))).astype(np.float64), of_target >= top
+        """`scores` are, of each token to be predicted, the logarithm of its probability and whether it has the highest
+        score, `[targets, 2]`, in the order of the batch (`inference.score`).
+        """
+        told = scores[MASKED_LM]
+        metrics.update(np.minimum(told[:, 0], 0), told[:, 1] > 0.5)

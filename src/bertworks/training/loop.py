@@ -28,7 +28,7 @@ from bertworks.training.progress import Progress, StepReport
 from bertworks.training.run import RunFolder
 from bertworks.training.schedules import rate_factor
 from bertworks.training.state import TrainingState, identity
-from bertworks.training.steps import Step, StepLoss, Steps
+from bertworks.training.steps import Batches, ShuffledRows, Step, StepLoss, Steps
 
 
 @dataclass(frozen=True)
@@ -44,16 +44,21 @@ class TrainingResult:
 def train(
     model: Model,
     task: Task,
-    data: PackedBatch,
+    data: PackedBatch | Batches,
     config: TrainingConfig,
     machine: MachineChoice,
     *,
+    steps: int | None = None,
+    evaluation_steps: int | None = None,
     validation: PackedBatch | None = None,
     run: RunFolder | None = None,
     material: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Trains `model` in place; with validation data it ends with the weights of the best evaluation.
+
+    `data` are encoded rows, or whatever makes batches. `steps` and `evaluation_steps`, the steps in all and those between
+    evaluations, follow from the epochs in `config` where they are not given.
 
     With a `run` folder, checkpoints are written, and a run that has some is resumed from the newest: it ends in the
     same bits as one that was never interrupted (CPU, same number of threads). `config` must be resolved
@@ -65,14 +70,14 @@ def train(
     after Ctrl-C, once the state is saved, `CheckpointError` where the run was begun with other settings or material or
     no checkpoint of it is whole, `SettingsError` where another process trains in the folder.
     """
-    assert config.epochs is not None
     progress = progress or Progress()
+    batches = ShuffledRows(data, batch_size=config.batch_size, seed=config.seed) if isinstance(data, PackedBatch) else data
+    total = steps or max(1, ceil((config.epochs or 1) * batches.per_epoch))
+    between_evaluations = evaluation_steps or max(1, ceil(batches.per_epoch / config.evaluations_per_epoch))
     checkpoints = Checkpoints(run, config, identity(config, machine, material or {}), progress.message)
     with closing(checkpoints):
         model.to(machine.torch_device).compute_in(machine.dtype)
-        steps = Steps(data, config, machine)
-        total = max(1, ceil(config.epochs * steps.per_epoch))
-        between_evaluations = max(1, ceil(steps.per_epoch / config.evaluations_per_epoch))
+        source = Steps(batches, config, machine)
         loss = StepLoss(model, task, machine.torch_device)
         optimizer = Optimizer(model, config)
         state = checkpoints.restore(model, optimizer)
@@ -81,11 +86,11 @@ def train(
 
         def gradients(step: Step, tokens: int) -> float:
             optimizer.clear_gradients()  # of an attempt that ran out of memory
-            return loss.backward(steps.cut(step, tokens))
+            return loss.backward(source.cut(step, tokens))
 
         to_do = range(state.step, state.step if _given_up(state, config) else total)
         with _explained(state, run), _shown(progress, total, state.step), stop_on_interrupt() as stop_asked:
-            for step in steps.ahead(to_do, budget):
+            for step in source.ahead(to_do, budget):
                 loss_of_step = budget.compute(partial(gradients, step))
                 norm = optimizer.clip(config.max_gradient_norm)
                 if not isfinite(loss_of_step) or not isfinite(norm):
@@ -94,7 +99,7 @@ def train(
                 optimizer.step(factor)
                 state.count_step(step.tokens, loss_of_step)
                 if state.step % config.log_steps == 0 or state.step == total:
-                    report = clock.report(state, total, steps.per_epoch, optimizer.rate(factor), norm)
+                    report = clock.report(state, total, batches.per_epoch, optimizer.rate(factor), norm)
                     checkpoints.log({"kind": "train", **asdict(report)})
                     progress.step(report)
                     state.loss_sum, state.loss_steps = 0.0, 0

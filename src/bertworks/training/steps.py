@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -33,14 +33,41 @@ class Step:
         return sum(len(batch.input_ids) for batch in self.batches)
 
 
-class Steps:
-    """Makes steps: functions of their number and of a token budget, so that any can be made, and made again, at any time."""
+class Batches(Protocol):
+    """Where the steps of a training come from: functions of their number, so that any can be made, and made again, at any
+    time."""
 
-    def __init__(self, data: PackedBatch, config: TrainingConfig, machine: MachineChoice) -> None:
-        self._data, self._seed, self._device = data, config.seed, machine.torch_device
-        options = {"batch_size": config.batch_size, "token_budget": machine.token_budget, "seed": config.seed}
-        self._sampler = Sampler(data.groups, data.lengths, **options)
-        self.per_epoch = self._sampler.steps_per_epoch
+    @property
+    def per_epoch(self) -> int:
+        """Steps in which all of the data have been seen once."""
+        ...
+
+    def step(self, number: int, token_budget: int) -> list[PackedBatch]:
+        """The batches of step `number` (from 0), each of at most so many tokens."""
+        ...
+
+
+class ShuffledRows:
+    """The rows of an encoded data set, shuffled anew in every epoch (`Sampler`)."""
+
+    def __init__(self, data: PackedBatch, *, batch_size: int, seed: int) -> None:
+        self._data = data
+        self._sampler = Sampler(data.groups, data.lengths, batch_size=batch_size, seed=seed)
+
+    @property
+    def per_epoch(self) -> int:
+        return self._sampler.steps_per_epoch
+
+    def step(self, number: int, token_budget: int) -> list[PackedBatch]:
+        return [self._data.take(sequences) for sequences in self._sampler.step(number, token_budget)]
+
+
+class Steps:
+    """Makes steps ready for the model."""
+
+    def __init__(self, batches: Batches, config: TrainingConfig, machine: MachineChoice) -> None:
+        self._batches, self._seed, self._device = batches, config.seed, machine.torch_device
+        self.per_epoch = batches.per_epoch
 
     def ahead(self, numbers: Iterable[int], budget: TokenBudget) -> Iterator[Step]:
         """Steps in their order, made in the background for the budget of that moment."""
@@ -49,7 +76,7 @@ class Steps:
     def make(self, number: int, token_budget: int) -> Step:
         """The step `number` (from 0); an error says which one it was."""
         try:
-            batches = [self._data.take(sequences) for sequences in self._sampler.step(number, token_budget)]
+            batches = self._batches.step(number, token_budget)
             inputs = [model_inputs(batch, self._device, dropout=(self._seed, number)) for batch in batches]
         except Exception as error:
             error.add_note(f"while step {number + 1} of the training was prepared")
@@ -91,4 +118,5 @@ class StepLoss:
 
 def _options(options: Mapping[str, Any], device: torch.device) -> LossOptions:
     weights: Array | None = options.get("class_weights")
-    return LossOptions(None if weights is None else torch.from_numpy(weights).to(device), options.get("smoothing", 0.0))
+    of_classes = None if weights is None else torch.from_numpy(weights).to(device)
+    return LossOptions(of_classes, options.get("smoothing", 0.0), options.get("weight", 1.0))
