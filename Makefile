@@ -2,6 +2,7 @@
 # Another interpreter: make test PYTHON=python3.12
 
 PYTHON ?= python3
+FUZZ_SECONDS ?= 3600
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
@@ -12,7 +13,7 @@ DEV_READY := $(VENV)/.ready-dev
 DEMO_READY := $(VENV)/.ready-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench clean
+.PHONY: help demo test test-all check bench fuzz clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +35,9 @@ check: $(DEV_READY) ## Lint, format, types and the examples in docstrings (under
 
 bench: $(DEV_READY) ## Compare speed with the peers
 	$(BIN)/python -m benchmarks.run
+
+fuzz: $(DEV_READY) ## Fuzz readers, tokenizers and model loading for FUZZ_SECONDS in all (an hour); findings in .fuzz/
+	nice -n 19 $(BIN)/python -m tests.fuzz.harness --seconds $(FUZZ_SECONDS)
 
 clean: ## Remove what builds, tests and tools left behind (.venv and runs stay)
 	rm -rf build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

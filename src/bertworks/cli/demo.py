@@ -36,7 +36,12 @@ def demo(
     show.heading(console, f"“{report.prediction.text}” → {report.prediction.prediction} ({report.prediction.score:.1%})")
     show.heading(console, f"done in {report.seconds:.0f} s")
     folder = report.training.folder
-    places = {"the run": folder, "its model": folder / "model", "its report": folder / "report.html", "its settings": folder / "config.toml"}
+    places = {
+        "the run": folder,
+        "its model": folder / "model",
+        "its report": folder / "report.html",
+        "its settings": folder / "config.toml",
+    }
     show.lines(console, [f"{name + ':':14}{path}" for name, path in places.items()])
     show.heading(console, "Try next")
     show.lines(console, report.next_steps)

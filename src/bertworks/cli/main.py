@@ -16,6 +16,7 @@ from bertworks.cli.evaluate import evaluate
 from bertworks.cli.explain import explain
 from bertworks.cli.inspect import inspect
 from bertworks.cli.predict import predict
+from bertworks.cli.pretrain import pretrain
 from bertworks.cli.report import report
 from bertworks.cli.studies import cross_validate, learning_curve, tune
 from bertworks.cli.tokenizer import app as tokenizer
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, inspect, train, evaluate, compare, tune, cross_validate, learning_curve, predict, explain, report, doctor):
+for _command in (demo, inspect, train, evaluate, compare, tune, cross_validate, learning_curve, predict, explain, report, pretrain, doctor):
     app.command(help="\n\n".join(" ".join(part.split()) for part in (_command.__doc__ or "").split("\n\n")))(_command)
 app.add_typer(tokenizer, name="tokenizer")
 app.add_typer(corpus, name="corpus")

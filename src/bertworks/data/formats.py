@@ -58,4 +58,4 @@ def _read_parquet(path: Path, compression: str) -> pa.Table:
 def _bytes_of(description: parquet.FileMetaData) -> int:
     """What the table takes at least, by the file's own word: its columns decompressed, a bit a value for what is null."""
     groups = (description.row_group(i) for i in range(description.num_row_groups))
-    return max(sum(max(0, group.total_byte_size) for group in groups), description.num_rows * description.num_columns // 8)
+    return int(max(sum(max(0, group.total_byte_size) for group in groups), description.num_rows * description.num_columns // 8))

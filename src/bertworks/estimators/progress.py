@@ -12,7 +12,19 @@ from rich.text import Text
 
 from bertworks.training.progress import Progress, StepReport
 
-_SHOWN = ("accuracy", "macro_f1", "micro_f1", "exact_match", "spearman", "pearson", "log_loss", "mean_squared_error")
+_SHOWN = (
+    "masked_lm_loss",
+    "masked_lm_accuracy",
+    "next_sentence_accuracy",
+    "accuracy",
+    "macro_f1",
+    "micro_f1",
+    "exact_match",
+    "spearman",
+    "pearson",
+    "log_loss",
+    "mean_squared_error",
+)
 """Metrics that the line of an evaluation may name; the first three of them that there are."""
 _TOPIC_WIDTH = 10
 

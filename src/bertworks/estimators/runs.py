@@ -56,8 +56,9 @@ def forget_unbegun(folder: Path) -> None:
             folder.rmdir()
 
 
-def read_settings(folder: Path) -> dict[str, Any]:
-    """The settings of a run. Raises `CheckpointError` where the folder is none, or was not begun by `train`."""
+def read_settings(folder: Path, *, table: str = "data") -> dict[str, Any]:
+    """The settings of a run. Raises `CheckpointError` where the folder is none, `SettingsError` where they lack the
+    `table` that going on needs: `data` for a training, `pretraining` for a pretraining."""
     path = folder / SETTINGS
     if not path.exists():
         names = [entry.name for entry in folder.parent.glob("*") if (entry / SETTINGS).exists()] if folder.parent.is_dir() else []
@@ -68,7 +69,10 @@ def read_settings(folder: Path) -> dict[str, Any]:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"'{path}' cannot be read: {error}; mend it, or begin another run") from None
-    if not settings.get("data"):
+    if not settings.get(table) and table not in settings and {"data", "pretraining"} & settings.keys():
+        verb = "pretrain" if "pretraining" in settings else "train"
+        raise SettingsError(f"'{folder}' is a run of another kind: go on with it by bertworks {verb} --resume {quoted(folder)}")
+    if not settings.get(table):
         raise SettingsError(
             f"'{path}' does not say where the run's data are: it was begun in Python. Resume it there, with "
             f"TextClassifier(…, output='{folder}').fit(texts, labels, resume=True)"

@@ -1,7 +1,7 @@
 """What all metrics have in common: their outward form, and the F1 family."""
 
 from collections.abc import Hashable, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float, Int, Real
@@ -13,10 +13,15 @@ from bertworks.errors import DataError
 class Metrics(Protocol):
     """Sufficient statistics of a set, and the metrics that follow from them."""
 
-    headline: ClassVar[str]
-    """The metric that chooses the best model, a key of `compute()`."""
-    higher_is_better: ClassVar[bool]
-    """Whether a higher headline is better."""
+    @property
+    def headline(self) -> str:
+        """The metric that chooses the best model, a key of `compute()`."""
+        ...
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a higher headline is better."""
+        ...
 
     def merge(self, other: Any) -> None:
         """Adds the rows that `other`, a metric of the same kind, has seen."""

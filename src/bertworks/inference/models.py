@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from bertworks.architectures import Architecture, HeadKind, naming, read_description
+from bertworks.architectures import Architecture, HeadKind, architecture_of, naming, read_description
 from bertworks.checkpoints.files import open_tensors, write_json, write_tensors
 from bertworks.checkpoints.loading import LoadingReport, load_through
 from bertworks.checkpoints.table import Table, normalized
@@ -77,6 +77,24 @@ def load_model(
             np.copyto(parameter.detach().numpy(), arrays[name])  # from the file's pages, without a copy between
     model.initialize(seed, only=set(dict(model.named_parameters())) - set(arrays))
     return loaded
+
+
+def new_model(config: Mapping[str, Any], heads: Heads, *, seed: int = 0) -> LoadedModel:
+    """A model that starts from nothing: described by a `config.json`, its weights drawn from `seed`.
+
+    Raises `CheckpointError` where the configuration describes no model, or the family lacks a head.
+    """
+    whole = dict(config)
+    architecture = architecture_of(whole, "the model's configuration")
+    spec = architecture.encoder(whole)
+    unknown = [kind for kind, _ in heads.values() if kind not in architecture.heads]
+    if unknown:
+        raise CheckpointError(f"the architecture '{architecture.name}' has no head for {unknown[0]}")
+    if not any(architecture.heads[kind].needs_pooler for kind, _ in heads.values()):
+        spec = replace(spec, pooler=None)
+    model = Model(spec, {name: architecture.heads[kind].spec(whole, spec, outputs) for name, (kind, outputs) in heads.items()})
+    model.initialize(seed)
+    return LoadedModel(model, architecture, whole, dict(heads), LoadingReport("(new)", 0, 0))
 
 
 def _check_layers(folder: Path, spec: EncoderSpec, tensors: int) -> None:

@@ -27,6 +27,7 @@ class MaskedLM:
 
     name: ClassVar[str] = MASKED_LM
     pairing: ClassVar[Pairing] = "none"
+    reported: ClassVar[tuple[str, ...]] = ("loss", "perplexity", "accuracy", "tokens")
 
     def __init__(self, tokenizer: Tokenizer, masking: Masking, *, vocabulary: int, weight: float = 1.0) -> None:
         """`vocabulary` is the number of ids that the model scores, at least the tokenizer's.

@@ -26,6 +26,7 @@ class NextSentence:
 
     name: ClassVar[str] = NEXT_SENTENCE
     pairing: Pairing = "next_sentence"
+    reported: ClassVar[tuple[str, ...]] = ("accuracy", "log_loss", "rows")
 
     def __init__(self, weight: float = 1.0) -> None:
         self.weight = weight

@@ -40,6 +40,11 @@ class Objective(Protocol):
         """The batch with what the objective hides from it, and its targets."""
         ...
 
+    @property
+    def reported(self) -> tuple[str, ...]:
+        """Which of its metrics are told."""
+        ...
+
     def metrics(self) -> Any:
         """Empty metrics."""
         ...
@@ -54,8 +59,8 @@ class PretrainingMetrics:
 
     higher_is_better: ClassVar[bool] = False
 
-    def __init__(self, parts: Mapping[str, Metrics]) -> None:
-        self.parts = dict(parts)
+    def __init__(self, parts: Mapping[str, Metrics], reported: Mapping[str, tuple[str, ...]]) -> None:
+        self.parts, self._reported = dict(parts), dict(reported)
 
     @property
     def headline(self) -> str:
@@ -69,8 +74,9 @@ class PretrainingMetrics:
             part.merge(other.parts[name])
 
     def compute(self) -> dict[str, Any]:
-        """All metrics of all objectives."""
-        return {f"{name}_{key}": value for name, part in self.parts.items() for key, value in part.compute().items()}
+        """The metrics that each objective reports."""
+        computed = {name: part.compute() for name, part in self.parts.items()}
+        return {f"{name}_{key}": values[key] for name, values in computed.items() for key in self._reported[name]}
 
 
 class Pretraining:
@@ -82,12 +88,12 @@ class Pretraining:
         """Raises `SettingsError` where there is no objective, or two of a name, or two that want different pairs of texts."""
         if not objectives:
             raise SettingsError("pretraining needs an objective: masked_lm, for one")
-        names = [objective.name for objective in objectives]
-        if len(set(names)) < len(names):
-            raise SettingsError(f"pretraining has two objectives of one name: {', '.join(names)}")
         pairings = {objective.pairing for objective in objectives} - {"none"}
         if len(pairings) > 1:
             raise SettingsError(f"objectives want different pairs of texts: {', '.join(sorted(pairings))}")
+        names = [objective.name for objective in objectives]
+        if len(set(names)) < len(names):
+            raise SettingsError(f"pretraining has two objectives of one name: {', '.join(names)}")
         self.objectives = tuple(objectives)
         self.pairing: Pairing = next(iter(pairings), "none")
 
@@ -106,7 +112,8 @@ class Pretraining:
         return batch
 
     def metrics(self) -> PretrainingMetrics:
-        return PretrainingMetrics({objective.name: objective.metrics() for objective in self.objectives})
+        parts = {objective.name: objective.metrics() for objective in self.objectives}
+        return PretrainingMetrics(parts, {objective.name: objective.reported for objective in self.objectives})
 
     def update_metrics(self, metrics: PretrainingMetrics, batch: PackedBatch, scores: Scores) -> None:
         for objective in self.objectives:

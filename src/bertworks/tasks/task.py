@@ -21,7 +21,10 @@ Scores = Mapping[str, Shaped[Array, "rows outputs"]]
 class Task(Protocol):
     """The side of a task that training and inference need."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the task is called, in files too."""
+        ...
 
     @property
     def heads(self) -> Mapping[str, tuple[HeadKind, int]]:
@@ -37,12 +40,8 @@ class Task(Protocol):
         """Empty metrics of this task."""
         ...
 
-    def update_metrics(self, metrics: Metrics, batch: PackedBatch, scores: Scores) -> None:
+    def update_metrics(self, metrics: Any, batch: PackedBatch, scores: Scores) -> None:
         """Adds a batch of whole groups, with targets, and the model's scores for it."""
-        ...
-
-    def settings(self) -> dict[str, Any]:
-        """Everything that decoding needs, as plain values that JSON can hold; the inverse is `from_settings`."""
         ...
 
 

@@ -1,0 +1,49 @@
+"""The steps of a pretraining: sequences of a corpus, hidden from and labelled by the objectives."""
+
+from itertools import accumulate
+
+import numpy as np
+
+from bertworks.batch import Array, PackedBatch
+from bertworks.data.corpus.sequences import Sequences
+from bertworks.data.sampler import cut_by_tokens
+from bertworks.tasks.pretraining import Pretraining
+
+_FIRST_SHARE = 0.25
+"""What a batch starts with on a ramp, as a share of its final size."""
+
+
+class PretrainingBatches:
+    """Steps of `batch_size` sequences; over the first `ramp` steps the batch grows linearly from a quarter of that.
+
+    A step is a function of its number: sequences are counted through all epochs, and each step takes the next ones.
+    """
+
+    def __init__(self, sequences: Sequences, task: Pretraining, *, batch_size: int, ramp: int = 0) -> None:
+        self._sequences, self._task, self._batch_size = sequences, task, batch_size
+        growing = [_FIRST_SHARE + (1 - _FIRST_SHARE) * step / ramp for step in range(ramp)]
+        self._firsts = [0, *accumulate(max(1, round(batch_size * share)) for share in growing)]
+        """The number of the first sequence of each step of the ramp, and of the step after it."""
+
+    @property
+    def per_epoch(self) -> int:
+        return -(-self._sequences.per_epoch // self._batch_size)
+
+    def first_sequence(self, step: int) -> int:
+        """How many sequences come before a step."""
+        ramp = len(self._firsts) - 1
+        return self._firsts[step] if step <= ramp else self._firsts[ramp] + (step - ramp) * self._batch_size
+
+    def step(self, number: int, token_budget: int) -> list[PackedBatch]:
+        batch = self.whole_step(number)
+        return [batch.take(part) for part in cut_by_tokens(batch.lengths, token_budget)]
+
+    def whole_step(self, number: int) -> PackedBatch:
+        """All sequences of a step in one batch."""
+        return prepared(self._sequences, self._task, np.arange(self.first_sequence(number), self.first_sequence(number + 1)))
+
+
+def prepared(sequences: Sequences, task: Pretraining, numbers: Array) -> PackedBatch:
+    """Sequences by their numbers, with the targets of the objectives."""
+    batch, word_starts = sequences.take(numbers)
+    return task.prepare(batch, word_starts)

@@ -1,0 +1,318 @@
+"""`pretrain`: from a prepared corpus to an encoder."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertworks import __version__
+from bertworks.batch import PackedBatch
+from bertworks.checkpoints.atomic import atomic_folder
+from bertworks.checkpoints.files import read_json, write_json
+from bertworks.checkpoints.hub import resolve
+from bertworks.data.corpus.corpus import Corpus
+from bertworks.data.corpus.sequences import Sequences
+from bertworks.data.corpus.shards import Shard
+from bertworks.errors import DataError, SettingsError
+from bertworks.estimators import runs
+from bertworks.estimators.fingerprints import fingerprint_of_model
+from bertworks.estimators.pretraining.batches import PretrainingBatches, prepared
+from bertworks.estimators.pretraining.config import PretrainingConfig
+from bertworks.inference import LoadedModel, load_model, save_model
+from bertworks.inference.models import new_model
+from bertworks.nn.machine import choose
+from bertworks.tasks.masked_lm import MASKED_LM, MaskedLM
+from bertworks.tasks.masking import IGNORED, Masking
+from bertworks.tasks.next_sentence import NextSentence, SentenceOrder
+from bertworks.tasks.pretraining import Objective, Pretraining
+from bertworks.tokenization import Tokenizer
+from bertworks.training import train
+from bertworks.training.progress import Progress, StepReport
+from bertworks.training.run import RunFolder
+
+_EVALUATION_SEED = 1_000_003
+"""Held-out text is cut and masked by this seed, always in the same way."""
+_TIMED_STEPS = 6
+_SAMPLE_TOKENS = 60
+
+
+@dataclass(frozen=True)
+class PretrainReport:
+    """What a pretraining left behind."""
+
+    folder: Path
+    """The run folder."""
+    metrics: dict[str, Any] | None
+    """All metrics on held-out text; None where the corpus holds none out."""
+    steps: int
+    tokens: int
+    """Tokens trained on."""
+    seconds: float
+    """Time spent in training, over all sessions of the run."""
+    was_finished: bool = False
+
+    @property
+    def model(self) -> Path:
+        """The folder of the finished model."""
+        return self.folder / "model"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as metrics.json and `--json` have them."""
+        numbers = {"steps": self.steps, "tokens": self.tokens, "seconds": self.seconds}
+        return {"folder": str(self.folder), "model": str(self.model), "held_out": self.metrics, **numbers}
+
+
+def pretrain(
+    config: PretrainingConfig | Mapping[str, Any] | str | Path | None = None,
+    *,
+    output: str | Path | None = None,
+    resume: str | Path | None = None,
+    progress: Progress | None = None,
+) -> PretrainReport:
+    """Pretrains an encoder on a prepared corpus; everything is kept in a run folder.
+
+    `config` is a `PretrainingConfig`, the same as a dictionary, or a TOML file (`config.py` shows its tables). `output`
+    is the run folder, by default the next free `runs/pretraining-<n>`. With `resume`, the run in that folder goes on
+    with its own configuration, and ends in the same bits as one that was never interrupted (CPU, same number of
+    threads), masks and pairs included.
+
+    Raises `SettingsError` for a wrong configuration, `DataError` where the corpus does not fit it, `Interrupted` after
+    Ctrl-C, once the state is saved.
+    """
+    progress = progress or Progress()
+    if resume is not None:
+        if config is not None or output is not None:
+            raise SettingsError("a run is resumed with its own configuration: leave out config and output")
+        folder = Path(resume)
+        stored = runs.read_settings(folder, table="pretraining")
+        if runs.is_finished(folder):
+            return _read_report(folder)
+        chosen = PretrainingConfig.from_dict(stored["pretraining"])
+    else:
+        if config is None:
+            raise SettingsError("there is nothing to pretrain by: name a configuration (a TOML file)")
+        chosen = _as_config(config)
+        folder = runs.free_name(Path("runs") / "pretraining") if output is None else Path(output)
+    return _Pretraining(chosen, progress).run(folder, resume is not None)
+
+
+def _as_config(config: PretrainingConfig | Mapping[str, Any] | str | Path) -> PretrainingConfig:
+    if isinstance(config, PretrainingConfig):
+        return config
+    return PretrainingConfig.from_dict(config) if isinstance(config, Mapping) else PretrainingConfig.read(config)
+
+
+class _Pretraining:
+    """All that a configuration stands for."""
+
+    def __init__(self, config: PretrainingConfig, progress: Progress) -> None:
+        self.config, self.progress = config, progress
+        self.corpus = Corpus.open(Path(config.corpus.path))
+        self.tokenizer = self.corpus.tokenizer
+        progress.facts("corpus", [f"{self.corpus.folder}: {line}" for line in self.corpus.accounting.lines()[:1]])
+        start = None if config.model.start is None else resolve(config.model.start)
+        vocabulary = self._vocabulary(start)
+        self.task = Pretraining(self._objectives(vocabulary, config.training.seed))
+        self.loaded = self._model(start, vocabulary)
+        self.training = config.training.training_config(config.model.dropout)
+        self.machine = choose(self.training.device, self.training.precision, self.training.token_budget, self.training.threads)
+        self.sequences = self._sequences(self.corpus.shards, config.training.seed)
+
+    def _vocabulary(self, start: Path | None) -> int:
+        """The ids that the model knows: the tokenizer's, rounded up, or those of the model that is gone on from."""
+        if start is None:
+            multiple = self.config.model.vocabulary_multiple
+            return -(-self.tokenizer.vocabulary_size // multiple) * multiple
+        own = Tokenizer.load(start)
+        if own.fingerprint() != self.tokenizer.fingerprint():
+            raise DataError(
+                f"the corpus was not prepared with the tokenizer of '{self.config.model.start}': prepare it again with that "
+                f"(bertworks corpus prepare … --tokenizer {self.config.model.start})"
+            )
+        return load_model(start).model.spec.embedding.vocabulary
+
+    def _objectives(self, vocabulary: int, seed: int, *, held_out: bool = False) -> list[Objective]:
+        out: list[Objective] = []
+        for name, settings in self.config.objectives.items():
+            if name == MASKED_LM:
+                # held-out text is always masked alike, so that losses of different recipes compare
+                masking = Masking(seed=_EVALUATION_SEED) if held_out else settings.masking(seed)
+                out.append(MaskedLM(self.tokenizer, masking, vocabulary=vocabulary, weight=settings.weight))
+            else:
+                out.append((NextSentence if name == "next_sentence" else SentenceOrder)(settings.weight))
+        return out
+
+    def _model(self, start: Path | None, vocabulary: int) -> LoadedModel:
+        heads = self.task.heads
+        if start is not None:
+            changes = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), self.config.model.dropout)
+            loaded = load_model(start, heads, new_heads=True, seed=self.config.training.seed, config_changes=changes)
+            self.progress.facts("model", loaded.report.lines())
+        else:
+            loaded = new_model(self.config_json(vocabulary), heads, seed=self.config.training.seed)
+        limit = loaded.model.spec.max_tokens
+        if self.config.corpus.max_tokens > limit:
+            raise SettingsError(f"[corpus] max_tokens is {self.config.corpus.max_tokens}, but the model reads {limit} tokens at most")
+        count = sum(parameter.numel() for parameter in loaded.model.parameters())
+        spec = loaded.model.spec
+        self.progress.facts("model", [f"{spec.architecture}, {len(spec.layers)} layers of {spec.hidden}, {count / 1e6:.1f} M parameters"])
+        return loaded
+
+    def config_json(self, vocabulary: int) -> dict[str, Any]:
+        """The config.json of a new model."""
+        shape = self.config.model
+        return {
+            "model_type": shape.architecture,
+            "vocab_size": vocabulary,
+            "hidden_size": shape.hidden,
+            "num_hidden_layers": shape.layers,
+            "num_attention_heads": shape.heads,
+            "intermediate_size": shape.feed_forward or 4 * shape.hidden,
+            "hidden_act": "gelu",
+            "hidden_dropout_prob": shape.dropout,
+            "attention_probs_dropout_prob": shape.dropout,
+            "max_position_embeddings": shape.max_positions,
+            "type_vocab_size": 2,
+            "initializer_range": 0.02,
+            "layer_norm_eps": 1e-12,
+            "pad_token_id": self.tokenizer.padding_id or 0,
+            **shape.config,
+        }
+
+    def _sequences(self, shards: Any, seed: int) -> Sequences:
+        if self.tokenizer.cls_id is None or self.tokenizer.sep_id is None:
+            raise DataError("pretraining needs a tokenizer with special tokens for the beginning and the end of a text ([CLS], [SEP])")
+        chosen = replace(self.config.sequences(), seed=seed)
+        return Sequences(shards, chosen, start_id=self.tokenizer.cls_id, end_id=self.tokenizer.sep_id)
+
+    def held_out(self) -> PackedBatch | None:
+        """Sequences of held-out documents, at most as many tokens as configured; None where there are no such documents."""
+        shards: list[Shard] = list(self.corpus.held_out)
+        if not shards:
+            return None
+        source = self._sequences(shards, _EVALUATION_SEED)
+        count = min(source.per_epoch, max(1, self.config.corpus.held_out_tokens // self.config.corpus.max_tokens))
+        task = Pretraining(self._objectives(self.task.objectives[0].head[1], _EVALUATION_SEED, held_out=True))
+        return prepared(source, task, np.arange(count))
+
+    # ---- the run
+
+    def run(self, folder: Path, resumed: bool) -> PretrainReport:
+        steps = self.config.training.steps or self._steps()
+        config = replace(self.config, training=replace(self.config.training, steps=steps, tokens=None, minutes=None))
+        ramp = int(steps * config.training.batch_ramp)
+        batches = PretrainingBatches(self.sequences, self.task, batch_size=config.training.batch_size, ramp=ramp)
+        self._tell(batches, steps)
+        validation = self.held_out()
+        material = {
+            "corpus": self.corpus.key,
+            "model": fingerprint_of_model(self.loaded.model),
+            "objectives": {name: vars(settings) for name, settings in config.objectives.items()},
+            "sequences": vars(config.sequences()),
+            "steps": steps,
+            "ramp": ramp,
+        }
+        run = RunFolder(folder, verb="pretrain")
+        if not (resumed and run.can_be_resumed()):
+            stored = {**config.to_dict(), "corpus": {**vars(config.corpus), "path": str(Path(config.corpus.path).absolute())}}
+            run = RunFolder.create(folder, {"pretraining": stored}, replace=resumed, verb="pretrain")
+        result = train(
+            self.loaded.model,
+            self.task,
+            batches,
+            self.training,
+            self.machine,
+            steps=steps,
+            evaluation_steps=max(1, ceil(steps / config.training.evaluations)),
+            validation=validation,
+            run=run,
+            material=material,
+            progress=self.progress,
+        )
+        report = PretrainReport(folder, result.best_metrics, steps, result.state.tokens, result.state.seconds)
+        with run.saying_how_to_go_on():
+            self._save(run.model, report)
+            write_json(folder / runs.METRICS, {k: v for k, v in report.to_dict().items() if k not in ("folder", "model")})
+        return report
+
+    def _save(self, folder: Path, report: PretrainReport) -> None:
+        about = {"pretraining": self.config.to_dict(), "corpus": self.corpus.key, **report.to_dict()}
+        with atomic_folder(folder, replace=True) as writing:
+            save_model(writing, self.loaded, config_changes=self._dropout_for_use())
+            self.tokenizer.save(writing)
+            write_json(writing / "pretraining.json", {"bertworks": __version__, **about, "folder": None, "model": None})
+
+    def _dropout_for_use(self) -> dict[str, float]:
+        """Dropout that fine-tuning starts from: none while pretraining on more text than the model can learn by heart, the
+        usual tenth (Devlin et al. 2019, appendix A.2) on the few rows that come after."""
+        return dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), 0.1)
+
+    def _steps(self) -> int:
+        """The number of steps that a budget of tokens or of time comes to."""
+        training, per_step = self.config.training, self.config.training.batch_size * self.config.corpus.max_tokens
+        filled = per_step * (1 - self.config.corpus.short_share / 2)
+        if training.tokens is not None:
+            return max(1, round(training.tokens / filled))
+        assert training.minutes is not None
+        rate = self._measured_rate()
+        steps = max(1, round(training.minutes * 60 * rate / filled))
+        self.progress.facts("budget", [f"{training.minutes:g} minutes at {rate:,.0f} tokens/s: {steps:,} steps"])
+        return steps
+
+    def _measured_rate(self) -> float:
+        """Tokens a second, by some steps of a twin of the model."""
+        twin = new_model(self.loaded.config, self.task.heads)
+        batches = PretrainingBatches(self.sequences, self.task, batch_size=self.config.training.batch_size)
+        watch = _Stopwatch()
+        train(twin.model, self.task, batches, replace(self.training, log_steps=1), self.machine, steps=_TIMED_STEPS, progress=watch)
+        return watch.rate()
+
+    def _tell(self, batches: PretrainingBatches, steps: int) -> None:
+        batch = batches.whole_step(0)
+        training = self.config.training
+        self.progress.facts("machine", self.machine.lines())
+        length = f"{batch.tokens / batch.sequences:.0f} tokens a sequence in the mean, at most {self.config.corpus.max_tokens}"
+        lines = [f"{steps:,} steps of {training.batch_size} sequences; {length}"]
+        lines.append(f"{batches.per_epoch:,} steps an epoch; {training.schedule}, peak learning rate {training.learning_rate:g}")
+        targets = batch.token_targets.get(MASKED_LM)
+        if targets is not None:
+            ordinary = ~np.isin(batch.input_ids, sorted(self.tokenizer.special_ids)) | (targets != IGNORED)
+            lines.append(f"masked: {(targets != IGNORED).sum() / ordinary.sum():.1%} of the tokens that are no special ones")
+        self.progress.facts("training", lines)
+        self.progress.facts("sample", self.sample(batch))
+
+    def sample(self, batch: PackedBatch) -> list[str]:
+        """The first sequence of a batch as the model sees it, and what it is to predict."""
+        end = min(int(batch.offsets[1]), _SAMPLE_TOKENS)
+        lines = [self.tokenizer.decode(batch.input_ids[:end], skip_special_tokens=False)]
+        targets = batch.token_targets.get(MASKED_LM)
+        if targets is not None:
+            wanted = targets[:end][targets[:end] != IGNORED]
+            lines.append("to predict: " + " ".join(self.tokenizer.id_to_token(int(i)) or "?" for i in wanted))
+        if self.task.pairing != "none":
+            lines.append(f"second text: {'the true next one' if batch.targets['pairing'][0] == 0 else 'not the next one'}")
+        return lines
+
+
+class _Stopwatch(Progress):
+    """Measures steps, but not the first ones, which take longer."""
+
+    def __init__(self) -> None:
+        self._marks: list[tuple[float, int]] = []
+
+    def step(self, report: StepReport) -> None:
+        self._marks.append((time.perf_counter(), report.tokens))
+
+    def rate(self) -> float:
+        """Tokens a second."""
+        (begin, before), (end, after) = self._marks[1], self._marks[-1]
+        return (after - before) / max(end - begin, 1e-9)
+
+
+def _read_report(folder: Path) -> PretrainReport:
+    stored = read_json(folder / runs.METRICS)
+    return PretrainReport(folder, stored["held_out"], stored["steps"], stored["tokens"], stored["seconds"], was_finished=True)

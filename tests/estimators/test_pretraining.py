@@ -1,0 +1,234 @@
+"""Pretraining: from a corpus to a folder that `transformers` loads, exactly resumable, judged on held-out text."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bertworks.batch import PackedBatch
+from bertworks.checkpoints.files import read_json
+from bertworks.errors import BertworksError, DataError, SettingsError
+from bertworks.estimators.pretraining.batches import PretrainingBatches
+from bertworks.estimators.pretraining.config import PretrainingConfig
+from bertworks.estimators.pretraining.run import _Pretraining, pretrain
+from bertworks.estimators.workflows import prepare_corpus, train_tokenizer
+from bertworks.inference.engine import evaluate, score
+from bertworks.tasks.masked_lm import MASKED_LM
+from bertworks.tasks.masking import IGNORED
+from bertworks.training.progress import Progress, StepReport
+
+SUBJECTS = ("the old baker", "a young sailor", "my neighbour", "the quiet teacher", "her brother", "the town clerk")
+VERBS = ("opened", "carried", "painted", "forgot", "mended", "counted", "sold", "washed")
+THINGS = ("the red door", "a heavy basket", "seven letters", "the broken clock", "an empty boat", "two silver spoons")
+TIMES = ("before sunrise", "in the rain", "without a word", "on the last day of summer", "after the bell had rung")
+
+
+def write_text(path: Path, documents: int = 80) -> Path:
+    draw = np.random.default_rng(0)
+    lines = []
+    for _ in range(documents):
+        count = int(draw.integers(3, 12))
+        lines += [" ".join(str(draw.choice(part)) for part in (SUBJECTS, VERBS, THINGS, TIMES)) + " ." for _ in range(count)]
+        lines.append("")
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    text = write_text(folder / "text.txt")
+    train_tokenizer([text], output=folder / "tokenizer", vocabulary_size=160)
+    prepare_corpus([text], folder / "tokenizer", folder / "corpus", held_out=0.15, processes=1)
+    return folder / "corpus"
+
+
+def settings(corpus: Path, **training: Any) -> dict[str, Any]:
+    usual = {"steps": 12, "batch_size": 8, "precision": "float32", "threads": 1, "evaluations": 2, "log_steps": 1, "device": "cpu"}
+    return {
+        "corpus": {"path": str(corpus), "max_tokens": 32, "held_out_tokens": 2000},
+        "model": {"hidden": 32, "layers": 2, "heads": 2, "max_positions": 48, "dropout": 0.1},
+        "objectives": {"masked_lm": {"rate": 0.2}, "next_sentence": {"weight": 0.5}},
+        "training": {**usual, **training},
+    }
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "model/model.safetensors").read_bytes()
+
+
+def test_transformers_computes_the_same_loss(corpus: Path, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    values = settings(corpus)
+    report = pretrain(values, output=tmp_path / "run")
+    theirs = transformers.BertForPreTraining.from_pretrained(report.model).eval()
+    made = _Pretraining(PretrainingConfig.from_dict(values), Progress())
+    batch = made.held_out()
+    assert batch is not None
+    labels = batch.token_targets[MASKED_LM]
+    with torch.no_grad():
+        padded = batch.to_padded(fill=0)
+        mask = batch.to_padded(np.ones(batch.tokens, dtype=np.int64), fill=0)
+        out = theirs(
+            input_ids=torch.tensor(padded),
+            attention_mask=torch.tensor(mask),
+            token_type_ids=torch.tensor(batch.to_padded(batch.segment_ids, fill=0)),
+        )
+    scores, targets = out.prediction_logits, torch.tensor(batch.to_padded(labels, fill=IGNORED))
+    loss = torch.nn.functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), ignore_index=IGNORED)
+    right = (scores.argmax(-1) == targets)[targets != IGNORED].float().mean()
+    follows = (out.seq_relationship_logits.argmax(-1).numpy() == batch.targets["pairing"]).mean()
+    assert report.metrics is not None
+    assert report.metrics["masked_lm_loss"] == pytest.approx(float(loss), rel=1e-5)
+    assert report.metrics["masked_lm_accuracy"] == pytest.approx(float(right))
+    assert report.metrics["next_sentence_accuracy"] == pytest.approx(follows)
+    assert report.metrics["masked_lm_tokens"] == int((labels != IGNORED).sum())
+
+
+def test_it_learns(corpus: Path, tmp_path: Path) -> None:
+    values = settings(corpus, steps=150, learning_rate=0.005, batch_size=16)
+    values["model"]["dropout"] = 0.0
+    report = pretrain(values, output=tmp_path / "run")
+    assert report.metrics is not None
+    assert report.metrics["masked_lm_loss"] < 0.75 * np.log(160), "far better than drawing from the vocabulary"
+    config = read_json(report.model / "config.json")
+    assert config["architectures"] == ["BertForPreTraining"]
+    assert config["hidden_dropout_prob"] == 0.1, "fine-tuning has dropout, whatever pretraining had"
+
+
+class Stops(Progress):
+    """Stops a training after some steps, as a bug or Ctrl-C would."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def step(self, report: StepReport) -> None:
+        if report.step == self.after:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("stop", [1, 7, 11])
+def test_a_stopped_run_ends_in_the_same_bits(corpus: Path, tmp_path: Path, stop: int) -> None:
+    values = settings(corpus, checkpoint_steps=3, batch_ramp=0.5)
+    whole = pretrain(values, output=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(values, output=tmp_path / "run", progress=Stops(stop))
+    report = pretrain(resume=tmp_path / "run")
+    assert weights(tmp_path / "run") == weights(tmp_path / "whole")
+    assert report.metrics == whole.metrics
+    assert report.tokens == whole.tokens
+    assert pretrain(resume=tmp_path / "run").was_finished
+
+
+def test_a_run_does_not_go_on_with_another_corpus(corpus: Path, tmp_path: Path) -> None:
+    values = settings(corpus, checkpoint_steps=3)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(values, output=tmp_path / "run", progress=Stops(7))
+    prepare_corpus([write_text(tmp_path / "other.txt", 60)], corpus / "tokenizer", tmp_path / "other", held_out=0.1, processes=1)
+    stored = tmp_path / "run/config.toml"
+    stored.write_text(stored.read_text().replace(str(corpus), str(tmp_path / "other")))
+    with pytest.raises(BertworksError, match="corpus"):
+        pretrain(resume=tmp_path / "run")
+
+
+def test_going_on_from_a_model(corpus: Path, tmp_path: Path) -> None:
+    first = pretrain(settings(corpus), output=tmp_path / "first")
+    values = settings(corpus, steps=1, learning_rate=1e-9)
+    values["model"] = {"start": str(first.model), "dropout": 0.0}
+    again = pretrain(values, output=tmp_path / "again")
+    assert first.metrics is not None
+    assert again.metrics is not None
+    assert again.metrics["masked_lm_loss"] == pytest.approx(first.metrics["masked_lm_loss"], rel=1e-4)
+
+
+def test_a_budget_of_tokens_and_one_of_time(corpus: Path, tmp_path: Path) -> None:
+    values = settings(corpus)
+    del values["training"]["steps"]
+    report = pretrain({**values, "training": {**values["training"], "tokens": 4000}}, output=tmp_path / "tokens")
+    assert report.tokens == pytest.approx(4000, rel=0.15)
+    timed = pretrain({**values, "training": {**values["training"], "minutes": 0.02}}, output=tmp_path / "time")
+    assert timed.steps >= 1
+
+
+# ---- batches
+
+
+def batches_of(corpus: Path, batch_size: int = 8, ramp: int = 0) -> PretrainingBatches:
+    made = _Pretraining(PretrainingConfig.from_dict(settings(corpus)), Progress())
+    return PretrainingBatches(made.sequences, made.task, batch_size=batch_size, ramp=ramp)
+
+
+def joined(batches: list[PackedBatch]) -> dict[int, tuple[list[int], list[int]]]:
+    """Ids and targets of each sequence, by its key."""
+    out = {}
+    for batch in batches:
+        for key, a, b in zip(batch.keys.tolist(), batch.offsets[:-1].tolist(), batch.offsets[1:].tolist(), strict=True):
+            out[key] = (batch.input_ids[a:b].tolist(), batch.token_targets[MASKED_LM][a:b].tolist())
+    return out
+
+
+def test_a_step_does_not_depend_on_the_token_budget(corpus: Path) -> None:
+    source = batches_of(corpus)
+    whole, parted = source.step(3, 10_000), source.step(3, 70)
+    assert len(whole) == 1
+    assert len(parted) > 2
+    assert joined(whole) == joined(parted)
+
+
+def test_steps_take_every_sequence_once_also_on_a_ramp(corpus: Path) -> None:
+    source = batches_of(corpus, batch_size=8, ramp=5)
+    sizes = [len(source.whole_step(step).keys) for step in range(8)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] == 2
+    assert sizes[5:] == [8, 8, 8]
+    keys = [key for step in range(8) for key in source.whole_step(step).keys.tolist()]
+    assert keys == list(range(len(keys)))
+
+
+def test_scores_of_tokens_do_not_depend_on_the_batches(corpus: Path) -> None:
+    made = _Pretraining(PretrainingConfig.from_dict(settings(corpus)), Progress())
+    data = made.held_out()
+    assert data is not None
+    model, cpu = made.loaded.model, torch.device("cpu")
+    together, alone = (score(model, data, device=cpu, token_budget=budget) for budget in (100_000, 40))
+    for name in together:
+        np.testing.assert_allclose(together[name], alone[name], atol=1e-5)
+    metrics = evaluate(model, made.task, data, device=cpu, token_budget=100).compute()
+    assert metrics["masked_lm_loss"] == pytest.approx(-together[MASKED_LM][:, 0].mean(), rel=1e-6)
+
+
+# ---- what is wrong
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"training": {"steps": 5, "minutes": 3.0}}, "needs one budget"),
+        ({"training": {}}, "needs one budget: steps, tokens or minutes, not none"),
+        ({"trainning": {"steps": 5}}, r"unknown table \[trainning\]. Did you mean 'training'"),
+        ({"training": {"steps": 5, "learning_rat": 1.0}}, "Did you mean 'learning_rate'"),
+        ({"objectives": {"masked_lmm": {}}}, "Did you mean 'masked_lm'"),
+        ({"objectives": {"masked_lm": {"rate": 3}}}, "rate must lie in"),
+        ({"model": {"hidden": 30, "heads": 4}}, "multiple of heads"),
+        ({"corpus": {"path": "x", "max_tokens": 4096}}, "above .* max_positions"),
+        ({"objectives": {"next_sentence": {}, "sentence_order": {}}}, "different pairs"),
+    ],
+)
+def test_wrong_configurations(corpus: Path, tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        pretrain({**settings(corpus), **change}, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_tokenizer_than_the_model(corpus: Path, tmp_path: Path, tiny_bert: Path) -> None:
+    values = settings(corpus)
+    values["model"] = {"start": str(tiny_bert)}
+    with pytest.raises(DataError, match="prepare it again"):
+        pretrain(values, output=tmp_path / "run")
+
+
+def test_no_corpus(tmp_path: Path) -> None:
+    with pytest.raises(BertworksError, match="corpus prepare"):
+        pretrain(settings(tmp_path), output=tmp_path / "run")
