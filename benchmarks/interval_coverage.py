@@ -1,6 +1,6 @@
 """How often the 95 % intervals of the metrics cover the truth, on simulated sets.
 
-    python -m benchmarks.interval_coverage            # about six minutes of one core
+    python -m benchmarks.interval_coverage            # about seven minutes of one core
     python -m benchmarks.interval_coverage --quick    # seconds, to see that it works
 
 A scenario is a model on a population, both simulated. The truth is each metric on two million rows; then it is counted

@@ -93,7 +93,7 @@ def test_defaults_are_those_of_the_family() -> None:
         ({"num_hidden_layers": None}, "'num_hidden_layers'"),
         ({"num_attention_heads": -4}, "'num_attention_heads'"),
         ({"type_vocab_size": 0}, "'type_vocab_size'"),
-        ({"hidden_dropout_prob": 1.0}, r"'hidden_dropout_prob' must lie in \[0, 1\)"),
+        ({"hidden_dropout_prob": 1.0}, "'hidden_dropout_prob' must be at least 0 and below 1"),
         ({"attention_probs_dropout_prob": -0.1}, "'attention_probs_dropout_prob'"),
         ({"hidden_dropout_prob": "0.1"}, "'hidden_dropout_prob'"),
         ({"layer_norm_eps": "small"}, "'layer_norm_eps'"),

@@ -46,7 +46,7 @@ def test_from_a_file_to_a_model(bertworks: Bertworks, encoder: Path) -> None:
     assert "accuracy" in done.out
     assert 'bertworks predict runs/train-1 "a new text"' in done.out
     assert "\x1b" not in done.out + done.err
-    assert all(len(line) <= 100 and line == line.rstrip() for line in (done.out + done.err).splitlines())
+    assert not [line for line in (done.out + done.err).splitlines() if len(line) > 100 or line != line.rstrip()]
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["validation"]["rows"] == 19
     assert json.loads((run / "accounting.json").read_text())["training"]["rows"] == 77

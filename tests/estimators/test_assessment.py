@@ -64,14 +64,14 @@ def test_metrics_and_mistakes_are_those_of_the_answers(fitted: Fitted, reviews: 
         assert (mistake["text"], mistake["label"], mistake["prediction"]) == (texts[row], labels[row], predicted[row])
 
 
-def test_the_file_of_a_failed_assessment_is_not_there(fitted: Fitted, tmp_path: Path) -> None:
+def test_the_file_of_a_failed_assessment_is_not_there(fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = fitted()
 
     def fails(_rows: Any) -> Any:
-        raise KeyboardInterrupt
+        raise InterruptedError
 
-    classifier._outputs = fails  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(classifier, "_outputs", fails)
+    with pytest.raises(InterruptedError):
         classifier.assess(["a"], [classifier.classes_[0]], results=tmp_path / "rows.parquet")
     assert not list(tmp_path.iterdir())
 

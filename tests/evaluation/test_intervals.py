@@ -318,10 +318,10 @@ def test_memory_does_not_grow_with_rows_nor_with_pairs_of_labels() -> None:
 
 
 def test_intervals_cover_the_truth() -> None:
-    """500 sets of 150 rows from a known population. The benchmark `interval_coverage` does this for many populations."""
-    sets, rows = 500, 150
+    """300 sets of 150 rows from a known population. The benchmark `interval_coverage` does this for many populations."""
+    sets, rows = 300, 150
     statistics = LabelStatistics(3)
-    population = statistics.of_rows(*label_rows(99, 300_000, 3, sureness=1.5))
+    population = statistics.of_rows(*label_rows(99, 200_000, 3, sureness=1.5))
     truth = statistics.values(population.sum(axis=0))
     missed = dict.fromkeys(truth, 0)
     for seed in range(sets):

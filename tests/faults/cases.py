@@ -2,6 +2,7 @@
 
 from tests.faults.case import Case
 from tests.faults.column_cases import COLUMNS
+from tests.faults.description_cases import DESCRIPTIONS
 from tests.faults.file_cases import FILES
 from tests.faults.folder_cases import FOLDERS
 from tests.faults.hub_cases import HUB
@@ -15,7 +16,7 @@ GROUPS: dict[str, list[Case]] = {
     "Columns, labels and splits": COLUMNS,
     "Data files": FILES,
     "Names of models and the hub": HUB,
-    "Model folders": FOLDERS,
+    "Model folders": FOLDERS + DESCRIPTIONS,
     "Tokenizers": TOKENIZERS,
     "Runs": RUNS,
     "Memory and disk": MEMORY,

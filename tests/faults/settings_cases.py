@@ -11,13 +11,18 @@ SETTINGS = [
     Case("a training without data", "bertworks train", SettingsError, "nothing to train on", "name a file"),
     Case("an option with a slip", f"{TRAIN} --learing-rate 1", SettingsError, "--learing-rate", "Did you mean --learning-rate?"),
     Case("an option of another command", "bertworks predict model text --epochs 3", SettingsError, "--epochs", "predict --help"),
-    Case("a word for a number", f"{TRAIN} --epochs many", SettingsError, "'--epochs'", "train --help"),
+    Case(
+        "a word for a number", f"{TRAIN} --epochs many", SettingsError, "'--epochs'", "train --help", vague=r"(?<='--epochs': ).*(?=\. See)"
+    ),
     Case("an option without its value", "bertworks train reviews.csv --epochs", SettingsError, "--epochs", "train --help"),
     Case("numbers out of range, all told at once", f"{TRAIN} --epochs -1 --warmup 2", SettingsError, "epochs", "warmup must lie in [0, 1)"),
     Case("a number that is none", f"{TRAIN} --learning-rate nan", SettingsError, "learning_rate", "must be above 0"),
     Case("a schedule with a slip", f"{TRAIN} --schedule liner", SettingsError, "schedule", "Did you mean 'linear'?"),
     Case("a precision that does not exist", f"{TRAIN} --precision float8", SettingsError, "float8", "float32"),
     Case("a device that is not there", f"{TRAIN} --device gpu", SettingsError, "device 'gpu'", "cuda"),
+    Case("more threads than any machine has", f"{TRAIN} --threads 100000000000", SettingsError, "threads", "from 1 to 1,024"),
+    Case("an order of the rows below zero", f"{TRAIN} --shuffle-seed -1", SettingsError, "shuffle_seed", "0 or more"),
+    Case("an empty name of data", "bertworks train ''", DataError, "an empty name", "name a file"),
     Case("no seed at all", f"{TRAIN} --seeds 0", SettingsError, "seeds", "at least 1"),
     Case("a kind of labels with a slip", f"{TRAIN} --kind sngle", SettingsError, "'sngle'", "'single'"),
     Case("class weights without numbers", f"{TRAIN} --class-weights good=x", SettingsError, "good=x", "label=weight"),
@@ -53,6 +58,40 @@ SETTINGS = [
         "nowhere/out.csv",
         "folder",
     ),
+    Case(
+        "an output below a file",
+        "bertworks predict model --file reviews.csv --text review --output reviews.csv/out.csv",
+        DataError,
+        "'reviews.csv' is a file",
+        "choose another place",
+    ),
+    Case(
+        "more folds than rows",
+        "bertworks cross-validate reviews.csv --text review --folds 99 --model encoder",
+        DataError,
+        "99 folds",
+        "from 2 to 24",
+    ),
+    Case("a grid that does not exist", "bertworks tune reviews.csv --text review --grid big", SettingsError, "'big'", "paper, small"),
+    Case("shares above 1", "bertworks learning-curve reviews.csv --text review --shares 0.5,2", SettingsError, "shares", "(0, 1]"),
+    Case(
+        "an explanation of a label that the model lacks",
+        "bertworks explain model text --target good",
+        SettingsError,
+        "'good'",
+        "negative, positive",
+    ),
+    Case(
+        "models of different tasks compared", "bertworks compare model pairs --data reviews.csv", DataError, "'model' and 'pairs'", "models of different tasks"
+    ),
+    Case(
+        "a tokenizer trained on nothing",
+        "bertworks tokenizer train nothing.txt",
+        DataError,
+        "'nothing.txt' does not exist",
+        "The folder holds",
+    ),
+    Case("a tokenizer without a word", "bertworks tokenizer train reviews.csv --vocab-size 0", SettingsError, "vocabulary_size", "above 0"),
     Case("a setting with a slip, in Python", "bw.TextClassifier(learing_rate=1e-4)", SettingsError, "learing_rate", "'learning_rate'"),
     Case(
         "a setting of the wrong type",
@@ -66,7 +105,7 @@ SETTINGS = [
     Case(
         "resuming without a folder", "bw.TextClassifier('encoder').fit(['a', 'b'], [0, 1], resume=True)", SettingsError, "resume", "output"
     ),
-    Case("probabilities of a number", "bw.load('model').predict_proba('one text')", DataError, "one string", "[text]"),
+    Case("a text instead of a list of texts", "bw.load('model').predict_proba('one text')", DataError, "one string", "[text]"),
     Case(
         "texts and labels of different numbers",
         "bw.TextClassifier('encoder').fit(['a', 'b'], [0])",

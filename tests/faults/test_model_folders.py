@@ -218,3 +218,15 @@ def test_labels_that_transformers_may_have_written(model: Path) -> None:
         (model / "config.json").write_text(json.dumps({**config, **change}))
         with pytest.raises(CheckpointError, match=words):
             bw.load(model)
+
+
+def test_replacements_that_would_fill_all_memory(model: Path) -> None:
+    path = model / "tokenizer.json"
+    content = json.loads(path.read_text())
+    step = {"type": "Replace", "pattern": {"String": "a"}, "content": "a" * 10}
+    content["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "Sequence", "normalizers": [step] * 6}] * 2}
+    path.write_text(json.dumps(content))
+    assert "tokenizer.json: its replacements make texts longer beyond all measure" in refused(model)
+    content["normalizer"]["normalizers"] = [step, step]
+    path.write_text(json.dumps(content))
+    assert Tokenizer.load(model).encode("a").truncated_tokens == 0

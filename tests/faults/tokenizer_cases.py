@@ -148,7 +148,7 @@ TOKENIZERS = [
     ),
     Case("ids outside the vocabulary", "Tokenizer.load('model').decode([10**6])", DataError, "the id 1000000", "outside the vocabulary of"),
     Case(
-        "one string for a list of new tokens",
+        "a new token that is empty",
         "bw.TextClassifier('encoder', new_tokens=['']).fit(['a', 'b'], [0, 1])",
         SettingsError,
         "add_tokens",

@@ -48,7 +48,7 @@ def read_description(folder: Path, changes: Config | None = None) -> tuple[dict[
 
 @contextmanager
 def naming(folder: Path) -> Iterator[None]:
-    """Puts the folder before what the reading of its config.json has to say."""
+    """Puts a model's folder before what an error about it says."""
     try:
         yield
     except CheckpointError as error:

@@ -4,7 +4,6 @@ Weights are looked for in the order in which `transformers` looks for them: `mod
 that `model.safetensors.index.json` lists, then the same in PyTorch's older format.
 """
 
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -14,19 +13,18 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from bertworks.checkpoints.atomic import atomic_file, atomic_write
+from bertworks.checkpoints.atomic import atomic_file
 from bertworks.checkpoints.dtypes import CODES, FLOATING, STORED, Array, convert
-from bertworks.checkpoints.opening import kind_of_file, read_file
+from bertworks.checkpoints.json_files import read_json as read_json
+from bertworks.checkpoints.json_files import write_json as write_json
+from bertworks.checkpoints.opening import kind_of_file
 from bertworks.checkpoints.safetensors_file import SafetensorsFile, write_safetensors
 from bertworks.errors import CheckpointError
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 """What holds the weights of a model folder, in the order of preference."""
-LARGEST_JSON = 64_000_000
-"""Bytes; the largest known index or configuration of a model has a tenth of it."""
 _OTHER_FORMATS = {".h5": "TensorFlow's", ".msgpack": "Flax's", ".onnx": "ONNX's"}
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")
-_JSON_KINDS = {list: "a list", str: "a text", int: "a number", float: "a number", bool: "a truth value", type(None): "null"}
 
 
 class _Source(Protocol):
@@ -275,48 +273,3 @@ def _shards(sizes: Mapping[str, int], limit: int | None) -> list[list[str]]:
         groups[-1].append(name)
         filled += size
     return groups
-
-
-def read_json(path: Path, most: int = LARGEST_JSON) -> dict[str, Any]:
-    """The object in a JSON file of at most `most` bytes.
-
-    Raises `CheckpointError` when it is missing, broken (naming line and column), no object, or ambiguous: one name twice
-    in one object, with different values.
-    """
-    path = Path(path)
-    data = read_file(path, most)
-    try:
-        value = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_unambiguous)
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path}, line {error.lineno}, column {error.colno}: {error.msg}; correct it or copy it again") from error
-    except RecursionError as error:
-        raise CheckpointError(f"{path} is nested too deeply: download or copy it again") from error
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{path} is no UTF-8 text (byte {error.start:,}): download or copy it again") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is no JSON text that can be read ({error}): download or copy it again") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} holds {_JSON_KINDS[type(value)]}, not an object {{…}}: download or copy it again")
-    return value
-
-
-def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        for name, value in pairs:
-            if repr(value) != repr(table[name]):
-                raise ValueError(f"the name '{name:.100}' stands twice in one object, with different values")
-    return table
-
-
-def write_json(path: Path, obj: Mapping[str, Any]) -> None:
-    """Write `obj` as indented UTF-8 JSON, keys in their order, atomically: what was read and is written again is equal byte for byte.
-
-    Raises `CheckpointError` for what JSON cannot hold (NaN and infinity among it).
-    """
-    try:
-        text = json.dumps(dict(obj), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-        data = text.encode("utf-8")
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"cannot save {path}: {error}") from error
-    atomic_write(Path(path), data)

@@ -25,13 +25,13 @@ def print_json(value: Any) -> None:
 def heading(console: Console, text: str) -> None:
     """A line that stands out in a terminal."""
     console.print()
-    console.print(Text(text, style="bold"))
+    console.print(Text(text, style="bold"), soft_wrap=True)
 
 
 def lines(console: Console, some: list[str], *, style: str = "") -> None:
     """Lines as they are: no markup, wrapped by the terminal only."""
     for line in some:
-        console.print(Text(f"  {line}", style=style), soft_wrap=True)
+        console.print(Text(f"  {line}".rstrip(), style=style), soft_wrap=True)
 
 
 def named(console: Console, name: str, value: str, why: str = "") -> None:
@@ -51,7 +51,7 @@ def print_columns(console: Console, rows: Sequence[Sequence[str]], *, strong: in
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         cells[0] += " " * (widths[0] - cell_len(cells[0]))
-        console.print(Text("  " + "  ".join(cells), style="bold" if number == strong else ""), soft_wrap=True)
+        console.print(Text(("  " + "  ".join(cells)).rstrip(), style="bold" if number == strong else ""), soft_wrap=True)
 
 
 def print_metrics(console: Console, title: str, metrics: Mapping[str, Any], headline: str) -> None:

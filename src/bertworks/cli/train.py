@@ -100,10 +100,8 @@ def train(
         spread = report.mean_and_deviation
         if spread is not None:
             show.lines(console, [f"mean ± sd: {spread[0]:.4f} ± {spread[1]:.4f}"])
-    show.heading(
-        console,
-        f"{report.steps:,} steps in {report.seconds:,.0f} s; the model is in {report.model}, the report {report.folder / 'report.html'}",
-    )
+    show.heading(console, f"{report.steps:,} steps in {report.seconds:,.0f} s")
+    show.lines(console, [f"model: {report.model}", f"report: {report.folder / 'report.html'}", ""])
     show.lines(console, report.next_steps)
 
 

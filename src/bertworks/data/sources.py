@@ -61,6 +61,8 @@ def _pandas_table(frame: Any) -> pa.Table:
 
 
 def _named(source: str | Path, wanted: Sequence[str], options: ReadOptions) -> Source:
+    if not str(source):
+        raise DataError("an empty name is no data: name a file, a folder or a data set")
     try:
         path = Path(source).expanduser()
         if path.is_dir():

@@ -83,6 +83,8 @@ def read_table(
     check_encoding(encoding)
     if limit is not None and limit < 1:
         raise SettingsError(f"limit is a number of rows, at least 1, not {limit}")
+    if shuffle_seed is not None and shuffle_seed < 0:
+        raise SettingsError(f"shuffle_seed is a whole number, 0 or more, not {shuffle_seed}")
     parts = parse_split(split)
     opened = open_source(source, list(dict.fromkeys(part.name for part in parts)), ReadOptions(encoding, delimiter, on_bad_rows))
     loaded: dict[str, Loaded] = {}

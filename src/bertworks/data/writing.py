@@ -73,15 +73,19 @@ def check_writable(path: str | Path) -> Path:
     """
     try:
         path = Path(path).expanduser()
-        there, home = path.is_dir(), path.parent.is_dir()
+        there, home, blocked = path.is_dir(), path.parent.is_dir(), path.parent.exists()
     except (OSError, RuntimeError) as error:  # a name too long, a folder that may not be entered, the home of nobody
         raise DataError(f"'{path!s:.200}' cannot be written: {error}; choose another place") from error
     if split_suffixes(path)[1] not in _WRITABLE:
         known = f"{' '.join(_WRITABLE)}, each also with {' '.join(COMPRESSIONS)}"
         raise DataError(f"'{path}': no table can be written with this suffix; supported are {known}")
     if there or not home:
-        what = "it is a folder: name a file in it" if there else f"the folder '{path.parent}' does not exist: make it first"
-        raise DataError(f"'{path}' cannot be written: {what}")
+        what = (
+            f"'{path.parent}' is a file, not a folder: choose another place"
+            if blocked
+            else f"the folder '{path.parent}' does not exist: make it first"
+        )
+        raise DataError(f"'{path}' cannot be written: {'it is a folder: name a file in it' if there else what}")
     return path
 
 

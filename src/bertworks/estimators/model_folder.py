@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bertworks import __version__
+from bertworks.architectures import naming
 from bertworks.checkpoints.atomic import atomic_folder
 from bertworks.checkpoints.files import write_json
 from bertworks.checkpoints.smoke import SmokeCase, check_smoke, fingerprint, read_smoke, write_smoke
@@ -54,7 +55,8 @@ def load(folder: Path, *, verify: bool = False) -> tuple[LoadedModel, Tokenizer,
                 f"{folder} has no smoke.json to verify the model by; load it without verify, and save it again to get one"
             )
         texts = smoke_texts(folder, [case.input for case in smoke.cases], task.pairs)
-        check_smoke(smoke, smoke_outputs(loaded, tokenizer, task, texts))
+        with naming(folder):
+            check_smoke(smoke, smoke_outputs(loaded, tokenizer, task, texts))
         if smoke.computed_with.get("files", found := fingerprint(folder)[:_DIGITS]) != found:
             raise CheckpointError(
                 f"{folder}: the model answers its smoke cases as before, but its files are not those that were saved: a label, "

@@ -9,7 +9,7 @@ from typing import Any
 
 from bertworks.checkpoints.files import write_json
 from bertworks.data.inspection import Inspection
-from bertworks.errors import Interrupted
+from bertworks.errors import Interrupted, TrainingError
 from bertworks.estimators import row_results, runs
 from bertworks.estimators.assessment import compare_with_baselines
 from bertworks.estimators.classifier import TextClassifier
@@ -143,11 +143,11 @@ def train_in(folder: Path, data: DataSettings, settings: Mapping[str, Any], prog
 
 @contextmanager
 def told_of(folder: Path, part: Path) -> Iterator[None]:
-    """An interruption of the training in `part` says how to go on with the whole in `folder`."""
+    """An interruption or fault of the training in `part` says how to go on with the whole in `folder`."""
     try:
         yield
-    except Interrupted as stopped:
-        raise Interrupted(str(stopped).replace(str(part), str(folder))) from None
+    except (Interrupted, TrainingError) as stopped:
+        raise type(stopped)(str(stopped).replace(str(part), str(folder))) from stopped.__cause__
 
 
 def own_settings(settings: Mapping[str, Any]) -> dict[str, Any]:

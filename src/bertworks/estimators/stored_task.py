@@ -33,7 +33,7 @@ def read_task(folder: Path) -> tuple[TextClassification, dict[str, Any]]:
         try:
             task = task_from_settings(str(stored.get("task"))[:100], stored.get("settings", {}))
         except (SettingsError, CheckpointError) as error:
-            raise CheckpointError(f"{folder / SETTINGS}: {error}{'' if str(error).endswith('?') else '.'} Or {_COPY}") from error
+            raise CheckpointError(f"{folder / SETTINGS}: {error}{'' if str(error).endswith('?') else '.'} {_COPY.capitalize()}") from error
         return task, about if isinstance(about, dict) else {}
     config, _, encoder = read_description(folder)
     classes = config.get("architectures")

@@ -60,10 +60,10 @@ def baselines(
     - `mean` and `tfidf_ridge` for numbers.
 
     Texts are strings, or pairs of strings: then both have features of their own, and so have the distances and the
-    cosine between them.
-    `train_labels` and `test_labels` are a label a row, a sequence of labels or a number, as `kind` says; `labels` is
-    empty for numbers. A result has an entry `note` where something has to be known about it: that training rows were
-    drawn by `seed` because there are more than 100,000 (or 40 million characters), say. Equal input gives equal numbers.
+    cosine between them. `train_labels` and `test_labels` are a label a row, a sequence of labels or a number, as `kind`
+    says; `labels` is empty for numbers. A result has an entry `note` where something has to be known about it: that
+    training rows were drawn by `seed` because there are more than 100,000 (or 40 million characters), say. Equal input
+    gives equal numbers.
 
     Raises `DataError` where there are no rows, their numbers differ, texts are neither strings nor pairs, or a label is
     unknown; `SettingsError` for an unknown kind.

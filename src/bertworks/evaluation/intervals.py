@@ -14,6 +14,11 @@ Five methods, each where it covers best (`benchmarks/interval_coverage.py` simul
 
 Percentiles are widened by Student's t for small sets (Hesterberg 2015, "What teachers should know about the bootstrap",
 section 4.3.2). Every interval holds the metric's own value.
+
+What they do not cover as they should: macro F1 where labels have fewer than about five rows (a set cannot tell how a
+label fares that it lacks); a mean loss that hangs on a handful of rows, as the log-loss of a hundred rows of which
+five are wrong, or squared errors with heavy tails (some two points short); the calibration error's are a little too
+wide. All take rows to be independent: where several rows come from one document, say, intervals are too narrow.
 """
 
 import math

@@ -21,6 +21,7 @@ from bertworks.errors import SettingsError
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_MOST_THREADS = 1024
 _GAIN_WANTED = 1.3
 """bfloat16 is chosen where its products run this much faster than float32's: rounding and casts cost something too."""
 
@@ -62,6 +63,8 @@ def choose(
     """
     reasons = {}
     if threads is not None:
+        if not 1 <= threads <= _MOST_THREADS:
+            raise SettingsError(f"threads is a number from 1 to {_MOST_THREADS:,}, not {threads}")
         torch.set_num_threads(threads)
     reasons["threads"] = "as asked" if threads is not None else "PyTorch's choice for this machine"
     kind, reasons["device"] = _device(device)

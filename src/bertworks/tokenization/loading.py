@@ -15,7 +15,7 @@ from bertworks.checkpoints.files import read_json
 from bertworks.checkpoints.opening import read_file
 from bertworks.errors import CheckpointError, SettingsError
 from bertworks.tokenization.families import byte_level, guess_case, wordpiece
-from bertworks.tokenization.library import explained
+from bertworks.tokenization.library import explained, growth
 from bertworks.tokenization.roles import named_roles, resolve_roles
 
 # With these classes transformers takes tokenizer.json as it is; with any other it rebuilds the tokenizer from the
@@ -25,6 +25,8 @@ _GENERIC_CLASSES = {"PreTrainedTokenizerFast", "TokenizersBackend"}
 _LARGEST_FILE = 300_000_000
 """Bytes; ten times the largest tokenizer.json known."""
 _LARGEST_ID = 2**32 - 1
+_MOST_GROWTH = 1000
+"""No tokenizer makes a text a thousand times longer before it is divided; real ones make it hardly longer at all."""
 _SWITCHES = ("do_lower_case", "strip_accents", "tokenize_chinese_chars", "add_prefix_space")
 _MARKS = ("single_word", "lstrip", "rstrip", "normalized", "special")
 """What tokenizer_config.json may say of an added token besides its content."""
@@ -112,6 +114,8 @@ def read(path: str | PathLike[str], casing: Casing) -> Loaded:
 
 def _from_tokenizer_json(path: Path, named: Mapping[str, str], config: Mapping[str, Any], casing: Casing) -> Loaded:
     backend = Backend.from_buffer(read_file(path, _LARGEST_FILE))
+    if growth(backend) > _MOST_GROWTH:  # known before any text is given to it
+        raise CheckpointError(f"{path}: its replacements make texts longer beyond all measure: download or copy it again")
     roles, notes = resolve_roles(named, lambda token: backend.token_to_id(token) is not None)
     loaded = Loaded(backend, roles, notes)
     if backend.truncation is not None or backend.padding is not None:
