@@ -1,4 +1,4 @@
-"""Kernels by themselves: attention in training, and dropout masks, beside what PyTorch offers.
+"""Kernels by themselves: attention in training, dropout masks, and cross-entropy over a vocabulary, beside PyTorch's.
 
     python -m benchmarks.kernels
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from bertworks.nn.attention import AttentionPattern, attention
 from bertworks.nn.dropout import keep, keep_mask, keep_scale
 from bertworks.nn.layout import Layout
+from bertworks.nn.losses import LossOptions, build_loss
 
 ROUNDS = 15
 SHAPES = ((1, 285, 12, 32), (1, 512, 12, 32), (8, 40, 12, 32), (2, 16, 12, 32), (1, 285, 12, 64))
@@ -62,6 +63,17 @@ def dropout_times(rows: int, columns: int) -> tuple[float, float]:
     return milliseconds(ours), milliseconds(lambda: torch.nn.functional.dropout(x, 0.1))
 
 
+def cross_entropy_times(rows: int, labels: int) -> tuple[float, float]:
+    """Forward and backward of our loss and of PyTorch's, on scores in bfloat16."""
+    scores = torch.randn(rows, labels).to(torch.bfloat16).requires_grad_()
+    targets, loss = torch.randint(0, labels, (rows,)), build_loss("cross_entropy", LossOptions())
+
+    def theirs() -> None:
+        torch.nn.functional.cross_entropy(scores.float(), targets, reduction="sum").backward()
+
+    return milliseconds(lambda: loss.sum(scores, targets).backward()), milliseconds(theirs)
+
+
 def main() -> None:
     torch.set_num_threads(1)
     print("attention, forward + backward       bertworks  PyTorch SDPA")
@@ -73,6 +85,10 @@ def main() -> None:
     for rows, columns in ((4096, 384), (12 * 285, 285), (12 * 512, 512)):
         ours, theirs = dropout_times(rows, columns)
         print(f"{f'{rows} × {columns}':35} {ours:9.2f} {theirs:13.2f}")
+    print("cross-entropy, forward + backward   bertworks       PyTorch")
+    for rows, labels in ((614, 24_000), (614, 30_522), (64, 8_000)):
+        ours, theirs = cross_entropy_times(rows, labels)
+        print(f"{f'{rows} × {labels}':35} {ours:9.2f} {theirs:13.2f}")
 
 
 if __name__ == "__main__":

@@ -82,7 +82,11 @@ SETTINGS = [
         "negative, positive",
     ),
     Case(
-        "models of different tasks compared", "bertworks compare model pairs --data reviews.csv", DataError, "'model' and 'pairs'", "models of different tasks"
+        "models of different tasks compared",
+        "bertworks compare model pairs --data reviews.csv",
+        DataError,
+        "'model' and 'pairs'",
+        "models of different tasks",
     ),
     Case(
         "a tokenizer trained on nothing",

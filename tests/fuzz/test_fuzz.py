@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.mutations import mutate_bytes, mutate_json
-from tests.fuzz.targets import TARGETS, forget_home, only_deliberate_errors, scratch
+from tests.fuzz.target import forget_home, only_deliberate_errors, scratch
+from tests.fuzz.targets import TARGETS
 
 ROOT = Path(__file__).parents[2]
 QUICK = settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))

@@ -88,15 +88,18 @@ def test_killed_once_at_each_of_twenty_places(make_runs: Callable[..., Runs], tm
 def test_interrupted_by_ctrl_c(make_runs: Callable[..., Runs], tmp_path: Path) -> None:
     runs = make_runs()
     interrupted = 0
-    for share in (0.5, 0.4, 0.3, 0.6):
-        answer = runs.train(tmp_path / "run", interrupt_after=share * runs.seconds)
+    for share in (0.5, 0.4, 0.3, 0.2, 0.1, 0.05):  # of the time that a run took: how long it takes now depends on the machine's load
+        folder = tmp_path / f"run-{share}"
+        answer = runs.train(folder, interrupt_after=share * runs.seconds)
         if answer["code"] == INTERRUPTED:
             assert answer["error"].startswith("Interrupted: stopped at step ")
-            assert str(tmp_path / "run") in answer["error"]
+            assert str(folder) in answer["error"]
+            runs.train(folder)
+            runs.assert_same(folder)
             interrupted += 1
+        if interrupted == 2:
+            break
     assert interrupted
-    runs.train(tmp_path / "run")
-    runs.assert_same(tmp_path / "run")
 
 
 def test_a_run_may_be_moved_and_may_write_at_other_times(make_runs: Callable[..., Runs], tmp_path: Path) -> None:

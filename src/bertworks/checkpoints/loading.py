@@ -85,7 +85,7 @@ def load_through(
     ignored, unexpected = _sort_rest([n for n in names if n not in used], table)
     problems += [f"unexpected  {name} {list(shapes[names[name]])}" for name in unexpected]
     if problems:
-        raise _misfit(source, problems)
+        raise _refused(source, problems, "not fit the model that config.json describes", "is its config.json the one that belongs to them")
     _require_memory(source, own_shapes)
     problems = _untied(table, names, read)
     for entry in fitting:
@@ -93,7 +93,7 @@ def load_through(
         problems += [problem for name, array in zip(entry.theirs, theirs, strict=True) if (problem := _no_weights(name, array))]
         found.update(zip(entry.ours, entry.load(theirs), strict=True))
     if problems:
-        raise _misfit(source, problems)
+        raise _refused(source, problems, "not hold what weights hold", "did the training that made them go well")
     loaded_count = sum(len(entry.theirs) for entry in fitting)
     return found, LoadingReport(source, loaded_count, wanted, new, ignored)
 
@@ -126,8 +126,8 @@ def _no_weights(name: str, array: Array) -> str | None:
     """Why an array cannot be weights, or None."""
     if array.dtype.kind != "f":
         return f"no weights  {name} holds {array.dtype.name}: bertworks reads floating-point weights only"
-    with np.errstate(all="ignore"):  # a sum is finite where all its numbers are, or nearly so
-        finite = np.isfinite(array.sum()) or np.isfinite(array).all()
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(array.sum()) or np.isfinite(array).all()  # a sum of finite numbers is finite, but for the very large
     return None if finite else f"no numbers  {name} holds NaN or infinity"
 
 
@@ -153,11 +153,8 @@ def _sort_rest(rest: Sequence[str], table: Table) -> tuple[dict[str, tuple[str, 
     return ignored, unexpected
 
 
-def _misfit(source: str, problems: Sequence[str]) -> CheckpointError:
+def _refused(source: str, problems: Sequence[str], verdict: str, question: str) -> CheckpointError:
     more = [f"… and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
     count = f"{len(problems)} tensors do" if len(problems) > 1 else "1 tensor does"
-    return CheckpointError(
-        f"{source}: {count} not fit the model that config.json describes. Is the folder complete, and is its config.json the one that "
-        "belongs to these weights? Copy or download it again",
-        [*problems[:_SHOWN], *more],
-    )
+    message = f"{source}: {count} {verdict}. Are the files whole, and {question}? Copy or download them again"
+    return CheckpointError(message, [*problems[:_SHOWN], *more])

@@ -47,7 +47,7 @@ def json_row(content: str, line: int) -> Mapping[str, Any] | BadRow:
     """The object that a line of JSON lines holds, or why it holds none."""
     try:
         row = json.loads(content)
-        if isinstance(row, dict):
+        if isinstance(row, dict) and content.count(":") > len(row):
             _refuse_doubles(content, len(row))
         if "\\u" in content:
             json.dumps(row, ensure_ascii=False).encode("utf-8")
@@ -72,7 +72,7 @@ def _refuse_doubles(text: str, names: int) -> None:
     To look closely takes thrice the time of reading, so it is done only where more names stand in the text than in the
     rows: where values are nested, a text looks like JSON, or a name is there twice.
     """
-    if text.count(":") > names and len(_NAME.findall(text)) > names:
+    if len(_NAME.findall(text)) > names:
         json.loads(text, object_pairs_hook=_without_doubles)
 
 
@@ -83,7 +83,7 @@ class _DoubleNameError(ValueError):
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) < len(pairs):
-        name = next(name for i, (name, _) in enumerate(pairs) if name in dict(pairs[:i]))
+        name = Counter(name for name, _ in pairs).most_common(1)[0][0]
         raise _DoubleNameError(f"an object has the name '{name:.60}' twice, of which one would be lost")
     return table
 
