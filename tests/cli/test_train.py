@@ -208,3 +208,26 @@ def test_seeds_that_cannot_begin_leave_nothing(bertworks: Bertworks, encoder: Pa
     for wrong in (["--device", "gpu"], ["--validation-fraction", "0"], ["--max-tokens", "100000"]):
         assert bertworks("train", "train.csv", "--seeds", "2", "-o", "run", "--model", encoder, *wrong, *FAST).code == 2
         assert not Path("run").exists()
+
+
+def test_it_looks_first_and_stops_on_what_cannot_be_right(bertworks: Bertworks, encoder: Path, work: Path) -> None:
+    rows = "".join(f"{word},{word}\n" for word in ("good", "bad") * 30)
+    (work / "leak.csv").write_text("review,sentiment\n" + rows)
+    told = bertworks("train", "leak.csv", "--model", encoder, "-o", "run", *FAST)
+    assert told.code == 3
+    assert "label" in told.err.splitlines()[-1]
+    assert not (work / "run").exists()
+
+
+def test_a_run_says_what_its_model_is_worth(bertworks: Bertworks, encoder: Path, work: Path) -> None:
+    report = bertworks("train", "train.csv", "--model", encoder, "-o", "run", "--validation-fraction", "0.3", "--json", *FAST).json
+    assert set(report["baselines"]) == {"majority class", "TF-IDF + logistic regression"}
+    low, high = report["validation"]["intervals"]["accuracy"]
+    assert low <= report["validation"]["accuracy"] <= high
+    assert report["calibration"]["temperature"] > 0
+    found = json.loads((work / "run/inspection.json").read_text())
+    assert found["rows"] == 67
+    assert found["lengths"]["unit"] == "tokens"
+    for name in ("report.html", "report.md", "predictions.parquet", "model/README.md"):
+        assert (work / "run" / name).stat().st_size > 500
+    assert str(work) not in (work / "run/model/README.md").read_text()

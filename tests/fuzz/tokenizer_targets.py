@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.fuzz.mutations import mutate_json, mutate_text
 from tests.fuzz.target import Target, home, only_deliberate_errors, scratch, shared
+from tests.fuzz.tokenizer_parts import mutate_tokenizer
 from tests.tokenization.conftest import unigram, write_byte_level, write_vocabulary
 
 TEXTS = ["the dog runs over a hill, unable to play!", "  naïve café 博 😁\n[MASK] <mask> don't", "", "a" * 300, "\u0301\0\ufffd [CLS]"]
@@ -117,7 +118,7 @@ def _decodable(data: bytes) -> bool:
 
 
 TOKENIZERS: dict[str, Target] = {
-    "tokenizer-json": Target(_tokenizer_seeds, _tokenizer_json, mutate_json),
+    "tokenizer-json": Target(_tokenizer_seeds, _tokenizer_json, mutate_tokenizer),
     "vocabulary": Target(_vocabulary_seeds, _vocabulary, _mutate_parts),
     "merges": Target(_merges_seeds, _merges, _mutate_parts),
     "encode": Target(lambda: [bytes([i]) + text.encode() for i, text in enumerate(TEXTS)], _encode, mutate_text),
