@@ -194,3 +194,20 @@ def test_random_bytes_are_a_table_or_a_data_error(tmp_path_factory: pytest.TempP
     except DataError:
         return
     assert len(table) == len(table.rows)
+
+
+def test_columns_of_views_are_read_as_plain_ones() -> None:
+    import pyarrow as pa
+
+    views = {
+        "text": pa.array(["a", None, "c"], pa.string_view()),
+        "lists": pa.array([["x"], [], None], pa.list_(pa.string_view())),
+        "fixed": pa.array([["x", "y"]] * 3, pa.list_(pa.string_view(), 2)),
+        "parts": pa.array([{"z": b"\0"}] * 3, pa.struct([("z", pa.binary_view())])),
+        "map": pa.array([[("k", "v")]] * 3, pa.map_(pa.string_view(), pa.string_view())),
+        "number": pa.array([1, 2, 3]),
+    }
+    source = pa.table(views).replace_schema_metadata({"kept": "yes"})
+    table = read_table(source, shuffle_seed=0)
+    assert "view" not in str(table.data.schema)
+    assert sorted(table.data.to_pylist(), key=str) == sorted(source.to_pylist(), key=str)

@@ -5,7 +5,8 @@ The same targets serve the property tests (`test_fuzz.py`) and the long, coverag
 
 from tests.fuzz.data_targets import DATA
 from tests.fuzz.model_targets import MODELS
+from tests.fuzz.table_targets import TABLES
 from tests.fuzz.target import Target
 from tests.fuzz.tokenizer_targets import TOKENIZERS
 
-TARGETS: dict[str, Target] = MODELS | TOKENIZERS | DATA
+TARGETS: dict[str, Target] = MODELS | TOKENIZERS | DATA | TABLES

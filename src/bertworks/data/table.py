@@ -16,6 +16,7 @@ from bertworks.data.files import check_encoding
 from bertworks.data.loaded import Loaded, ReadOptions, Source
 from bertworks.data.sources import open_source
 from bertworks.data.splits import SplitPart, parse_split
+from bertworks.data.views import without_views
 from bertworks.errors import DataError, SettingsError, nearest
 
 _SYNONYMS = ({"validation", "valid", "val", "dev", "eval"}, {"train", "training"}, {"test", "testing"})
@@ -152,7 +153,14 @@ def _read(source: Source, name: str) -> Loaded:
         raise DataError(f"{source.name} does not fit into memory: split it, or close other programs") from error
     if not loaded.table.num_columns:
         raise DataError(f"{source.name} is empty: it has no columns")
-    return Loaded(with_class_names(loaded.table), loaded.numbers, loaded.dropped, loaded.notes)
+    return Loaded(with_class_names(_computable(loaded.table, source.name)), loaded.numbers, loaded.dropped, loaded.notes)
+
+
+def _computable(table: pa.Table, name: str) -> pa.Table:
+    try:
+        return without_views(table)
+    except (pa.ArrowException, ValueError) as error:
+        raise DataError(f"{name} has columns of a type that cannot be read: {error}; write them as text, numbers or lists") from error
 
 
 def _by_split_column(loaded: Loaded, name: str) -> Loaded | None:
