@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from bertworks.estimators.classifier import TextClassifier
     from bertworks.estimators.encoder import Encoder
     from bertworks.estimators.load import load
+    from bertworks.estimators.pretraining.run import pretrain
     from bertworks.estimators.workflows import demo, doctor, evaluate, inspect, predict, train
     from bertworks.tokenization import Tokenizer
 
@@ -28,6 +29,7 @@ __all__ = [
     "inspect",
     "load",
     "predict",
+    "pretrain",
     "train",
 ]
 
@@ -42,6 +44,7 @@ _HOMES = {
     "inspect": "bertworks.estimators.workflows",
     "load": "bertworks.estimators.load",
     "predict": "bertworks.estimators.workflows",
+    "pretrain": "bertworks.estimators.pretraining.run",
     "train": "bertworks.estimators.workflows",
 }
 """The module in which each public name lives."""
