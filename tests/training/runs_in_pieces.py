@@ -68,7 +68,8 @@ class Runs:
     def train(self, folder: Path, **how: Any) -> dict[str, Any]:
         answer = self.worker.ask({**self.command, "output": str(folder), **how})
         assert answer["code"] == 0 or how, answer["error"]
-        assert answer["code"] in (0, KILLED, INTERRUPTED), answer["error"]
+        too_early = "interrupt_after" in how and answer["error"].startswith("KeyboardInterrupt")  # the loop did not listen yet, or any more
+        assert answer["code"] in (0, KILLED, INTERRUPTED) or too_early, answer["error"]
         return answer
 
     def kill_at(self, folder: Path, share: float, files: list[str]) -> int:
