@@ -20,7 +20,7 @@ def field_texts(dataclass: type) -> dict[str, str]:
     """The docstring of each field: the string that stands below it in the source.
 
     >>> field_texts(TrainingConfig)["token_budget"]
-    'Most tokens computed at once; decides memory and speed, never the result.'
+    'Most tokens computed at once; decides memory and speed, never the result. Halved, once, where memory runs out.'
     """
     body = ast.parse(textwrap.dedent(inspect.getsource(dataclass))).body[0].body  # type: ignore[attr-defined]
     texts = {}
