@@ -21,6 +21,21 @@ HUB = [
         "Did you mean 'reviews-1'?",
         (file("runs/reviews-1/config.toml", ""),),
     ),
+    Case(
+        "a name of a model too long for the system",
+        f"bertworks predict {'a' * 300} text",
+        CheckpointError,
+        "File name too long",
+        "name a model folder",
+    ),
+    Case(
+        "a home that nobody has",
+        "bertworks predict ~nobody-here/model text",
+        CheckpointError,
+        "'~nobody-here/model'",
+        "name a model folder",
+    ),
+    Case("an empty name", "bertworks predict '' text", CheckpointError, "no model folder", "This folder has encoder"),
     Case("a file instead of a folder", "bertworks predict reviews.csv text", CheckpointError, "reviews.csv is a file", "name its folder"),
     Case(
         "a hub name without a network",

@@ -72,4 +72,28 @@ RUNS = [
         "bertworks train --resume run",
         (file("run/config.toml", "[data]\n"),),
     ),
+    Case(
+        "a setting of the wrong type in config.toml",
+        "bertworks train --resume run",
+        SettingsError,
+        "config.toml, [data]: 'limit'",
+        "must be a whole number or null, not 'many'",
+        (file("run/config.toml", '[data]\nlimit = "many"\n'),),
+    ),
+    Case(
+        "a config.toml nested without end",
+        "bertworks train --resume run",
+        CheckpointError,
+        "'run/config.toml' cannot be read: it is nested too deeply",
+        "mend it",
+        (file("run/config.toml", "data = " + "[" * 10_000),),
+    ),
+    Case(
+        "a config.toml without its tables",
+        "bertworks train --resume run",
+        CheckpointError,
+        "'run/config.toml': 'data' is no table, [data]",
+        "mend the file",
+        (file("run/config.toml", "data = 3\n"),),
+    ),
 ]

@@ -16,6 +16,7 @@ from bertworks.data.labels import LabelKind
 from bertworks.data.table import split_names
 from bertworks.data.text_data import TextData, read_texts
 from bertworks.errors import DataError, SettingsError, nearest
+from bertworks.tasks.stored_settings import from_stored
 
 IN_MEMORY = "(in memory)"
 """Stands in config.toml for data that were handed over as an object."""
@@ -135,7 +136,7 @@ class DataSettings:
     def from_dict(cls, values: Mapping[str, Any], source: Any = None, validation: Any = None) -> "DataSettings":
         """The settings of a run; `source` and `validation` stand in for data that were in memory.
 
-        Raises `SettingsError` for an unknown key, and where data in memory are not handed over again.
+        Raises `SettingsError` for an unknown key or a value of a wrong type, and where data in memory are not handed over again.
         """
         names = [f.name for f in fields(cls)]
         for name in values:
@@ -148,7 +149,8 @@ class DataSettings:
                     "this run was trained on data in memory, which its folder does not hold: resume it in Python, handing them over again "
                     "(bertworks.train(data, resume=…))"
                 )
-        return cls(**{**values, **{name: value for name, value in given.items() if value is not None}})
+        stored = from_stored(cls, values, "config.toml, [data]")
+        return replace(stored, **{name: value for name, value in given.items() if value is not None})
 
 
 def _absolute(source: Any) -> Any:

@@ -1,5 +1,6 @@
 """`bertworks.load`: any saved model; the folder knows its task."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ def load(
     `verify` computes the folder's smoke cases again. Raises `CheckpointError` where the folder is no finished model,
     is damaged, or does not answer as it did when it was saved.
     """
-    _require_finished(Path(folder))
+    with suppress(OSError):  # a path that cannot be looked at: reading it says so below
+        _require_finished(Path(folder))
     options: dict[str, Any] = {"device": device, "precision": precision, "threads": threads, "verify": verify}
     return TextClassifier.load(folder, **options)
 

@@ -12,10 +12,13 @@ import tomli_w
 
 from bertworks.checkpoints.atomic import atomic_folder, atomic_write
 from bertworks.checkpoints.files import read_json, write_json
+from bertworks.checkpoints.toml_files import read_toml
 from bertworks.data.files import split_suffixes
 from bertworks.errors import CheckpointError, SettingsError, nearest
 
 SETTINGS, METRICS, ACCOUNTING, INSPECTION = "config.toml", "metrics.json", "accounting.json", "inspection.json"
+
+_TABLES = ("data", "classifier", "training", "seeds", "study", "pretraining")
 
 
 def free_name(folder: Path, *, numbered: bool = True) -> Path:
@@ -65,10 +68,10 @@ def read_settings(folder: Path, *, table: str = "data") -> dict[str, Any]:
         what = "has no config.toml: it is no run folder" if folder.is_dir() else "does not exist"
         hint = nearest(folder.name, names) or " Name the folder of a run, such as runs/reviews-1"
         raise CheckpointError(f"the run '{folder}' {what}.{hint}")
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"'{path}' cannot be read: {error}; mend it, or begin another run") from None
+    settings = read_toml(path)
+    wrong = next((name for name in _TABLES if not isinstance(settings.get(name, {}), dict)), None)
+    if wrong is not None:
+        raise CheckpointError(f"'{path}': '{wrong}' is no table, [{wrong}]: mend the file, or begin another run")
     if not settings.get(table) and table not in settings and {"data", "pretraining"} & settings.keys():
         verb = "pretrain" if "pretraining" in settings else "train"
         raise SettingsError(f"'{folder}' is a run of another kind: go on with it by bertworks {verb} --resume {quoted(folder)}")

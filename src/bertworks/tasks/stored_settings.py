@@ -45,6 +45,8 @@ def from_stored(kind: type[Settings], stored: Any, name: str) -> Settings:
 def _is_a(value: Any, kind: Any) -> bool:
     """Whether a value is of a type made of literals, unions, tuples of one type, and plain types."""
     origin, parts = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return True
     if origin is Literal:
         return any(value == part and type(value) is type(part) for part in parts)
     if origin in (Union, UnionType):

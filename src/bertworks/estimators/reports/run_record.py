@@ -2,7 +2,6 @@
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bertworks.checkpoints.files import read_json
+from bertworks.checkpoints.toml_files import read_toml
 from bertworks.errors import CheckpointError, nearest
 from bertworks.estimators.reports.wording import LOWER_IS_BETTER, mapping, number, rows_in
 from bertworks.estimators.runs import ACCOUNTING, METRICS, SETTINGS, is_finished
@@ -213,10 +213,7 @@ def _optional(path: Path) -> Values:
 
 
 def _settings(path: Path) -> Values:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"'{path}' cannot be read: {error}") from None
+    return read_toml(path) if path.exists() else {}
 
 
 def _log(path: Path) -> list[Values]:
