@@ -5,13 +5,21 @@ from dataclasses import dataclass, field
 from sys import float_info
 from typing import Any, Literal
 
-from bertworks.checkpoints.table import Table
+from bertworks.checkpoints.table import Table, renames
 from bertworks.errors import CheckpointError, nearest
 from bertworks.spec import Activation, EncoderSpec, HeadSpec
 
 Config = Mapping[str, Any]
 
-HeadKind = Literal["masked_lm", "next_sentence", "sequence_classification", "token_classification", "question_answering", "multiple_choice"]
+HeadKind = Literal[
+    "masked_lm",
+    "next_sentence",
+    "sequence_classification",
+    "token_classification",
+    "question_answering",
+    "multiple_choice",
+    "token_vectors",
+]
 
 LARGEST_SIZE = 10**8
 """No size in a config.json is larger; the product of three such still counts bytes without overflow of 64 bits."""
@@ -44,6 +52,16 @@ class HeadDefinition:
     needs_pooler: bool = False
 
 
+GENERIC_HEADS: Mapping[HeadKind, HeadDefinition] = {
+    "token_vectors": HeadDefinition(
+        lambda config, encoder, outputs: HeadSpec(reads="tokens", outputs=outputs),
+        lambda ours: Table(renames(f"{ours}output", "token_vectors")),
+        "",
+    ),
+}
+"""Heads that every encoder can have and no family names: a vector for each token, which another model's is learnt by."""
+
+
 @dataclass(frozen=True)
 class Architecture:
     """A family: how its config.json reads, and how its weights are named."""
@@ -64,6 +82,9 @@ class Architecture:
 
     classes_of_several: Mapping[frozenset[HeadKind], str] = field(default_factory=dict)
     """What `architectures` in config.json says for several heads on one body."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heads", {**GENERIC_HEADS, **self.heads})
 
     def class_name(self, kinds: Collection[HeadKind]) -> str:
         """What `architectures` in config.json says for a model with such heads."""

@@ -1,6 +1,6 @@
 """Model folders: where a description, a weight table and an `nn` model meet."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -120,6 +120,16 @@ def save_model(
     tensors = {(prefix + name if name in body else name): values for name, values in loaded.table.save(loaded.model.arrays()).items()}
     write_tensors(folder / "model.safetensors", tensors, dtype=dtype)
     write_json(folder / "config.json", config)
+
+
+def without_heads(loaded: LoadedModel, names: Collection[str]) -> LoadedModel:
+    """The same model without some of its heads; its other weights are shared, not copied."""
+    heads = {name: kind for name, kind in loaded.heads.items() if name not in names}
+    with torch.device("meta"):
+        model = Model(loaded.model.spec, {name: head.spec for name, head in loaded.model.head_items() if name in heads})
+    kept = dict(loaded.model.named_parameters())
+    model.load_state_dict({name: kept[name] for name, _ in model.named_parameters()}, assign=True)
+    return replace(loaded, model=model.compute_in(loaded.model.encoder.compute_dtype), heads=heads)
 
 
 def fold_output_scale(model: Model, head: str, scale: float, center: float) -> None:

@@ -88,6 +88,17 @@ def _squared_error(scores: Float[Tensor, "rows 1"], labels: Float[Tensor, "rows"
     return (scores[:, 0] - labels) ** 2
 
 
+def _cosine_distance(
+    scores: Float[Tensor, "rows width"], targets: Float[Tensor, "rows width"], options: LossOptions
+) -> Float[Tensor, "rows"]:
+    return 1 - F.cosine_similarity(scores, targets.float(), dim=1)
+
+
+def _where_a_target_is(targets: Float[Tensor, "rows width"], options: LossOptions) -> Float[Tensor, "rows"]:
+    """A target of zero points nowhere: the row has none."""
+    return (targets != 0).any(1).float()
+
+
 def _all_alike(labels: Tensor, options: LossOptions) -> Float[Tensor, "rows"]:
     return torch.ones(len(labels), device=labels.device)
 
@@ -115,9 +126,11 @@ LOSSES: dict[str, Loss] = {
     "cross_entropy": Loss(_cross_entropy, _label_weights),
     "binary_cross_entropy": Loss(_binary_cross_entropy, _all_alike),
     "mean_squared_error": Loss(_squared_error, _all_alike),
+    "cosine_distance": Loss(_cosine_distance, _where_a_target_is),
 }
 
 
 def build_loss(name: str, options: LossOptions) -> Loss:
-    """The loss `name` with options: cross_entropy (one label a row), binary_cross_entropy (several), mean_squared_error."""
+    """The loss `name` with options: cross_entropy (one label a row), binary_cross_entropy (several), mean_squared_error,
+    cosine_distance (a vector a row)."""
     return Loss(LOSSES[name].each, LOSSES[name].weigh, options)

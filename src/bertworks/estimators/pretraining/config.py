@@ -2,7 +2,7 @@
 
 [corpus]                  what is read, and how it is cut into sequences
 [model]                   the shape of a new model, or the model to go on from
-[objectives.masked_lm]    what is learnt; besides: next_sentence, sentence_order
+[objectives.masked_lm]    what is learnt; besides: next_sentence, sentence_order, distillation
 [training]                budget, optimizer, schedule, machine
 """
 
@@ -61,7 +61,8 @@ class ModelSettings:
 
 @dataclass(frozen=True)
 class ObjectiveSettings:
-    """An objective: its weight in the sum of the losses, and, for masked_lm, what is masked (`tasks.masking.Masking`)."""
+    """An objective: its weight in the sum of the losses; for masked_lm, what is masked (`tasks.masking.Masking`); for
+    distillation, who teaches (`tasks.distillation`)."""
 
     weight: float = 1.0
     rate: float = 0.15
@@ -72,6 +73,8 @@ class ObjectiveSettings:
     """Share of these that [MASK] stands for …"""
     random_share: float = 0.1
     """… and that a random token stands for."""
+    teacher: str | None = None
+    """distillation: the model folder or hub name of the encoder to learn from."""
 
     def masking(self, seed: int) -> Masking:
         """Raises `SettingsError` where the settings do not go together."""
@@ -124,7 +127,7 @@ class BudgetSettings:
         return TrainingConfig(**{name: getattr(self, name) for name in names}, dropout=dropout)
 
 
-OBJECTIVES = ("masked_lm", "next_sentence", "sentence_order")
+OBJECTIVES = ("distillation", "masked_lm", "next_sentence", "sentence_order")
 _TABLES: dict[str, type] = {"corpus": CorpusSettings, "model": ModelSettings, "training": BudgetSettings}
 
 
@@ -153,9 +156,14 @@ class PretrainingConfig:
             out.append("[corpus] needs the path of a prepared corpus (bertworks corpus prepare)")
         if not self.objectives:
             out.append(f"an objective is needed: {', '.join(f'[objectives.{name}]' for name in OBJECTIVES)}")
-        for name in self.objectives:
+        for name, settings in self.objectives.items():
             if name not in OBJECTIVES:
                 out.append(f"[objectives.{name}] is unknown.{nearest(name, OBJECTIVES)} Known: {', '.join(OBJECTIVES)}")
+            elif (settings.teacher is None) == (name == "distillation"):
+                wanted = (
+                    "needs a teacher: a model folder or hub name" if name == "distillation" else "takes no teacher"
+                )
+                out.append(f"[objectives.{name}] {wanted}")
         if not 0 <= self.training.batch_ramp < 1:
             out.append(f"[training] batch_ramp must lie in [0, 1), not {self.training.batch_ramp}")
         if not isinstance(self.training.evaluations, int) or self.training.evaluations < 1:

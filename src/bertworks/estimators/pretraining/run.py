@@ -23,8 +23,10 @@ from bertworks.estimators.fingerprints import fingerprint_of_model
 from bertworks.estimators.pretraining.batches import PretrainingBatches, prepared
 from bertworks.estimators.pretraining.config import PretrainingConfig
 from bertworks.inference import LoadedModel, load_model, save_model
-from bertworks.inference.models import new_model
+from bertworks.inference.models import new_model, without_heads
+from bertworks.inference.teacher import WordTeacher
 from bertworks.nn.machine import choose
+from bertworks.tasks.distillation import DISTILLATION, Distillation
 from bertworks.tasks.masked_lm import MASKED_LM, MaskedLM
 from bertworks.tasks.masking import IGNORED, Masking
 from bertworks.tasks.next_sentence import NextSentence, SentenceOrder
@@ -116,10 +118,11 @@ class _Pretraining:
         progress.facts("corpus", [f"{self.corpus.folder}: {line}" for line in self.corpus.accounting.lines()[:1]])
         start = None if config.model.start is None else resolve(config.model.start)
         vocabulary = self._vocabulary(start)
-        self.task = Pretraining(self._objectives(vocabulary, config.training.seed))
-        self.loaded = self._model(start, vocabulary)
         self.training = config.training.training_config(config.model.dropout)
         self.machine = choose(self.training.device, self.training.precision, self.training.token_budget, self.training.threads)
+        self.teacher = self._teacher()
+        self.task = Pretraining(self._objectives(vocabulary, config.training.seed))
+        self.loaded = self._model(start, vocabulary)
         self.sequences = self._sequences(self.corpus.shards, config.training.seed)
 
     def _vocabulary(self, start: Path | None) -> int:
@@ -135,10 +138,23 @@ class _Pretraining:
             )
         return load_model(start).model.spec.embedding.vocabulary
 
+    def _teacher(self) -> tuple[WordTeacher, str] | None:
+        """The encoder to learn from, and its fingerprint."""
+        settings = self.config.objectives.get(DISTILLATION)
+        if settings is None or settings.teacher is None:
+            return None
+        folder = resolve(settings.teacher)
+        loaded = load_model(folder)
+        return WordTeacher(loaded.model, Tokenizer.load(folder), self.tokenizer, self.machine), fingerprint_of_model(loaded.model)
+
     def _objectives(self, vocabulary: int, seed: int, *, held_out: bool = False) -> list[Objective]:
+        """The objectives; distillation, whose teacher must see the text before others hide some of it, comes first."""
         out: list[Objective] = []
-        for name, settings in self.config.objectives.items():
-            if name == MASKED_LM:
+        for name, settings in sorted(self.config.objectives.items(), key=lambda item: item[0] != DISTILLATION):
+            if name == DISTILLATION:
+                assert self.teacher is not None
+                out.append(Distillation(self.teacher[0], settings.weight))
+            elif name == MASKED_LM:
                 # held-out text is always masked alike, so that losses of different recipes compare
                 masking = Masking(seed=_EVALUATION_SEED) if held_out else settings.masking(seed)
                 out.append(MaskedLM(self.tokenizer, masking, vocabulary=vocabulary, weight=settings.weight))
@@ -196,7 +212,7 @@ class _Pretraining:
             return None
         source = self._sequences(shards, _EVALUATION_SEED)
         count = min(source.per_epoch, max(1, self.config.corpus.held_out_tokens // self.config.corpus.max_tokens))
-        task = Pretraining(self._objectives(self.task.objectives[0].head[1], _EVALUATION_SEED, held_out=True))
+        task = Pretraining(self._objectives(self.loaded.model.spec.embedding.vocabulary, _EVALUATION_SEED, held_out=True))
         return prepared(source, task, np.arange(count))
 
     # ---- the run
@@ -213,6 +229,7 @@ class _Pretraining:
             "model": fingerprint_of_model(self.loaded.model),
             "objectives": {name: vars(settings) for name, settings in config.objectives.items()},
             "sequences": vars(config.sequences()),
+            "teacher": None if self.teacher is None else self.teacher[1],
             "steps": steps,
             "ramp": ramp,
         }
@@ -242,7 +259,7 @@ class _Pretraining:
     def _save(self, folder: Path, report: PretrainReport) -> None:
         about = {"pretraining": self.config.to_dict(), "corpus": self.corpus.key, **report.to_dict()}
         with atomic_folder(folder, replace=True) as writing:
-            save_model(writing, self.loaded, config_changes=self._dropout_for_use())
+            save_model(writing, without_heads(self.loaded, [DISTILLATION]), config_changes=self._dropout_for_use())
             self.tokenizer.save(writing)
             write_json(writing / "pretraining.json", {"bertworks": __version__, **about, "folder": None, "model": None})
 
