@@ -10,32 +10,25 @@ import numpy as np
 from jaxtyping import Float
 
 from bertworks.accounting import Accounting
-from bertworks.architectures import read_description
 from bertworks.batch import Array, PackedBatch
-from bertworks.checkpoints.hub import resolve
 from bertworks.errors import DataError, SettingsError
-from bertworks.estimators import model_folder
 from bertworks.estimators.assessment import Assessment, assess, calibrate
-from bertworks.estimators.base import Estimator
-from bertworks.estimators.default_model import default_model
 from bertworks.estimators.explanation import BaselineName, explain_classifier
-from bertworks.estimators.fingerprints import fingerprint_of_data, fingerprint_of_model
-from bertworks.estimators.rows import label_array, label_rows, text_rows
+from bertworks.estimators.rows import label_array, label_rows, split_pairs, text_rows
+from bertworks.estimators.task_estimator import TaskEstimator
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
 from bertworks.explain import Explanation
-from bertworks.inference import LoadedModel, load_model, score
-from bertworks.inference.models import fold_output_scale, resize_vocabulary
-from bertworks.nn.machine import MachineChoice, choose
+from bertworks.inference import LoadedModel, score
+from bertworks.inference.models import fold_output_scale
+from bertworks.nn.machine import MachineChoice
 from bertworks.tasks.text_classification import HEAD, Kind, TextClassification, balanced_weights, infer
 from bertworks.tokenization import Overflow, Tokenizer
-from bertworks.training import TrainingConfig, train
 from bertworks.training.progress import Progress
-from bertworks.training.run import RunFolder
 
 Texts = Iterable[str] | Iterable[tuple[str, str]]
 
 
-class TextClassifier(Estimator):
+class TextClassifier(TaskEstimator):
     """Sorts texts, or pairs of texts, into classes; or gives them several labels, or a number.
 
     scikit-learn's conventions hold: parameters are given here and looked at in `fit`, learnt state ends in an
@@ -64,6 +57,8 @@ class TextClassifier(Estimator):
     >>> TextClassifier(epochs=2)
     TextClassifier(epochs=2)
     """
+
+    settings_table = "classifier"
 
     def __init__(
         self,
@@ -121,89 +116,46 @@ class TextClassifier(Estimator):
         Raises `SettingsError` for wrong parameters, `DataError` for data that cannot be learnt from, `Interrupted`
         after Ctrl-C, once the state is saved.
         """
-        config = self.training_config()
+        self.training_config()  # says what is wrong before any text is looked at
         rows, answers = text_rows(texts), label_rows(labels)
         if len(rows) != len(answers):
             raise DataError(f"{len(rows)} texts but {len(answers)} labels: give a label for each text")
         if not rows:
             raise DataError("there are no texts to train on: give some, each with its label")
-        folder = resolve(self.model, revision=self.revision, default=default_model() if self.model is None else None)
-        tokenizer = Tokenizer.load(folder)
-        if self.new_tokens:
-            tokenizer.add_tokens(list(self.new_tokens))
-        task = self._task(rows, answers, _model_limit(folder))
-        loaded = load_model(folder, task.heads, new_heads=True, seed=config.seed, config_changes=_dropout_changes(config))
-        if config.frozen_layers > len(loaded.model.encoder.layers):
-            raise SettingsError(f"frozen_layers is {config.frozen_layers}, but the model has {len(loaded.model.encoder.layers)} layers")
-        resize_vocabulary(loaded, max(tokenizer.vocabulary_size, loaded.model.spec.embedding.vocabulary))
-        loaded.model.reinitialize_top(config.reinitialized_layers, config.seed)
-        config = config.resolved(len(rows), loaded.model.spec.hidden)
-        machine = choose(config.device, config.precision, config.token_budget, config.threads)
-
-        data, self.accounting_ = _encode(task, rows, tokenizer, answers)
-        validation_data, self.validation_accounting_ = None, None
-        if validation is not None:
-            validation_data, self.validation_accounting_ = _encode_labelled(task, *validation, tokenizer, "validation")
-        progress = self._progress()
-        self._tell(progress, config, machine, loaded.report.lines())
-        material = {
-            "training data": fingerprint_of_data(data),
-            "validation data": None if validation_data is None else fingerprint_of_data(validation_data),
-            "model": fingerprint_of_model(loaded.model),
-            "task": task.settings(),
-        }
-        run = self._run(config, machine, resume, provenance or {})
-        result = train(
-            loaded.model,
-            task,
-            data,
-            config,
-            machine,
-            validation=validation_data,
-            run=run,
-            material=material,
-            progress=progress,
+        return self._train(
+            lambda limit: self._task(rows, answers, self._limited(limit)),
+            lambda task, tokenizer: _encode(task, rows, tokenizer, answers),
+            rows=len(rows),
+            validation=None if validation is None else lambda task, tokenizer: _encode_labelled(task, *validation, tokenizer, "validation"),
+            resume=resume,
+            provenance=provenance,
         )
-        calibration = None
-        if validation_data is not None and task.kind != "number":
-            scores = score(loaded.model, validation_data, device=machine.torch_device, token_budget=machine.token_budget)
-            if self.calibrate:
-                calibration = calibrate(task, task.truth_of(validation_data), task.probabilities(scores[HEAD], validation_data))
-                factor = 1 / calibration["temperature"] if calibration is not None else 1.0
-                fold_output_scale(loaded.model, HEAD, factor, 0.0)
-                scores = {HEAD: scores[HEAD] * np.float32(factor)}
-            task = task.with_best_thresholds(validation_data, scores)
+
+    def _finish(
+        self, task: TextClassification, loaded: LoadedModel, machine: MachineChoice, held_out: PackedBatch | None
+    ) -> tuple[TextClassification, dict[str, Any]]:
+        """Fits the temperature and the thresholds on held-out data; a number's own unit is folded into the head."""
         if task.kind == "number":
             fold_output_scale(loaded.model, HEAD, task.scale, task.center)
-            task = replace(task, center=0.0, scale=1.0)
-        self._adopt(loaded, tokenizer, task, machine)
-        self.history_ = result.state.evaluations
-        self.result_ = result
-        self.about_ = {
-            "rows": len(rows),
-            "training": config.to_dict(),
-            "machine": {"device": machine.device, "precision": machine.precision},
-            "accounting": self.accounting_.to_dict(),
-            "validation": result.best_metrics,
-            "calibration": calibration,
-            "steps": result.state.step,
-        }
-        if run is not None:
-            with run.saying_how_to_go_on():
-                self.save(run.model, replace=True)
-        return self
+            return replace(task, center=0.0, scale=1.0), {"calibration": None}
+        if held_out is None:
+            return task, {"calibration": None}
+        calibration = None
+        scores = score(loaded.model, held_out, device=machine.torch_device, token_budget=machine.token_budget)
+        if self.calibrate:
+            calibration = calibrate(task, task.truth_of(held_out), task.probabilities(scores[HEAD], held_out))
+            factor = 1 / calibration["temperature"] if calibration is not None else 1.0
+            fold_output_scale(loaded.model, HEAD, factor, 0.0)
+            scores = {HEAD: scores[HEAD] * np.float32(factor)}
+        return task.with_best_thresholds(held_out, scores), {"calibration": calibration}
 
-    def _task(self, rows: list[Any], labels: list[Any], limit: int) -> TextClassification:
-        max_tokens = limit if self.max_tokens is None else self.max_tokens
-        if not 0 < max_tokens <= limit:
-            raise SettingsError(f"max_tokens is {self.max_tokens}, but the model reads from 1 to {limit} tokens at once")
+    def _task(self, rows: list[Any], labels: list[Any], max_tokens: int) -> TextClassification:
         if not 0 <= self.label_smoothing < 1:
             raise SettingsError(f"label_smoothing must lie in [0, 1), not {self.label_smoothing}")
-        pairs = model_folder.split_pairs(rows)[1] is not None
         task = infer(
             labels,
             kind=self.kind,
-            pairs=pairs,
+            pairs=split_pairs(rows)[1] is not None,
             max_tokens=max_tokens,
             overflow=self.overflow,
             stride=self.stride,
@@ -225,49 +177,9 @@ class TextClassifier(Estimator):
             raise SettingsError(f"class_weights must be 0 or more, and not all 0: {self.class_weights}")
         return weights
 
-    def _run(self, config: TrainingConfig, machine: MachineChoice, resume: bool, provenance: Mapping[str, Any]) -> RunFolder | None:
-        if self.output is None:
-            if resume:
-                raise SettingsError("resume needs the run's folder: give it as output")
-            return None
-        path = Path(self.output)
-        if resume and RunFolder(path).can_be_resumed():
-            return RunFolder(path)
-        own = {k: v for k, v in self.get_params().items() if k in self._own_names() and k not in ("output", "progress")}
-        own["model"] = None if self.model is None else str(Path(self.model).absolute() if Path(self.model).is_dir() else self.model)
-        own["new_tokens"] = list(self.new_tokens)
-        if isinstance(self.class_weights, dict):
-            own["class_weights"] = {str(label): weight for label, weight in self.class_weights.items()}
-        chosen = {
-            "device": machine.device,
-            "precision": machine.precision,
-            "token_budget": machine.token_budget,
-            "threads": machine.threads,
-        }
-        return RunFolder.create(path, {"classifier": own, "training": {**config.to_dict(), **chosen}, "data": provenance}, replace=resume)
-
-    def _progress(self) -> Progress:
-        if isinstance(self.progress, Progress):
-            return self.progress
-        if not self.progress:
-            return Progress()
-        from bertworks.estimators.progress import TerminalProgress
-
-        return TerminalProgress()
-
-    def _tell(self, progress: Progress, config: TrainingConfig, machine: MachineChoice, loading: list[str]) -> None:
-        progress.facts("model", loading)
-        progress.facts("input", self.accounting_.lines())
-        if self.validation_accounting_ is not None:
-            progress.facts("validation", self.validation_accounting_.lines())
-        progress.facts("machine", machine.lines())
-        rate = f"learning rate {config.learning_rate:g}, {config.schedule}"
-        progress.facts("training", [f"{config.epochs:g} epochs, {config.batch_size} rows a step, {rate}, seed {config.seed}"])
-
-    def _adopt(self, loaded: LoadedModel, tokenizer: Tokenizer, task: TextClassification, machine: MachineChoice) -> None:
-        self.loaded_, self.tokenizer_, self.task_, self.machine_ = loaded, tokenizer, task, machine
+    def _adopt(self, loaded: LoadedModel, tokenizer: Tokenizer, task: Any, machine: MachineChoice) -> None:
+        super()._adopt(loaded, tokenizer, task, machine)
         self.classes_ = label_array(task.labels)
-        self.loading_report_ = loaded.report
 
     # ---- use
 
@@ -290,14 +202,12 @@ class TextClassifier(Estimator):
         return (decided if task.kind == "multi" else np.array(decided, dtype=self.classes_.dtype)), outputs, accounting
 
     def _outputs(self, texts: Texts) -> tuple[Float[Array, "rows outputs"], Accounting]:
-        task, loaded, machine = self._require("task_"), self.loaded_, self.machine_
+        task = self._require("task_")
         rows = text_rows(texts)
         if not rows:
             return np.zeros((0, max(1, len(task.labels)))), Accounting()
         data, accounting = _encode(task, rows, self.tokenizer_)
-        loaded.model.to(machine.torch_device).compute_in(machine.dtype)
-        scores = score(loaded.model, data, device=machine.torch_device, token_budget=machine.token_budget)
-        return task.probabilities(scores[HEAD], data), accounting
+        return task.probabilities(self._scores(data)[HEAD], data), accounting
 
     def evaluate(
         self, texts: Texts, labels: Iterable[Any], *, intervals: bool = True, progress: Callable[[int], None] | None = None
@@ -334,46 +244,11 @@ class TextClassifier(Estimator):
         self._require("task_")
         return explain_classifier(self, text, target=target, window=window, baseline=baseline)
 
-    # ---- folders
-
-    def save(self, folder: str | Path, *, replace: bool = False) -> Path:
-        """Writes a self-contained model folder that `transformers` loads too; returns its path.
-
-        Raises `CheckpointError` where the folder exists, unless `replace`.
-        """
-        task = self._require("task_")
-        model_folder.save(Path(folder), self.loaded_, self.tokenizer_, task, about=getattr(self, "about_", {}), replace=replace)
-        return Path(folder)
-
-    @classmethod
-    def load(
-        cls,
-        folder: str | Path,
-        *,
-        device: str = "auto",
-        precision: Any = "auto",
-        threads: int | None = None,
-        verify: bool = False,
-        **params: Any,
-    ) -> "TextClassifier":
-        """Reads a model folder, or a run folder's finished model; also what `transformers` saved.
-
-        `verify` computes the folder's smoke cases again, and raises `CheckpointError` where they differ.
-        """
-        path = resolve(folder)
-        path = path / "model" if (path / "model" / "config.json").exists() else path
-        loaded, tokenizer, task, about = model_folder.load(path, verify=verify)
-        classifier = cls(model=str(folder), device=device, precision=precision, threads=threads, **params)
-        machine = choose(device, precision, params.get("token_budget"), threads, training=False)
-        classifier._adopt(loaded, tokenizer, task, machine)
-        classifier.about_ = about
-        return classifier
-
 
 def _encode(
     task: TextClassification, rows: list[Any], tokenizer: Tokenizer, labels: list[Any] | None = None
 ) -> tuple[PackedBatch, Accounting]:
-    first, second = model_folder.split_pairs(rows)
+    first, second = split_pairs(rows)
     if (second is not None) != task.pairs and rows:
         wanted = "pairs of texts: give (first, second)" if task.pairs else "single texts, not pairs: give strings"
         raise DataError(f"this model reads {wanted}")
@@ -394,14 +269,3 @@ def _labelled(texts: Any, labels: Any, purpose: str) -> tuple[list[Any], list[An
     if not rows:
         raise DataError(f"{purpose}: there are no texts")
     return rows, answers
-
-
-def _model_limit(folder: Path) -> int:
-    return read_description(folder)[2].max_tokens
-
-
-def _dropout_changes(config: TrainingConfig) -> dict[str, float]:
-    """Keys of config.json that a dropout setting overrides."""
-    if config.dropout is None:
-        return {}
-    return dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"), config.dropout)

@@ -1,25 +1,30 @@
 """`bertworks.load`: any saved model; the folder knows its task."""
 
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from bertworks.errors import CheckpointError, nearest
-from bertworks.estimators.classifier import TextClassifier
+from bertworks.estimators.stored_task import read_task
+from bertworks.estimators.task_estimator import model_path
+
+ESTIMATORS = {"text_classification": ("bertworks.estimators.classifier", "TextClassifier")}
+"""By the name of a task: the module and the class that use it."""
 
 
-def load(
-    folder: str | Path, *, device: str = "auto", precision: str = "auto", threads: int | None = None, verify: bool = False
-) -> TextClassifier:
-    """Loads a model folder or the finished model of a run folder, ready to predict.
+def load(folder: str | Path, *, device: str = "auto", precision: str = "auto", threads: int | None = None, verify: bool = False) -> Any:
+    """Loads a model folder or the finished model of a run folder, ready to predict: a `TextClassifier`, say; the folder
+    knows its task.
 
     `verify` computes the folder's smoke cases again. Raises `CheckpointError` where the folder is no finished model,
     is damaged, or does not answer as it did when it was saved.
     """
     with suppress(OSError):  # a path that cannot be looked at: reading it says so below
         _require_finished(Path(folder))
-    options: dict[str, Any] = {"device": device, "precision": precision, "threads": threads, "verify": verify}
-    return TextClassifier.load(folder, **options)
+    module, name = ESTIMATORS[read_task(model_path(folder))[0].name]
+    estimator = getattr(import_module(module), name)
+    return estimator.load(folder, device=device, precision=precision, threads=threads, verify=verify)
 
 
 def _require_finished(path: Path) -> None:

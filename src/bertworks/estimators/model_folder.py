@@ -1,7 +1,7 @@
 """A finished model's folder: weights and config in Hugging Face's layout, tokenizer, task settings, smoke cases."""
 
-import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,39 +9,31 @@ from bertworks import __version__
 from bertworks.architectures import naming
 from bertworks.checkpoints.atomic import atomic_folder
 from bertworks.checkpoints.files import write_json
-from bertworks.checkpoints.smoke import SmokeCase, check_smoke, fingerprint, read_smoke, write_smoke
-from bertworks.errors import CheckpointError
-from bertworks.estimators.stored_task import SETTINGS, check_fit, read_task, smoke_texts
+from bertworks.checkpoints.smoke import SMOKE, SmokeCase, check_smoke, fingerprint, read_smoke, write_smoke
+from bertworks.errors import CheckpointError, DataError
+from bertworks.estimators.stored_task import SETTINGS, check_fit, read_task
 from bertworks.inference import LoadedModel, load_model, save_model, score
-from bertworks.nn.machine import MachineChoice, choose
-from bertworks.tasks.text_classification import HEAD, TextClassification
+from bertworks.nn.machine import choose
+from bertworks.tasks import StoredTask
 from bertworks.tokenization import Tokenizer
 
-_SMOKE_TEXTS = (
-    "This movie is fantastic!",
-    "The soup was cold, the bill was not.",
-    "Nothing in these nine hundred pages made me want to turn one of them, and yet I turned them all, twice.",
-)
 _SMOKE_TOLERANCE = 1e-4
 _DIGITS = 16
 
 
-def save(
-    folder: Path, loaded: LoadedModel, tokenizer: Tokenizer, task: TextClassification, *, about: Mapping[str, Any], replace: bool
-) -> None:
+def save(folder: Path, loaded: LoadedModel, tokenizer: Tokenizer, task: StoredTask, *, about: Mapping[str, Any], replace: bool) -> None:
     """Writes the folder atomically. `about` is kept as it is: how the model came to be."""
     with atomic_folder(folder, replace=replace) as writing:
-        save_model(writing, loaded, config_changes=_label_config(task))
+        save_model(writing, loaded, config_changes=task.config_changes())
         tokenizer.save(writing)
         write_json(writing / SETTINGS, {"bertworks": __version__, "task": task.name, "settings": task.settings(), "about": dict(about)})
-        texts = [(text, "A second text.") if task.pairs else text for text in _SMOKE_TEXTS]
-        outputs = smoke_outputs(loaded, tokenizer, task, texts)
-        cases = [SmokeCase(list(t) if task.pairs else t, o) for t, o in zip(texts, outputs, strict=True)]
+        inputs = task.smoke_inputs()
+        cases = [SmokeCase(i, o) for i, o in zip(inputs, smoke_outputs(loaded, tokenizer, task, inputs), strict=True)]
         made = {"bertworks": __version__, "precision": "float32", "files": fingerprint(writing)[:_DIGITS]}
         write_smoke(writing, cases, tolerance=_SMOKE_TOLERANCE, computed_with=made)
 
 
-def load(folder: Path, *, verify: bool = False) -> tuple[LoadedModel, Tokenizer, TextClassification, dict[str, Any]]:
+def load(folder: Path, *, verify: bool = False) -> tuple[LoadedModel, Tokenizer, StoredTask, dict[str, Any]]:
     """Reads a folder that bertworks or `transformers` saved. With `verify`, its files must be those that were saved, and
     its smoke cases must come out the same."""
     task, about = read_task(folder)
@@ -54,9 +46,12 @@ def load(folder: Path, *, verify: bool = False) -> tuple[LoadedModel, Tokenizer,
             raise CheckpointError(
                 f"{folder} has no smoke.json to verify the model by; load it without verify, and save it again to get one"
             )
-        texts = smoke_texts(folder, [case.input for case in smoke.cases], task.pairs)
+        try:
+            outputs = smoke_outputs(loaded, tokenizer, task, [case.input for case in smoke.cases])
+        except DataError as error:
+            raise CheckpointError(f"{folder / SMOKE} is damaged: {error}; copy or download the model again") from error
         with naming(folder):
-            check_smoke(smoke, smoke_outputs(loaded, tokenizer, task, texts))
+            check_smoke(smoke, outputs)
         if smoke.computed_with.get("files", found := fingerprint(folder)[:_DIGITS]) != found:
             raise CheckpointError(
                 f"{folder}: the model answers its smoke cases as before, but its files are not those that were saved: a label, "
@@ -65,34 +60,9 @@ def load(folder: Path, *, verify: bool = False) -> tuple[LoadedModel, Tokenizer,
     return loaded, tokenizer, task, about
 
 
-def smoke_outputs(loaded: LoadedModel, tokenizer: Tokenizer, task: TextClassification, texts: list[Any]) -> list[list[float]]:
-    """The probabilities of a few texts, in float32 on the CPU, whatever the model computes in otherwise."""
+def smoke_outputs(loaded: LoadedModel, tokenizer: Tokenizer, task: StoredTask, inputs: list[Any]) -> list[Any]:
+    """What the model answers to a few inputs, in float32 on the CPU, whatever it computes in otherwise."""
     machine = choose("cpu", "float32", training=False)
-    if task.overflow == "error":
-        task = dataclasses.replace(task, overflow="window")  # the smoke texts may be longer than the texts it was made for
-    first, second = split_pairs(texts)
-    return predict_probabilities(loaded, tokenizer, task, first, second, machine).tolist()  # type: ignore[no-any-return]
-
-
-def predict_probabilities(
-    loaded: LoadedModel, tokenizer: Tokenizer, task: TextClassification, texts: list[str], pairs: list[str] | None, machine: MachineChoice
-) -> Any:
-    """Probabilities (or numbers) of each row, `[rows, outputs]`."""
-    batch, _ = task.encode(texts, pairs, tokenizer)
     loaded.model.to(machine.torch_device).compute_in(machine.dtype)
-    scores = score(loaded.model, batch, device=machine.torch_device, token_budget=machine.token_budget)
-    return task.probabilities(scores[HEAD], batch)
-
-
-def split_pairs(texts: list[Any]) -> tuple[list[str], list[str] | None]:
-    """Texts, or pairs as (first, second) → two columns."""
-    if texts and all(isinstance(t, tuple | list) and len(t) == 2 for t in texts):
-        return [t[0] for t in texts], [t[1] for t in texts]
-    return texts, None
-
-
-def _label_config(task: TextClassification) -> dict[str, Any]:
-    """Label names and problem type as `transformers` reads them."""
-    names = [str(label) for label in task.labels] or ["value"]
-    problem = {"single": "single_label_classification", "multi": "multi_label_classification", "number": "regression"}[task.kind]
-    return {"id2label": {str(i): n for i, n in enumerate(names)}, "label2id": {n: i for i, n in enumerate(names)}, "problem_type": problem}
+    answer = partial(score, loaded.model, device=machine.torch_device, token_budget=machine.token_budget)
+    return task.smoke_outputs(inputs, tokenizer, answer)

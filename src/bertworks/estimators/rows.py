@@ -63,3 +63,10 @@ def _row(row: Any) -> Any:
     if isinstance(row, list | tuple):
         return row[0] if len(row) == 1 else tuple(row)
     return row
+
+
+def split_pairs(rows: list[Any]) -> tuple[list[str], list[str] | None]:
+    """Texts, or pairs as (first, second) → two columns."""
+    if rows and all(isinstance(row, tuple | list) and len(row) == 2 for row in rows):
+        return [row[0] for row in rows], [row[1] for row in rows]
+    return rows, None

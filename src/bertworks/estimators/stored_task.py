@@ -1,28 +1,24 @@
 """The task of a model folder, and whether weights, tokenizer and task of one folder belong together."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from bertworks.architectures import read_description
 from bertworks.checkpoints.files import read_json
 from bertworks.errors import CheckpointError, SettingsError, nearest
 from bertworks.inference import LoadedModel
-from bertworks.tasks import task_from_settings
-from bertworks.tasks.text_classification import Label, TextClassification
+from bertworks.tasks import StoredTask, task_from_settings
+from bertworks.tasks.text_classification import PROBLEM_TYPES, Label, TextClassification
 from bertworks.tokenization import Tokenizer
 
 SETTINGS = "bertworks.json"
-_KINDS: dict[str, Literal["single", "multi", "number"]] = {
-    "regression": "number",
-    "single_label_classification": "single",
-    "multi_label_classification": "multi",
-}
 _MOST_LABELS = 1_000_000
 _COPY = "copy or download the model again"
 
 
-def read_task(folder: Path) -> tuple[TextClassification, dict[str, Any]]:
+def read_task(folder: Path) -> tuple[StoredTask, dict[str, Any]]:
     """The task of a model folder and how it came to be: from bertworks.json, or from config.json as `transformers` writes it.
 
     Raises `CheckpointError` where neither says what the model is for, or what is said cannot be.
@@ -38,21 +34,32 @@ def read_task(folder: Path) -> tuple[TextClassification, dict[str, Any]]:
     config, _, encoder = read_description(folder)
     classes = config.get("architectures")
     names = [str(name)[:60] for name in classes[:4]] if isinstance(classes, list) else []
-    if not any(name.endswith("ForSequenceClassification") for name in names):
-        raise CheckpointError(
-            f"{folder} is no finished model (config.json says {', '.join(names) or 'nothing'}): "
-            f"train one from it, as in bertworks.TextClassifier('{folder}').fit(texts, labels)"
-        )
-    labels = _labels(config, folder)
+    for ending, task_of in _BY_CLASS.items():
+        if any(name.endswith(ending) for name in names):
+            return task_of(config, folder, encoder.max_tokens), {}
+    raise CheckpointError(
+        f"{folder} is no finished model (config.json says {', '.join(names) or 'nothing'}): "
+        f"train one from it, as in bertworks.TextClassifier('{folder}').fit(texts, labels)"
+    )
+
+
+def _classification(config: dict[str, Any], folder: Path, max_tokens: int) -> TextClassification:
+    labels = stored_labels(config, folder)
     problem = config.get("problem_type") or ("regression" if len(labels) == 1 else "single_label_classification")
-    if not isinstance(problem, str) or problem not in _KINDS:
-        hint = nearest(str(problem), _KINDS)
-        raise CheckpointError(f"{folder}: config.json has an unknown problem_type '{problem!s:.60}'; known: {', '.join(_KINDS)}.{hint}")
-    kind = _KINDS[problem]
-    return TextClassification(kind, () if kind == "number" else labels, max_tokens=encoder.max_tokens), {}
+    if not isinstance(problem, str) or problem not in PROBLEM_TYPES:
+        hint = nearest(str(problem), PROBLEM_TYPES)
+        raise CheckpointError(
+            f"{folder}: config.json has an unknown problem_type '{problem!s:.60}'; known: {', '.join(PROBLEM_TYPES)}.{hint}"
+        )
+    kind = PROBLEM_TYPES[problem]
+    return TextClassification(kind, () if kind == "number" else labels, max_tokens=max_tokens)
 
 
-def _labels(config: dict[str, Any], folder: Path) -> tuple[Label, ...]:
+_BY_CLASS: dict[str, Callable[[dict[str, Any], Path, int], StoredTask]] = {"ForSequenceClassification": _classification}
+"""By the end of a class name of `transformers`: from config.json, the folder and the model's limit to a task."""
+
+
+def stored_labels(config: dict[str, Any], folder: Path) -> tuple[Label, ...]:
     """The labels of a config.json that `transformers` wrote, in the order of the outputs."""
     stored = config.get("id2label")
     if stored is None:
@@ -68,7 +75,7 @@ def _labels(config: dict[str, Any], folder: Path) -> tuple[Label, ...]:
     return tuple(stored[number] for number in wanted)
 
 
-def check_fit(folder: Path, loaded: LoadedModel, tokenizer: Tokenizer, task: TextClassification | None = None) -> None:
+def check_fit(folder: Path, loaded: LoadedModel, tokenizer: Tokenizer, task: StoredTask | None = None) -> None:
     """Raises `CheckpointError` where a tokenizer has ids without a row of embeddings, or a task reads more than the model does."""
     rows = loaded.model.spec.embedding.vocabulary
     if tokenizer.vocabulary_size > rows:
@@ -82,16 +89,6 @@ def check_fit(folder: Path, loaded: LoadedModel, tokenizer: Tokenizer, task: Tex
     if task.max_tokens > limit:
         raise CheckpointError(f"{folder / SETTINGS}: max_tokens is {task.max_tokens:,}, but the model reads {limit:,} at most; {_COPY}")
     try:
-        tokenizer.encode_batch([], [] if task.pairs else None, max_tokens=task.max_tokens, overflow=task.overflow, stride=task.stride)
+        task.check_room(tokenizer)
     except SettingsError as error:
         raise CheckpointError(f"{folder / SETTINGS}: {error}; {_COPY}") from error
-
-
-def smoke_texts(folder: Path, inputs: list[Any], pairs: bool) -> list[Any]:
-    """The inputs of smoke cases as texts, or as pairs where the task reads those. Raises `CheckpointError` where one is neither."""
-    for value in inputs:
-        is_pair = isinstance(value, list) and len(value) == 2 and all(isinstance(text, str) for text in value)
-        if not (is_pair if pairs else isinstance(value, str)):
-            wanted = "a pair of texts" if pairs else "a text"
-            raise CheckpointError(f"{folder / 'smoke.json'} is damaged: a case's input is {value!r:.60}, not {wanted}; {_COPY}")
-    return [tuple(value) if pairs else value for value in inputs]

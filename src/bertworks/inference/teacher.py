@@ -74,4 +74,5 @@ def _means(states: Float[Array, "tokens width"], starts: Int[Array, "spans"], le
 
 
 def _unit(vectors: Float[Array, "rows width"]) -> Float[Array, "rows width"]:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    scaled: Array = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return scaled

@@ -3,14 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bertworks.errors import CheckpointError
+from bertworks.errors import CheckpointError, nearest
+from bertworks.tasks.task import StoredTask
 from bertworks.tasks.text_classification import TextClassification
 
-TASKS = {TextClassification.name: TextClassification}
+TASKS: dict[str, type[StoredTask]] = {TextClassification.name: TextClassification}
 
 
-def task_from_settings(name: str, settings: Mapping[str, Any]) -> TextClassification:
+def task_from_settings(name: str, settings: Mapping[str, Any]) -> StoredTask:
     """Raises `CheckpointError` for a task that this version does not know."""
     if name not in TASKS:
-        raise CheckpointError(f"this model was saved for the task '{name}', which this version does not know; known: {', '.join(TASKS)}")
+        hint = nearest(name, TASKS)
+        known = f"known: {', '.join(TASKS)}{'.' if hint else ''}{hint}"
+        raise CheckpointError(f"this model was saved for the task '{name}', which this version does not know; {known}")
     return TASKS[name].from_settings(settings)

@@ -4,8 +4,8 @@ A task encodes examples into a `PackedBatch` with targets, names a head and a lo
 turns scores back into the user's terms. It knows no torch: `nn/` runs what it names.
 """
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, Self
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -13,9 +13,17 @@ from jaxtyping import Float, Shaped
 from bertworks.architectures import HeadKind
 from bertworks.batch import Array, PackedBatch
 from bertworks.evaluation import Metrics
+from bertworks.tokenization import Tokenizer
 
 Scores = Mapping[str, Shaped[Array, "rows outputs"]]
 """Scores of each head, in the order of the sequences (or tokens) of the batch that was given."""
+
+SMOKE_TEXTS = (
+    "This movie is fantastic!",
+    "The soup was cold, the bill was not.",
+    "Nothing in these nine hundred pages made me want to turn one of them, and yet I turned them all, twice.",
+)
+"""Texts by which stored models are verified."""
 
 
 class Task(Protocol):
@@ -45,6 +53,43 @@ class Task(Protocol):
         ...
 
 
+class StoredTask(Task, Protocol):
+    """What a task says besides, so that a model's folder can hold it and be verified by it."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Longest sequence that the model is given, special tokens included."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """All settings as JSON can hold them."""
+        ...
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """The inverse of `settings`. Raises `SettingsError` for settings that are unknown, of a wrong type or contradictory."""
+        ...
+
+    def config_changes(self) -> dict[str, Any]:
+        """The keys of config.json by which other tools read the head (`id2label` …)."""
+        ...
+
+    def check_room(self, tokenizer: Tokenizer) -> None:
+        """Raises `SettingsError` where sequences of `max_tokens` leave no room for text, or windows do not advance."""
+        ...
+
+    def smoke_inputs(self) -> list[Any]:
+        """A few inputs, as JSON can hold them, by which a stored model is verified."""
+        ...
+
+    def smoke_outputs(self, inputs: list[Any], tokenizer: Tokenizer, score: Callable[[PackedBatch], Scores]) -> list[Any]:
+        """What a model answers to such inputs: numbers, or nested lists of equal lengths. `score` is the model.
+
+        Raises `DataError` for an input that is none of the task's.
+        """
+        ...
+
+
 def merge_windows(scores: Float[Array, "sequences outputs"], batch: PackedBatch) -> Float[Array, "groups outputs"]:
     """Scores of whole documents: the mean of their windows' scores, weighted by the windows' token counts.
 
@@ -70,3 +115,8 @@ def window_weights(groups: Array) -> Float[Array, "sequences"]:
 def first_of_groups(groups: Array) -> Array:
     """The index of the first sequence of each group, groups in the order of their numbers."""
     return np.unique(groups, return_index=True)[1]
+
+
+def label_names(names: Sequence[str]) -> dict[str, Any]:
+    """The names of a head's outputs under the keys of config.json."""
+    return {"id2label": {str(i): name for i, name in enumerate(names)}, "label2id": {name: i for i, name in enumerate(names)}}

@@ -6,9 +6,9 @@ windows (`overflow="window"`), so that nothing is lost.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from jaxtyping import Float
@@ -19,12 +19,18 @@ from bertworks.batch import Array, PackedBatch
 from bertworks.errors import DataError, SettingsError, nearest
 from bertworks.evaluation import ClassificationMetrics, Metrics, MultiLabelMetrics, RegressionMetrics, best_thresholds
 from bertworks.tasks.stored_settings import from_stored
-from bertworks.tasks.task import Scores, first_of_groups, merge_windows, window_weights
+from bertworks.tasks.task import SMOKE_TEXTS, Scores, first_of_groups, merge_windows, window_weights
 from bertworks.tokenization import Encoding, Overflow, Tokenizer
 
 Kind = Literal["single", "multi", "number"]
 Label = str | bool | int | float
 HEAD = "labels"
+PROBLEM_TYPES: dict[str, Kind] = {
+    "regression": "number",
+    "single_label_classification": "single",
+    "multi_label_classification": "multi",
+}
+"""Kinds by the names that config.json files use (`problem_type`)."""
 _CHUNK = 1000
 _LARGEST_TARGET = 1e30
 """Beyond it numbers in float32, and sums of their squares in float64, soon become infinite."""
@@ -204,8 +210,36 @@ class TextClassification:
     def settings(self) -> dict[str, Any]:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
+    def config_changes(self) -> dict[str, Any]:
+        """Label names and problem type as `transformers` reads them."""
+        names = [str(label) for label in self.labels] or ["value"]
+        problem = {kind: name for name, kind in PROBLEM_TYPES.items()}[self.kind]
+        return {
+            "id2label": {str(i): n for i, n in enumerate(names)},
+            "label2id": {n: i for i, n in enumerate(names)},
+            "problem_type": problem,
+        }
+
+    def check_room(self, tokenizer: Tokenizer) -> None:
+        tokenizer.encode_batch([], [] if self.pairs else None, max_tokens=self.max_tokens, overflow=self.overflow, stride=self.stride)
+
+    def smoke_inputs(self) -> list[Any]:
+        return [[text, "A second text."] if self.pairs else text for text in SMOKE_TEXTS]
+
+    def smoke_outputs(self, inputs: list[Any], tokenizer: Tokenizer, score: Callable[[PackedBatch], Scores]) -> list[Any]:
+        """The probabilities (or the number) of each text or pair."""
+        for value in inputs:
+            is_pair = isinstance(value, list) and len(value) == 2 and all(isinstance(text, str) for text in value)
+            if not (is_pair if self.pairs else isinstance(value, str)):
+                raise DataError(f"a case's input is {value!r:.60}, not {'a pair of texts' if self.pairs else 'a text'}")
+        # the inputs may be longer than the texts that the model was made for
+        task = replace(self, overflow="window") if self.overflow == "error" else self
+        first, second = ([v[0] for v in inputs], [v[1] for v in inputs]) if self.pairs else (inputs, None)
+        batch, _ = task.encode(first, second, tokenizer)
+        return task.probabilities(score(batch)[HEAD], batch).tolist()  # type: ignore[no-any-return]
+
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> "TextClassification":
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
         """Raises `SettingsError` for settings that are not known, of a wrong type, or that contradict each other."""
         task = from_stored(cls, settings, "text classification")
         problems = task.contradictions()

@@ -87,4 +87,5 @@ def _running_sums(values: Int[Array, "words"], groups: Int[Array, "words"], coun
     totals = np.cumsum(values)
     per_group = np.bincount(groups, weights=values, minlength=count).astype(np.int64)
     before = np.cumsum(per_group) - per_group
-    return totals - before[groups]
+    sums: Array = totals - before[groups]
+    return sums

@@ -15,6 +15,7 @@ from bertworks.estimators.row_results import FILE, RowResults, RowResultsWriter
 from bertworks.estimators.stored_task import read_task
 from bertworks.estimators.studies import Study, StudyReport, Trial, TrialResult, folds_of, headline_of, part_of, study_folder
 from bertworks.estimators.verbs.tune import split_settings
+from bertworks.tasks.text_classification import TextClassification
 from bertworks.training.progress import Progress
 
 
@@ -69,7 +70,9 @@ def _join(study: Study, done: list[TrialResult], parts: list[Any]) -> None:
     rows, order = study.material.rows, np.argsort(np.concatenate(parts))
     answers = np.concatenate([outputs for trial in done for _, _, outputs in RowResults(trial.folder / FILE).chunks()])
     outputs = answers.reshape(len(answers), -1)[order]
-    with RowResultsWriter(study.folder / FILE, read_task(done[0].folder / "model")[0]) as writer:
+    task = read_task(done[0].folder / "model")[0]
+    assert isinstance(task, TextClassification), "what a study trains"
+    with RowResultsWriter(study.folder / FILE, task) as writer:
         writer.add(rows.texts, rows.labels, outputs)
 
 
