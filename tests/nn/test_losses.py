@@ -29,6 +29,8 @@ def labels_of(name: str, rows: int = ROWS, seed: int = 1, ignored: bool = True) 
         return labels
     if name == "binary_cross_entropy":
         return torch.randint(0, 2, (rows, LABELS), generator=generator).float()
+    if name == "cosine_distance":
+        return normal(rows, LABELS, seed=seed)
     return normal(rows, seed=seed)
 
 
@@ -141,3 +143,16 @@ def test_a_loss_may_weigh_more_than_another() -> None:
     plain, double = (build_loss("cross_entropy", LossOptions(weight=weight)) for weight in (1.0, 2.0))
     torch.testing.assert_close(double.sum(scores, labels), 2 * plain.sum(scores, labels))
     assert double.count(labels) == plain.count(labels)
+
+
+def test_the_distance_of_directions_leaves_out_rows_without_a_target() -> None:
+    scores, targets = normal(ROWS, LABELS).requires_grad_(), normal(ROWS, LABELS, seed=1)
+    targets[2::5] = 0
+    loss = build_loss("cosine_distance", LossOptions())
+    told = targets.abs().sum(1) > 0
+    expected = F.cosine_embedding_loss(scores[told], targets[told], torch.ones(int(told.sum())), reduction="sum")
+    torch.testing.assert_close(loss.sum(scores, targets), expected)
+    assert loss.count(targets) == int(told.sum())
+    (gradient,) = torch.autograd.grad(loss.sum(scores, targets), scores)
+    assert not gradient[~told].any()
+    assert gradient[told].abs().sum(1).min() > 0
