@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bertworks.nn.attention import AttentionPattern, attention
+from bertworks.nn.attention import attention
 from bertworks.nn.dropout import keep, keep_mask, keep_scale
 from bertworks.nn.layout import Layout
 from bertworks.nn.losses import LossOptions, build_loss
+from bertworks.nn.pattern import AttentionPattern
 
 ROUNDS = 15
 SHAPES = ((1, 285, 12, 32), (1, 512, 12, 32), (8, 40, 12, 32), (2, 16, 12, 32), (1, 285, 12, 64))

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "bertworks"
 
 FLOORS = {
-    **dict.fromkeys(("batch", "spec", "checkpoints", "errors", "accounting", "pretrained"), 0),
+    **dict.fromkeys(("batch", "spec", "checkpoints", "errors", "accounting", "pretrained", "recipes"), 0),
     **dict.fromkeys(("tokenization", "data"), 1),
     **dict.fromkeys(("nn", "_native"), 2),
     **dict.fromkeys(("architectures",), 3),

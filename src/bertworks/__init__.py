@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from bertworks.batch import PackedBatch
     from bertworks.estimators.classifier import TextClassifier
     from bertworks.estimators.encoder import Encoder
+    from bertworks.estimators.generator import TextGenerator
     from bertworks.estimators.load import load
+    from bertworks.estimators.mask_filler import MaskFiller
+    from bertworks.estimators.next_sentence import NextSentence
     from bertworks.estimators.pretraining.run import pretrain
     from bertworks.estimators.workflows import demo, doctor, evaluate, inspect, predict, train
     from bertworks.tokenization import Tokenizer
@@ -19,8 +22,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Encoder",
+    "MaskFiller",
+    "NextSentence",
     "PackedBatch",
     "TextClassifier",
+    "TextGenerator",
     "Tokenizer",
     "__version__",
     "demo",
@@ -35,8 +41,11 @@ __all__ = [
 
 _HOMES = {
     "Encoder": "bertworks.estimators.encoder",
+    "MaskFiller": "bertworks.estimators.mask_filler",
+    "NextSentence": "bertworks.estimators.next_sentence",
     "PackedBatch": "bertworks.batch",
     "TextClassifier": "bertworks.estimators.classifier",
+    "TextGenerator": "bertworks.estimators.generator",
     "Tokenizer": "bertworks.tokenization",
     "demo": "bertworks.estimators.workflows",
     "doctor": "bertworks.estimators.workflows",

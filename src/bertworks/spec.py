@@ -48,6 +48,7 @@ class AttentionSpec:
     scale: float | None = None
     """Factor on the products of queries and keys; None is 1/√head_dim."""
     rotary_base: float | None = None
+    """Base of the wavelengths of rotary positions (Su et al. 2021); None has none."""
     window: tuple[int, int] | None = None
     """How many tokens to the left and to the right are seen; None sees all."""
     causal: bool = False
@@ -63,6 +64,8 @@ class FeedForwardSpec:
     activation: Activation
     gated: bool = False
     bias: bool = True
+    dropout: float = 0.0
+    """Dropout before the second projection (ModernBERT)."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class LayerSpec:
     feed_forward_norm: NormSpec | None
     dropout: float = 0.0
     """Dropout of both sub-layers' outputs, before the residual sum."""
+    feed_forward_dropout: float | None = None
+    """That of the feed-forward network's output, where it is another."""
     weights: int = 0
     """Which set of weights this layer uses; layers may share one (ALBERT)."""
 
@@ -101,6 +106,8 @@ class EncoderSpec:
     pooler: PoolerSpec | None = None
     projection: bool = False
     """A dense layer leads from the embedding's width to the hidden size, after norm and dropout (ALBERT, ELECTRA)."""
+    layers_a_group: int = 1
+    """How many neighbouring layers make up a group, which as a whole shares its weights with others (ALBERT)."""
     initializer_range: float = 0.02
     """Standard deviation of new weights (Devlin et al. 2019 use 0.02)."""
 
@@ -120,6 +127,7 @@ class HeadSpec:
     input_dropout: float = 0.0
     dense: int | None = None
     """Width of a dense layer before the projection; None has no such layer."""
+    dense_bias: bool = True
     activation: Activation | None = None
     norm: NormSpec | None = None
     dropout: float = 0.0
@@ -127,3 +135,78 @@ class HeadSpec:
     bias: bool = True
     tied: bool = False
     """The projection's weight is the token embedding (masked LM)."""
+
+
+Pooling = Literal["mean", "cls", "max", "last", "mean_sqrt_length", "position_weighted_mean"]
+"""From the states of a sequence's tokens to one: their mean, the first token's, the largest of each feature, the last token's,
+their sum divided by √length, or their mean with weights 1, 2, 3 … (Muennighoff 2022, section 3.1)."""
+
+
+@dataclass(frozen=True)
+class DenseStage:
+    """A dense layer on a vector."""
+
+    inputs: int
+    outputs: int
+    activation: Activation | None = "tanh"
+    """None is the identity."""
+    bias: bool = True
+    residual: bool = False
+    """The input is added to the output; by a projection without bias where the widths differ."""
+
+
+@dataclass(frozen=True)
+class NormStage:
+    """Layer normalization of a vector."""
+
+    width: int
+    epsilon: float = 1e-5
+
+
+@dataclass(frozen=True)
+class DropoutStage:
+    """Dropout of a vector's features, in training."""
+
+    probability: float
+
+
+@dataclass(frozen=True)
+class UnitStage:
+    """A vector's length becomes 1."""
+
+
+Stage = DenseStage | NormStage | DropoutStage | UnitStage
+
+
+@dataclass(frozen=True)
+class VectorSpec:
+    """From the encoder's states to one vector for each sequence: pooling, and what is done with its result."""
+
+    pooling: tuple[Pooling, ...] = ("mean",)
+    """One pooling, or several whose results stand side by side."""
+    layers_from: int | None = None
+    """Each token's state is a weighted mean, with learnt weights, of those of the layers from this one on (0 is the
+    embeddings); None takes the last layer's."""
+    pools_prompt: bool = True
+    """Whether the tokens of a prompt, and the special token before it, count in the pooling."""
+    stages: tuple[Stage, ...] = ()
+
+    tied = False
+
+    @property
+    def reads(self) -> Literal["first", "last", "sequence"]:
+        """Which states of the last layer are needed of a sequence: an end of it alone, or all."""
+        if self.layers_from is not None or not self.pools_prompt:
+            return "sequence"
+        return {("cls",): "first", ("last",): "last"}.get(self.pooling, "sequence")  # type: ignore[return-value]
+
+    def width(self, hidden: int) -> int:
+        """Features of a vector, given those of a state."""
+        widths = [stage.outputs for stage in self.stages if isinstance(stage, DenseStage)]
+        return widths[-1] if widths else hidden * len(self.pooling)
+
+    @property
+    def is_unit(self) -> bool:
+        """Whether vectors have the length 1: the last stage but dropout sees to it."""
+        shaping = [stage for stage in self.stages if not isinstance(stage, DropoutStage)]
+        return bool(shaping) and isinstance(shaping[-1], UnitStage)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bertworks.nn import attention as room
-from bertworks.nn.attention import AttentionDropout, AttentionPattern, attention, explain_choice, reference
+from bertworks.nn.attention import AttentionDropout, attention, explain_choice, reference
 from bertworks.nn.layout import Layout
+from bertworks.nn.pattern import AttentionPattern
 
 HEADS, HEAD_DIM, SCALE = 3, 10, 0.4
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 3e-2}
@@ -35,7 +36,7 @@ PATTERNS = {
     "causal window": AttentionPattern(SCALE, causal=True, window=(3, 0)),
 }
 Kernel = Callable[..., Tensor]
-KERNELS: dict[str, Kernel] = {"runs": room._RunAttention.apply, "flash": lambda *a: room._flash_runs(*a[:6]), "chosen": attention}
+KERNELS: dict[str, Kernel] = {"runs": room._PieceAttention.apply, "flash": lambda *a: room._flash_pieces(*a[:6]), "chosen": attention}
 
 
 def layout(lengths: Sequence[int]) -> Layout:
@@ -118,15 +119,15 @@ def test_the_backward_pass_is_the_derivative(pattern: str, dropped: bool) -> Non
     keys = torch.arange(sum(lengths)) * 12345
     q, k, v = (x.detach().double().requires_grad_() for x in states(sum(lengths)))
     own, drop = layout(lengths), AttentionDropout(0.4, keys) if dropped else None
-    assert torch.autograd.gradcheck(lambda *x: room._RunAttention.apply(*x, own, own, PATTERNS[pattern], drop), (q, k, v))
+    assert torch.autograd.gradcheck(lambda *x: room._PieceAttention.apply(*x, own, own, PATTERNS[pattern], drop), (q, k, v))
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_long_sequences_keep_no_probabilities(monkeypatch: pytest.MonkeyPatch, pattern: str) -> None:
     monkeypatch.setattr(room, "LONGEST_STORED", 8)
     used = []
-    real = room._flash_runs
-    monkeypatch.setattr(room, "_flash_runs", lambda *a: used.append(1) or real(*a))
+    real = room._flash_pieces
+    monkeypatch.setattr(room, "_flash_pieces", lambda *a: used.append(1) or real(*a))
     for lengths, flash in (((8, 3), False), ((9, 3), True)):
         used.clear()
         own = layout(lengths)

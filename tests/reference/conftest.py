@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.reference.comparison import CASES, Reference
+from tests.reference.families import FAMILY_CASES
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,7 +28,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], 
     def make(case: str, activation: str = "gelu") -> Reference:
         if (case, activation) not in made:
             folder: Path = tmp_path_factory.mktemp(f"{case}_{activation}")
-            made[case, activation] = Reference.make(CASES[case], activation, folder)
+            made[case, activation] = Reference.make({**CASES, **FAMILY_CASES}[case], activation, folder)
         return made[case, activation]
 
     return make

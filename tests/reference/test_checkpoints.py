@@ -16,7 +16,8 @@ from bertworks.errors import CheckpointError
 from bertworks.inference import LoadedModel, load_model, save_model
 from bertworks.inference.models import resize_vocabulary
 from bertworks.nn.inputs import model_inputs
-from tests.reference.comparison import CASES, CPU, DifferentError, Reference, compare, forward, make_batch, reference_forward
+from tests.reference.comparison import CASES, CPU, DifferentError, Reference, compare, forward, make_batch, reference_forward, untied
+from tests.reference.families import FAMILY_CASES
 
 Make = Callable[[str], Reference]
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -44,7 +45,7 @@ def same_bits(a: Mapping[str, np.ndarray[Any, Any]], b: Mapping[str, np.ndarray[
     return a.keys() == b.keys() and all(a[name].dtype == b[name].dtype and a[name].tobytes() == b[name].tobytes() for name in a)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, *FAMILY_CASES])
 def test_there_and_back_gives_the_same_bits(reference: Make, tmp_path: Path, case: str) -> None:
     made = reference(case)
     save_model(tmp_path, made.load())
@@ -53,7 +54,7 @@ def test_there_and_back_gives_the_same_bits(reference: Make, tmp_path: Path, cas
     assert same_bits(again.model.arrays(), made.load().model.arrays())
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [*CASES, *FAMILY_CASES])
 def test_transformers_loads_what_is_saved_here(reference: Make, tmp_path: Path, case: str) -> None:
     import transformers
 
@@ -64,18 +65,17 @@ def test_transformers_loads_what_is_saved_here(reference: Make, tmp_path: Path, 
     class_ = getattr(transformers, made.case.class_name)
     theirs, info = class_.from_pretrained(tmp_path, output_loading_info=True, attn_implementation="eager")
     assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
-    prefix = loaded.architecture.prefix
-    parameters = {name.removeprefix(prefix): p.detach().numpy() for name, p in theirs.named_parameters()}
+    parameters = untied(loaded, {name: p.detach().numpy() for name, p in theirs.named_parameters(remove_duplicate=False)})
     assert same_bits(loaded.table.save(loaded.model.arrays()), parameters)
     batch = make_batch()
     with torch.no_grad():
-        expected = made.case.theirs(reference_forward(theirs.eval(), batch, made.case.choices), batch)
+        expected = made.case.computed_by(theirs.eval(), batch)
         for name, values in forward(loaded, model_inputs(batch, CPU), batch).items():
             torch.testing.assert_close(values, expected[name], atol=1e-5, rtol=1e-5)
 
 
 def test_the_saved_config_names_the_class(reference: Make, tmp_path: Path) -> None:
-    for case in CASES:
+    for case in [*CASES, *FAMILY_CASES]:
         made = reference(case)
         save_model(tmp_path / case, made.load())
         config = json.loads((tmp_path / case / "config.json").read_text())

@@ -181,13 +181,13 @@ def _run_exchanged(loaded: LoadedModel, patch: Patch) -> None:
 
 @planted("attention's backward pass forgets the scale", "bare")
 def _unscaled_gradient(loaded: LoadedModel, patch: Patch) -> None:
-    real = attention_room._RunAttention.backward
+    real = attention_room._PieceAttention.backward
 
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         ctx.scale = 1.0
         return real(ctx, *gradients)
 
-    patch.setattr(attention_room._RunAttention, "backward", staticmethod(backward))
+    patch.setattr(attention_room._PieceAttention, "backward", staticmethod(backward))
 
 
 @pytest.mark.parametrize("where", ["embeddings", "layers", "heads"])
@@ -223,7 +223,7 @@ def _no_residual(loaded: LoadedModel, patch: Patch) -> None:
 @planted("residual of the feed-forward network missing", "bare")
 def _no_second_residual(loaded: LoadedModel, patch: Patch) -> None:
     real = layer_room.FeedForward.forward
-    patch.setattr(layer_room.FeedForward, "forward", lambda self, x: real(self, x) - x)
+    patch.setattr(layer_room.FeedForward, "forward", lambda self, x, *rest: real(self, x, *rest) - x)
 
 
 @planted("embedding norm missing", "bare")

@@ -103,7 +103,7 @@ def test_the_identity_holds_every_setting_that_has_an_effect() -> None:
     machine = MachineChoice("cpu", "float32", 64, 1, {"device": "asked"})
     config = TrainingConfig().resolved(100, 32)
     names = set(identity(config, machine, {"data": "x"}))
-    assert names == (set(config.to_dict()) - set(WITHOUT_EFFECT)) | {"data"}
+    assert names == (set(config.to_dict()) - set(WITHOUT_EFFECT)) | {"data", "processes"}
     assert identity(config, replace(machine, reasons={}), {}) == identity(config, machine, {})
     assert identity(config, replace(machine, threads=2), {}) != identity(config, machine, {})
 

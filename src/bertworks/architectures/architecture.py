@@ -13,7 +13,9 @@ Config = Mapping[str, Any]
 
 HeadKind = Literal[
     "masked_lm",
+    "causal_lm",
     "next_sentence",
+    "replaced_token_detection",
     "sequence_classification",
     "token_classification",
     "question_answering",
@@ -30,7 +32,9 @@ ACTIVATION_NAMES: dict[str, Activation] = {
     "gelu_python": "gelu",
     "gelu_new": "gelu_tanh",
     "gelu_fast": "gelu_tanh",
+    "gelu_accurate": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
+    "gelu_python_tanh": "gelu_tanh",
     "relu": "relu",
     "silu": "silu",
     "swish": "silu",
@@ -82,6 +86,8 @@ class Architecture:
 
     classes_of_several: Mapping[frozenset[HeadKind], str] = field(default_factory=dict)
     """What `architectures` in config.json says for several heads on one body."""
+    dropout_keys: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
+    """Keys of config.json that hold dropout probabilities: those that one setting for all of them stands for."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "heads", {**GENERIC_HEADS, **self.heads})
@@ -90,6 +96,13 @@ class Architecture:
         """What `architectures` in config.json says for a model with such heads."""
         single = {frozenset([kind]): head.class_name for kind, head in self.heads.items()}
         return {**single, **self.classes_of_several}.get(frozenset(kinds), self.body_class)
+
+    def head(self, kind: HeadKind) -> HeadDefinition:
+        """Raises `CheckpointError` that names the heads of this family where it has no such head."""
+        if kind not in self.heads:
+            has = ", ".join(kind for kind, head in self.heads.items() if head.class_name)
+            raise CheckpointError(f"the architecture '{self.name}' has no head for {kind}; it has heads for: {has}")
+        return self.heads[kind]
 
     def is_body(self, name: str) -> bool:
         return name.split(".", 1)[0] in self.body_names
@@ -103,14 +116,24 @@ def activation_named(name: object) -> Activation:
     return ACTIVATION_NAMES[name]
 
 
-def required(config: Config, key: str, most: int = LARGEST_SIZE) -> int:
-    """A whole positive number, of `most` at most, that config.json must hold."""
+def activation_name(activation: Activation) -> str:
+    """The usual name of an activation in config.json: the inverse of `activation_named`."""
+    return "gelu_new" if activation == "gelu_tanh" else activation
+
+
+def required(config: Config, key: str, most: int = LARGEST_SIZE, *, least: int = 1) -> int:
+    """A whole number, from `least` to `most`, that config.json must hold."""
     value = config.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise _wrong(key, "a whole number above 0", value)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise _wrong(key, f"a whole number above {least - 1}" if least else "a whole number, 0 or more", value)
     if value > most:
         raise _wrong(key, f"{most:,} at most", value)
     return value
+
+
+def whole(config: Config, key: str, default: int, most: int = LARGEST_SIZE, *, least: int = 1) -> int:
+    """The same of a number that may be absent, which means `default`."""
+    return required(config, key, most, least=least) if key in config else default
 
 
 def positive(config: Config, key: str, default: float) -> float:

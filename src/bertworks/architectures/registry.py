@@ -5,19 +5,37 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bertworks.architectures.albert import ALBERT
 from bertworks.architectures.architecture import Architecture, Config
 from bertworks.architectures.bert import BERT
+from bertworks.architectures.distilbert import DISTILBERT
+from bertworks.architectures.electra import ELECTRA
+from bertworks.architectures.gpt2 import GPT2
+from bertworks.architectures.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from bertworks.checkpoints.files import read_json
 from bertworks.errors import CheckpointError, nearest
 from bertworks.spec import EncoderSpec
 
-ARCHITECTURES: dict[str, Architecture] = {"bert": BERT}
+ARCHITECTURES: dict[str, Architecture] = {
+    family.name: family for family in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, DISTILBERT, ALBERT, ELECTRA, GPT2)
+}
 
 REFUSED = {
     "deberta": "its attention adds relative-position products",
     "deberta-v2": "its attention adds relative-position products",
     "mpnet": "its attention adds a relative-position bias",
     "t5": "it is an encoder-decoder with a relative-position bias",
+    "mt5": "it is an encoder-decoder with a relative-position bias",
+    "umt5": "it is an encoder-decoder with a relative-position bias",
+    "bart": "it is an encoder-decoder",
+    "mbart": "it is an encoder-decoder",
+    "xlnet": "its attention adds relative-position products, and reads the tokens in another order",
+    "funnel": "its attention adds relative-position products, and its layers pool the tokens",
+    "convbert": "its attention mixes in a convolution",
+    "mobilebert": "its layers have bottlenecks and stacked feed-forward networks",
+    "squeezebert": "its layers are grouped convolutions",
+    "longformer": "its attention has windows and tokens that see all others",
+    "big_bird": "its attention has windows, random blocks and tokens that see all others",
 }
 
 
@@ -35,13 +53,16 @@ def architecture_of(config: Config, source: str) -> Architecture:
     return ARCHITECTURES[name]
 
 
-def read_description(folder: Path, changes: Config | None = None) -> tuple[dict[str, Any], Architecture, EncoderSpec]:
-    """config.json of a model folder with `changes` put over it, the family that it names, and the encoder that it describes.
+def read_description(folder: Path, dropout: float | None = None) -> tuple[dict[str, Any], Architecture, EncoderSpec]:
+    """config.json of a model folder, the family that it names, and the encoder that it describes. `dropout` is put over every
+    dropout probability of the file.
 
     Raises `CheckpointError` where the file is missing or damaged, or describes nothing that bertworks can run.
     """
-    config = {**read_json(folder / "config.json"), **(changes or {})}
+    config = read_json(folder / "config.json")
     architecture = architecture_of(config, str(folder))
+    if dropout is not None:
+        config |= dict.fromkeys(architecture.dropout_keys, dropout)
     with naming(folder):
         return config, architecture, architecture.encoder(config)
 

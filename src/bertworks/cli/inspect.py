@@ -21,6 +21,7 @@ _MOST_OF_A_NOTE = 2
 
 def inspect(
     data: Annotated[str, typer.Argument(help="Labelled data: a file, folder or data set.", show_default=False)],
+    task: options.Task = None,
     against: Annotated[
         str | None, typer.Option("--against", help="Data to validate or test on: what stands in both is found.", rich_help_panel="Data")
     ] = None,

@@ -14,9 +14,14 @@ from bertworks.cli.demo import demo
 from bertworks.cli.doctor import doctor
 from bertworks.cli.evaluate import evaluate
 from bertworks.cli.explain import explain
+from bertworks.cli.fill_mask import fill_mask
+from bertworks.cli.generate import generate
 from bertworks.cli.inspect import inspect
+from bertworks.cli.next_sentence import next_sentence
 from bertworks.cli.predict import predict
 from bertworks.cli.pretrain import pretrain
+from bertworks.cli.probe import probe
+from bertworks.cli.recipe import app as recipe
 from bertworks.cli.report import report
 from bertworks.cli.studies import cross_validate, learning_curve, tune
 from bertworks.cli.tokenizer import app as tokenizer
@@ -34,10 +39,29 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (demo, inspect, train, evaluate, compare, tune, cross_validate, learning_curve, predict, explain, report, pretrain, doctor):
+for _command in (
+    demo,
+    inspect,
+    train,
+    evaluate,
+    compare,
+    tune,
+    cross_validate,
+    learning_curve,
+    predict,
+    fill_mask,
+    next_sentence,
+    generate,
+    explain,
+    report,
+    pretrain,
+    probe,
+    doctor,
+):
     app.command(help="\n\n".join(" ".join(part.split()) for part in (_command.__doc__ or "").split("\n\n")))(_command)
 app.add_typer(tokenizer, name="tokenizer")
 app.add_typer(corpus, name="corpus")
+app.add_typer(recipe, name="recipe")
 
 _UsageError: Any = typer.BadParameter.__mro__[1]
 """The base of all errors about arguments, which typer does not name."""

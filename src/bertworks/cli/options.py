@@ -88,6 +88,10 @@ def _data(flag: str, text: str, metavar: str | None = None) -> Any:
     return typer.Option(flag, help=text, metavar=metavar, rich_help_panel="Data")
 
 
+Task = Annotated[
+    str | None,
+    typer.Option("--task", help="What is to be learnt, where the data do not tell: classification or entities.", metavar="TASK"),
+]
 Split = Annotated[str | None, _data("--split", "Part of the data: train, train[:2000], test[10%:20%], [:500] …")]
 TextColumn = Annotated[str | None, _data("--text", "Column of the text; guessed where the guess is safe.", "COLUMN")]
 PairColumn = Annotated[str | None, _data("--pair", "Column of the second text, for pairs.", "COLUMN")]

@@ -38,8 +38,9 @@ def predict(
 ) -> None:
     """Predict texts, the rows of a table, or the lines of a pipe.
 
-    An answer is a line: label, its probability and the text, with tabs between them. For a model of pairs, the two
-    texts stand in one line with a tab between them, or are given as two arguments.
+    An answer is a line: label, its probability and the text, with tabs between them; of a model for entities, the text
+    with its entities marked. For a model of pairs, the two texts stand in one line with a tab between them, or are given
+    as two arguments.
 
     Examples: bertworks predict runs/reviews-1 "A fine film." · bertworks predict runs/reviews-1 --file new.csv
     --output answers.csv · cat texts.txt | bertworks predict runs/reviews-1
@@ -84,7 +85,7 @@ def _predict_lines(model: str, texts: list[str] | None, machine: dict[str, Any],
     seen = Accounting()
     batches: Iterable[list[str]] = [texts] if texts else _as_they_come(line.rstrip("\r\n") for line in sys.stdin)
     for lines in batches:
-        rows = _pairs(lines) if classifier.task_.pairs else lines
+        rows = _pairs(lines) if getattr(classifier.task_, "pairs", False) else lines
         for found, accounting in answers(classifier, rows, probabilities=probabilities):
             _print_answers(found, json)
             seen += accounting
@@ -110,16 +111,8 @@ def _print_answers(found: list[Any], json: bool) -> None:
     for answer in found:
         if json:
             print_json(answer.to_dict())
-            continue
-        several = isinstance(answer.prediction, tuple)
-        label = (
-            "|".join(map(str, answer.prediction)) if several else f"{answer.prediction:.4f}" if answer.score is None else answer.prediction
-        )
-        scores = answer.score if several else [] if answer.score is None else [answer.score]
-        parts = [str(label), "|".join(f"{score:.4f}" for score in scores)] if answer.score is not None else [str(label)]
-        parts += [f"{name}={value:.4f}" for name, value in (answer.probabilities or {}).items()]
-        parts += [text for text in (answer.text, answer.pair) if text is not None]
-        typer.echo("\t".join(" ".join(part.split()) for part in parts))
+        else:
+            typer.echo(answer.line)
 
 
 def _as_they_come(lines: Iterator[str]) -> Iterator[list[str]]:

@@ -22,8 +22,9 @@ def _validation(*flags: str, text: str) -> Any:
 def train(
     data: Annotated[
         str | None,
-        typer.Argument(help="CSV, TSV, JSONL or Parquet file, folder of splits or classes, or hub data set.", show_default=False),
+        typer.Argument(help="CSV, TSV, JSONL, Parquet or CoNLL file, folder of splits or classes, or hub data set.", show_default=False),
     ] = None,
+    task: options.Task = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder; by default the next free runs/NAME-N.")] = None,
     resume: Annotated[Path | None, typer.Option("--resume", help="Go on with the run in this folder, with its own settings.")] = None,
     seeds: Annotated[int, typer.Option("--seeds", help="Train so many times and keep the best; prints mean ± sd.")] = 1,
@@ -32,6 +33,10 @@ def train(
     label: options.LabelColumn = None,
     kind: Annotated[str, _validation("--kind", text="What labels are: auto, single, multi (several a row) or number.")] = "auto",
     split: options.Split = None,
+    scheme: Annotated[
+        str | None,
+        _validation("--scheme", text="Entities: what tags mean, IOB1, IOB2, BIOES or words (no entities); found out by default."),
+    ] = None,
     validation: Annotated[str | None, _validation("--validation", text="Data to validate on: a file, folder or data set.")] = None,
     validation_split: Annotated[str | None, _validation("--validation-split", text="Part to validate on.")] = None,
     validation_fraction: Annotated[
@@ -64,7 +69,7 @@ def train(
     json: options.Json = False,
     **settings: Any,
 ) -> None:
-    """Train a text classifier on labelled texts.
+    """Train a model on labelled texts: a classifier, or what --task says.
 
     The data are looked through first (see inspect). Everything goes into a run folder: settings, log, checkpoints,
     metrics, a report, and the model, which predict and evaluate take as it is. Ctrl-C saves the run, and --resume goes on with it.

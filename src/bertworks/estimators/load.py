@@ -9,7 +9,10 @@ from bertworks.errors import CheckpointError, nearest
 from bertworks.estimators.stored_task import read_task
 from bertworks.estimators.task_estimator import model_path
 
-ESTIMATORS = {"text_classification": ("bertworks.estimators.classifier", "TextClassifier")}
+ESTIMATORS = {
+    "text_classification": ("bertworks.estimators.classifier", "TextClassifier"),
+    "masked_lm": ("bertworks.estimators.mask_filler", "MaskFiller"),
+}
 """By the name of a task: the module and the class that use it."""
 
 

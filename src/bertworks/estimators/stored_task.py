@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from bertworks.architectures import read_description
+from bertworks.architectures.architecture import required
 from bertworks.checkpoints.files import read_json
 from bertworks.errors import CheckpointError, SettingsError, nearest
 from bertworks.inference import LoadedModel
 from bertworks.tasks import StoredTask, task_from_settings
+from bertworks.tasks.fill_mask import FillMask
 from bertworks.tasks.text_classification import PROBLEM_TYPES, Label, TextClassification
 from bertworks.tokenization import Tokenizer
 
@@ -55,7 +57,16 @@ def _classification(config: dict[str, Any], folder: Path, max_tokens: int) -> Te
     return TextClassification(kind, () if kind == "number" else labels, max_tokens=max_tokens)
 
 
-_BY_CLASS: dict[str, Callable[[dict[str, Any], Path, int], StoredTask]] = {"ForSequenceClassification": _classification}
+def _fill_mask(config: dict[str, Any], folder: Path, max_tokens: int) -> FillMask:
+    return FillMask(max_tokens, required(config, "vocab_size"))
+
+
+_BY_CLASS: dict[str, Callable[[dict[str, Any], Path, int], StoredTask]] = {
+    "ForSequenceClassification": _classification,
+    "ForMaskedLM": _fill_mask,
+    "BertForPreTraining": _fill_mask,
+    "AlbertForPreTraining": _fill_mask,
+}
 """By the end of a class name of `transformers`: from config.json, the folder and the model's limit to a task."""
 
 

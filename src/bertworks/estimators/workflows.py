@@ -9,6 +9,7 @@ from bertworks.estimators.verbs.demo import DemoReport, demo
 from bertworks.estimators.verbs.doctor import DoctorReport, doctor
 from bertworks.estimators.verbs.evaluate import EvaluationReport, evaluate
 from bertworks.estimators.verbs.explain import ExplanationReport, explain
+from bertworks.estimators.verbs.generate import GenerationReport, generate
 from bertworks.estimators.verbs.inspect import InspectionReport, inspect
 from bertworks.estimators.verbs.predict import Prediction, PredictionReport, predict
 from bertworks.estimators.verbs.report import WrittenReport, report
@@ -21,6 +22,7 @@ __all__ = [
     "DoctorReport",
     "EvaluationReport",
     "ExplanationReport",
+    "GenerationReport",
     "InspectionReport",
     "Prediction",
     "PredictionReport",
@@ -33,6 +35,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "explain",
+    "generate",
     "inspect",
     "inspect_tokenizer",
     "predict",

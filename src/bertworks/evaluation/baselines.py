@@ -91,6 +91,34 @@ def baselines(
     return {simple: measured(constant), linear: measured(outputs, thresholds) | ({"note": "; ".join(notes)} if notes else {})}
 
 
+def linear_probe(
+    features: Float[Array, "rows features"],
+    train_labels: Sequence[Hashable],
+    test_features: Float[Array, "others features"],
+    test_labels: Sequence[Hashable],
+    *,
+    replicates: int = 0,
+) -> dict[str, Any]:
+    """The metrics of a logistic regression on features that a model gave (a linear probe: Alain & Bengio 2017), one label a row.
+
+    Features are standardized by the training rows; the penalty is scikit-learn's usual one (C = 1), for every model alike.
+    Raises `DataError` where numbers of rows differ, or a label of the test rows is not among the training labels.
+
+    >>> found = linear_probe(np.array([[0.0], [1.0], [4.0], [5.0]]), ["a", "a", "b", "b"], np.array([[0.5], [4.5]]), ["a", "b"])
+    >>> found["accuracy"]
+    1.0
+    """
+    for part, rows, answers in (("train", features, train_labels), ("test", test_features, test_labels)):
+        if not len(rows) or len(rows) != len(answers):
+            raise DataError(f"{part}: {len(rows)} rows of features but {len(answers)} labels; a label is needed for each, and some rows")
+    names = checked_labels(sorted(set(train_labels), key=str))
+    train_targets, targets = (_targets("single", names, values) for values in (train_labels, test_labels))
+    center, spread = features.mean(axis=0), features.std(axis=0)
+    first, second = ((rows - center) / np.where(spread > 0, spread, 1.0) for rows in (features, test_features))
+    outputs = _fit_single(first, train_targets, len(names), inverse_penalty=1.0)(second)
+    return _measured("single", names, targets, outputs, 0.5, {"replicates": replicates})
+
+
 # ---- targets and metrics
 
 
@@ -235,10 +263,10 @@ def _linear(
     return np.concatenate([predict(features.of(chunk)) for chunk in chunks]), thresholds
 
 
-def _fit_single(features: Any, targets: Int[Array, "rows"], labels: int) -> Any:
+def _fit_single(features: Any, targets: Int[Array, "rows"], labels: int, inverse_penalty: float = _INVERSE_PENALTY) -> Any:
     """Labels that the training rows lack have probability 0."""
     seen = np.unique(targets)
-    model = _logistic_regression(features, targets) if len(seen) > 1 else None
+    model = _logistic_regression(features, targets, inverse_penalty) if len(seen) > 1 else None
 
     def predict(rows: Any) -> Float[Array, "rows labels"]:
         out = np.zeros((rows.shape[0], labels))
@@ -269,10 +297,10 @@ def _fit_number(features: Any, targets: Float[Array, "rows"], labels: int) -> An
     return lambda rows: model.predict(rows).astype(np.float64)[:, None]
 
 
-def _logistic_regression(features: Any, targets: Shaped[Array, "rows"]) -> Any:
+def _logistic_regression(features: Any, targets: Shaped[Array, "rows"], inverse_penalty: float = _INVERSE_PENALTY) -> Any:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # its last digits are not what a baseline is for
-        return LogisticRegression(C=_INVERSE_PENALTY, max_iter=200).fit(features, targets)
+        return LogisticRegression(C=inverse_penalty, max_iter=200).fit(features, targets)

@@ -16,7 +16,8 @@ from bertworks.inference.memory import TokenBudget
 from bertworks.nn.heads import IGNORED, Head
 from bertworks.nn.inputs import ModelInputs, model_inputs
 from bertworks.nn.model import Model
-from bertworks.spec import HeadSpec
+from bertworks.nn.vectors import VectorHead
+from bertworks.spec import HeadSpec, VectorSpec
 from bertworks.tasks.task import Task
 
 SEQUENCES_AT_ONCE = 4096
@@ -52,7 +53,7 @@ def score(
     return results
 
 
-def _rows_a_sequence(spec: HeadSpec, name: str, data: PackedBatch) -> Int[Array, "sequences"]:
+def _rows_a_sequence(spec: HeadSpec | VectorSpec, name: str, data: PackedBatch) -> Int[Array, "sequences"]:
     """How many rows a head scores of each sequence."""
     if spec.reads == "tokens":
         return data.lengths
@@ -81,7 +82,7 @@ def _score_batch(model: Model, batch: PackedBatch, device: torch.device, tokens:
     return out
 
 
-def _told(head: Head, scores: Float[Tensor, "rows outputs"], inputs: ModelInputs, name: str) -> Float[Tensor, "rows told"]:
+def _told(head: Head | VectorHead, scores: Float[Tensor, "rows outputs"], inputs: ModelInputs, name: str) -> Float[Tensor, "rows told"]:
     """Scores as they are, or what is told of targets instead."""
     if head.spec.reads != "targets":
         return scores

@@ -37,28 +37,27 @@ class LoadedModel:
 
 
 def load_model(
-    folder: Path, heads: Heads | None = None, *, new_heads: bool = False, seed: int = 0, config_changes: Mapping[str, Any] | None = None
+    folder: Path, heads: Heads | None = None, *, new_heads: bool = False, seed: int = 0, dropout: float | None = None
 ) -> LoadedModel:
     """Reads a Hugging Face model folder into a `Model` with the given heads.
 
     With `new_heads`, a head (and the pooler it needs) that the folder does not hold in that shape starts anew,
-    drawn from `seed`; else it must be there. `config_changes` are put over config.json (dropout values, say).
+    drawn from `seed`; else it must be there. `dropout` is put over every dropout probability of config.json.
 
     Raises `CheckpointError` where config.json or the weights are missing, damaged or do not fit each other.
     """
     heads = dict(heads or {})
-    config, architecture, spec = read_description(folder, config_changes)
-    unknown = [kind for kind, _ in heads.values() if kind not in architecture.heads]
-    if unknown:
-        raise CheckpointError(f"{folder}: the architecture '{architecture.name}' has no head for {unknown[0]}")
+    config, architecture, spec = read_description(folder, dropout)
+    with naming(folder):
+        kinds = {name: architecture.head(kind) for name, (kind, _) in heads.items()}
     with open_tensors(folder) as files:
         _check_layers(folder, spec, len(files))
         names = normalized(list(files), prefix=architecture.prefix, is_body=architecture.is_body)
-        needs_pooler = any(architecture.heads[kind].needs_pooler for kind, _ in heads.values())
+        needs_pooler = any(kind.needs_pooler for kind in kinds.values())
         if not needs_pooler and (heads or not any(name.startswith("pooler.") for name in names)):
             spec = replace(spec, pooler=None)
         with naming(folder):
-            definitions = {name: architecture.heads[kind].spec(config, spec, outputs) for name, (kind, outputs) in heads.items()}
+            definitions = {name: kinds[name].spec(config, spec, outputs) for name, (_, outputs) in heads.items()}
         with torch.device("meta"):  # shapes without memory, until they are known to be those of the weights
             model = Model(spec, definitions)
         loaded = LoadedModel(model, architecture, config, heads, LoadingReport(str(folder), 0, 0))
@@ -87,12 +86,11 @@ def new_model(config: Mapping[str, Any], heads: Heads, *, seed: int = 0) -> Load
     whole = dict(config)
     architecture = architecture_of(whole, "the model's configuration")
     spec = architecture.encoder(whole)
-    unknown = [kind for kind, _ in heads.values() if kind not in architecture.heads]
-    if unknown:
-        raise CheckpointError(f"the architecture '{architecture.name}' has no head for {unknown[0]}")
-    if not any(architecture.heads[kind].needs_pooler for kind, _ in heads.values()):
+    whole = {**architecture.config(spec), **whole}
+    kinds = {name: architecture.head(kind) for name, (kind, _) in heads.items()}
+    if not any(kind.needs_pooler for kind in kinds.values()):
         spec = replace(spec, pooler=None)
-    model = Model(spec, {name: architecture.heads[kind].spec(whole, spec, outputs) for name, (kind, outputs) in heads.items()})
+    model = Model(spec, {name: kinds[name].spec(whole, spec, outputs) for name, (_, outputs) in heads.items()})
     model.initialize(seed)
     return LoadedModel(model, architecture, whole, dict(heads), LoadingReport("(new)", 0, 0))
 

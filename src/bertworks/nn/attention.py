@@ -5,21 +5,20 @@ equal to `reference` in the tests, forward and backward.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int, Int16
+from jaxtyping import Float, Int, Int16
 from torch import Tensor
 
 from bertworks.nn.dropout import keep, keep_mask, keep_scale
 from bertworks.nn.layout import Layout
+from bertworks.nn.pattern import AttentionPattern, Part, Piece, pieces
 
 LONGEST_STORED = 1024
-"""Training keeps the probabilities of sequences up to this length; longer ones without dropout are recomputed by
-PyTorch's flash kernel, whose memory is linear in the length."""
+"""Training keeps the probabilities of queries that see up to so many keys. Those of others are computed again in the
+backward pass, stretch by stretch or by PyTorch's flash kernel, so that memory is linear in the length."""
 
 
 @dataclass(frozen=True)
@@ -29,30 +28,12 @@ class AttentionDropout:
     probability: float
     keys: Int[Tensor, "tokens"]
 
-    def mask(self, start: int, count: int, length: int, heads: int, columns: int) -> Int16[Tensor, "count_heads length columns"]:
-        """The mask of a run of sequences: it depends on the query token, the head and the key's position only."""
+    def mask(self, queries: Part, keys: Part, heads: int) -> Int16[Tensor, "sequences_heads queries keys"]:
+        """The mask of a piece: it depends on the query token, the head and the key's position only."""
         head_keys = torch.arange(1, heads + 1, dtype=torch.int64, device=self.keys.device) * 0x27BB2EE687B0B0FD
-        keys = self.keys[start : start + count * length].view(count, 1, length) ^ head_keys.view(1, heads, 1)
-        return keep_mask(keys.reshape(-1), columns, self.probability).view(count * heads, length, columns)
-
-
-@dataclass(frozen=True)
-class AttentionPattern:
-    """What a query may see, and the factor on the products; see `AttentionSpec`."""
-
-    scale: float
-    causal: bool = False
-    window: tuple[int, int] | None = None
-
-    def hidden(self, queries: int, keys: int, device: torch.device) -> Bool[Tensor, "queries keys"] | None:
-        """True where a query must not see a key; None where all is seen. The last query stands at the last key."""
-        if not self.causal and self.window is None:
-            return None
-        distance = torch.arange(keys, device=device) - torch.arange(keys - queries, keys, device=device)[:, None]
-        hidden = distance > 0 if self.causal else torch.zeros_like(distance, dtype=torch.bool)
-        if self.window is not None:
-            hidden |= (distance < -self.window[0]) | (distance > self.window[1])
-        return hidden
+        of_heads = queries.of(self.keys[:, None]) ^ head_keys[:, None]
+        drawn = keep_mask(of_heads.reshape(-1), keys.rows, self.probability, keys.first)
+        return drawn.view(queries.sequences * heads, queries.rows, keys.rows)
 
 
 def attention(
@@ -68,9 +49,14 @@ def attention(
     if explain_choice(q.device, q.dtype, dropout is not None)[0] == "varlen":
         return _varlen(q, k, v, q_layout, k_layout, pattern)
     trains = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
-    if dropout is not None or (trains and max(q_layout.longest, k_layout.longest) <= LONGEST_STORED):
-        return _RunAttention.apply(q, k, v, q_layout, k_layout, pattern, dropout)  # type: ignore[no-any-return,no-untyped-call]
-    return _flash_runs(q, k, v, q_layout, k_layout, pattern)
+    if dropout is not None or (trains and not _sees_many(q_layout, k_layout, pattern, q.device)):
+        return _PieceAttention.apply(q, k, v, q_layout, k_layout, pattern, dropout)  # type: ignore[no-any-return,no-untyped-call]
+    return _flash_pieces(q, k, v, q_layout, k_layout, pattern)
+
+
+def _sees_many(q_layout: Layout, k_layout: Layout, pattern: AttentionPattern, device: torch.device) -> bool:
+    """Whether there are probabilities that are not stored: the flash kernel, which tiles by itself, trains faster then."""
+    return any(piece.keys.rows > LONGEST_STORED for piece in pieces(q_layout, k_layout, pattern, device))
 
 
 def explain_choice(device: torch.device, dtype: torch.dtype, with_dropout: bool = False) -> tuple[str, str]:
@@ -104,7 +90,8 @@ def reference(
         weights = scores.softmax(-1)
         probabilities.append(weights)
         if dropout is not None:
-            mask = dropout.mask(q_from, 1, q_to - q_from, q.shape[1], k_to - k_from)
+            queries, keys = (Part(start, 1, stop - start, 0, stop - start) for start, stop in ((q_from, q_to), (k_from, k_to)))
+            mask = dropout.mask(queries, keys, q.shape[1])
             weights = weights * (mask != 0) * keep_scale(dropout.probability)
         outputs.append(torch.einsum("hqk,khd->qhd", weights, v[k_from:k_to]))
     return torch.cat(outputs), probabilities
@@ -128,29 +115,18 @@ class Attended:
         return reference(self.q.float(), self.k.float(), self.v.float(), self.q_layout, self.k_layout, self.pattern)
 
 
-def _paired_runs(q_layout: Layout, k_layout: Layout) -> list[tuple[int, int, int, int, int]]:
-    """(count, q_start, q_length, k_start, k_length) of neighbouring sequences with equal lengths on both sides."""
-    if q_layout is k_layout:
-        return [(r.sequences, r.start, r.length, r.start, r.length) for r in q_layout.runs]
-    changes = (np.diff(q_layout.lengths) != 0) | (np.diff(k_layout.lengths) != 0)
-    firsts = [0, *(np.flatnonzero(changes) + 1).tolist(), q_layout.sequences]
-    return [
-        (b - a, int(q_layout.offsets[a]), int(q_layout.lengths[a]), int(k_layout.offsets[a]), int(k_layout.lengths[a]))
-        for a, b in pairwise(firsts)
-        if b > a
-    ]
+def _heads_first(x: Tensor, part: Part) -> Float[Tensor, "sequences_heads rows head_dim"]:
+    return part.of(x).reshape(-1, part.rows, x.shape[2])
 
 
-def _heads_first(x: Tensor, start: int, count: int, length: int) -> Float[Tensor, "count_heads length head_dim"]:
-    _, heads, head_dim = x.shape
-    part = x[start : start + count * length].view(count, length, heads, head_dim).transpose(1, 2)
-    return part.reshape(count * heads, length, head_dim)
+def _put_back(out: Tensor, values: Tensor, part: Part) -> None:
+    target = part.of(out)
+    target.copy_(values.view(target.shape))
 
 
-def _put_back(out: Tensor, values: Tensor, start: int, count: int, length: int) -> None:
-    _, heads, head_dim = out.shape
-    target = out[start : start + count * length].view(count, length, heads, head_dim)
-    target.copy_(values.view(count, heads, length, head_dim).transpose(1, 2))
+def _add_back(out: Tensor, values: Tensor, part: Part) -> None:
+    target = part.of(out)
+    target.add_(values.view(target.shape))
 
 
 def _scaled_product(a: Float[Tensor, "batch n k"], b: Float[Tensor, "batch k m"], scale: float) -> Float[Tensor, "batch n m"]:
@@ -158,8 +134,17 @@ def _scaled_product(a: Float[Tensor, "batch n k"], b: Float[Tensor, "batch k m"]
     return torch.baddbmm(a.new_empty(()), a, b, beta=0, alpha=scale)
 
 
-class _RunAttention(torch.autograd.Function):
-    """Batched products over runs of equally long sequences; keeps the probabilities for the backward pass.
+def _probabilities(
+    q: Float[Tensor, "batch rows head_dim"], k: Float[Tensor, "batch keys head_dim"], piece: Piece, scale: float
+) -> Float[Tensor, "batch rows keys"]:
+    scores = _scaled_product(q, k.transpose(1, 2), scale)
+    if piece.hidden is not None:
+        scores.masked_fill_(piece.hidden, float("-inf"))
+    return torch.softmax(scores, -1)
+
+
+class _PieceAttention(torch.autograd.Function):
+    """Batched products, piece by piece; keeps the probabilities for the backward pass where they are few.
 
     On the CPU this is faster to train than PyTorch's flash kernel, whose backward pass costs several times its
     forward, and unlike it has dropout.
@@ -177,54 +162,52 @@ class _RunAttention(torch.autograd.Function):
         dropout: AttentionDropout | None,
     ) -> Tensor:
         out = torch.empty_like(q, memory_format=torch.contiguous_format)
-        kept = []
-        for count, q_start, q_length, k_start, k_length in _paired_runs(q_layout, k_layout):
-            keys = _heads_first(k, k_start, count, k_length)
-            scores = _scaled_product(_heads_first(q, q_start, count, q_length), keys.transpose(1, 2), pattern.scale)
-            hidden = pattern.hidden(q_length, k_length, q.device)
-            if hidden is not None:
-                scores.masked_fill_(hidden, float("-inf"))
-            weights = torch.softmax(scores, -1)
-            mask = None if dropout is None else dropout.mask(q_start, count, q_length, q.shape[1], k_length)
-            kept.append((weights, mask))
+        kept: list[tuple[Tensor | None, Tensor | None]] = []
+        for piece in pieces(q_layout, k_layout, pattern, q.device, LONGEST_STORED):
+            queries, keys = piece.queries, piece.keys
+            weights = _probabilities(_heads_first(q, queries), _heads_first(k, keys), piece, pattern.scale)
+            mask = None if dropout is None else dropout.mask(queries, keys, q.shape[1])
             seen = weights if mask is None else keep(weights, mask)
-            _put_back(out, torch.bmm(seen, _heads_first(v, k_start, count, k_length)), q_start, count, q_length)
+            _put_back(out, torch.bmm(seen, _heads_first(v, keys)), queries)
+            kept.append((weights, mask) if keys.rows <= LONGEST_STORED else (None, None))
         ctx.save_for_backward(q, k, v)
-        ctx.kept, ctx.layouts, ctx.scale = kept, (q_layout, k_layout), pattern.scale
-        ctx.keep_scale = None if dropout is None else keep_scale(dropout.probability)
-        return out if dropout is None else out.mul_(ctx.keep_scale)  # linear in the weights: scaled once, at the end
+        ctx.kept, ctx.layouts, ctx.pattern, ctx.scale, ctx.dropout = kept, (q_layout, k_layout), pattern, pattern.scale, dropout
+        return out if dropout is None else out.mul_(keep_scale(dropout.probability))  # linear in the weights: scaled once
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v = ctx.saved_tensors
-        g_out = gradients[0].contiguous() if ctx.keep_scale is None else gradients[0] * ctx.keep_scale
-        g_q, g_k, g_v = (torch.empty_like(x, memory_format=torch.contiguous_format) for x in (q, k, v))
-        for (count, q_start, q_length, k_start, k_length), (weights, mask) in zip(_paired_runs(*ctx.layouts), ctx.kept, strict=True):
-            at_queries, at_keys = (q_start, count, q_length), (k_start, count, k_length)
-            g = _heads_first(g_out, *at_queries)
+        dropout: AttentionDropout | None = ctx.dropout
+        g_out = gradients[0].contiguous() if dropout is None else gradients[0] * keep_scale(dropout.probability)
+        all_pieces = pieces(*ctx.layouts, ctx.pattern, q.device, LONGEST_STORED)
+        g_q = torch.empty_like(q, memory_format=torch.contiguous_format)
+        whole = all(piece.is_whole for piece in all_pieces)  # else the keys of neighbouring pieces overlap
+        fresh, put = (torch.empty_like, _put_back) if whole else (torch.zeros_like, _add_back)
+        g_k, g_v = (fresh(x, memory_format=torch.contiguous_format) for x in (k, v))
+        for piece, (weights, mask) in zip(all_pieces, ctx.kept, strict=True):
+            own_q, own_k, g = _heads_first(q, piece.queries), _heads_first(k, piece.keys), _heads_first(g_out, piece.queries)
+            if weights is None:
+                weights = _probabilities(own_q, own_k, piece, ctx.scale)
+                mask = None if dropout is None else dropout.mask(piece.queries, piece.keys, q.shape[1])
             seen = weights if mask is None else keep(weights, mask)
-            _put_back(g_v, torch.bmm(seen.transpose(1, 2), g), *at_keys)
-            g_weights = torch.bmm(g, _heads_first(v, *at_keys).transpose(1, 2))
+            put(g_v, torch.bmm(seen.transpose(1, 2), g), piece.keys)
+            g_weights = torch.bmm(g, _heads_first(v, piece.keys).transpose(1, 2))
             if mask is not None:
                 g_weights = keep(g_weights, mask)
             g_scores = torch._softmax_backward_data(g_weights, weights, -1, weights.dtype)
-            _put_back(g_q, _scaled_product(g_scores, _heads_first(k, *at_keys), ctx.scale), *at_queries)
-            _put_back(g_k, _scaled_product(g_scores.transpose(1, 2), _heads_first(q, *at_queries), ctx.scale), *at_keys)
+            _put_back(g_q, _scaled_product(g_scores, own_k, ctx.scale), piece.queries)
+            put(g_k, _scaled_product(g_scores.transpose(1, 2), own_q, ctx.scale), piece.keys)
         return g_q, g_k, g_v, None, None, None, None
 
 
-def _flash_runs(q: Tensor, k: Tensor, v: Tensor, q_layout: Layout, k_layout: Layout, pattern: AttentionPattern) -> Tensor:
-    """PyTorch's flash kernel over runs of equally long sequences; memory linear in the length."""
-    out = []
-    heads, head_dim = q.shape[1:]
-    for count, q_start, q_length, k_start, k_length in _paired_runs(q_layout, k_layout):
-        run_q = q[q_start : q_start + count * q_length].view(count, q_length, heads, head_dim).transpose(1, 2)
-        run_k, run_v = (x[k_start : k_start + count * k_length].view(count, k_length, heads, head_dim).transpose(1, 2) for x in (k, v))
-        hidden = pattern.hidden(q_length, k_length, q.device)
-        mask = None if hidden is None else ~hidden
-        result = F.scaled_dot_product_attention(run_q, run_k, run_v, attn_mask=mask, scale=pattern.scale)
-        out.append(result.transpose(1, 2).reshape(count * q_length, heads, head_dim))
-    return torch.cat(out)
+def _flash_pieces(q: Tensor, k: Tensor, v: Tensor, q_layout: Layout, k_layout: Layout, pattern: AttentionPattern) -> Tensor:
+    """PyTorch's flash kernel, piece by piece; memory linear in the length."""
+    out = torch.empty_like(q, memory_format=torch.contiguous_format)
+    for piece in pieces(q_layout, k_layout, pattern, q.device):
+        own_q, own_k, own_v = piece.queries.of(q), piece.keys.of(k), piece.keys.of(v)
+        seen = None if piece.hidden is None else ~piece.hidden
+        _put_back(out, F.scaled_dot_product_attention(own_q, own_k, own_v, attn_mask=seen, scale=pattern.scale), piece.queries)
+    return out
 
 
 def _varlen(q: Tensor, k: Tensor, v: Tensor, q_layout: Layout, k_layout: Layout, pattern: AttentionPattern) -> Tensor:

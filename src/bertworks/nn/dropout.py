@@ -56,10 +56,12 @@ class DropoutKeys:
         return _mix(self.tokens + _signed((number + 1) * 0x632BE59BD9B4E019))
 
 
-def keep_mask(keys: Int[Tensor, "rows"], columns: int, probability: float) -> Int16[Tensor, "rows columns"]:
-    """-1 (all bits set) where a value is kept, 0 where it is dropped; each row draws `columns` numbers from its key."""
+def keep_mask(keys: Int[Tensor, "rows"], columns: int, probability: float, first: int = 0) -> Int16[Tensor, "rows columns"]:
+    """-1 (all bits set) where a value is kept, 0 where it is dropped; each row draws `columns` numbers from its key, from
+    that of column `first` on, a multiple of four.
+    """
     quads = (columns + 3) // 4
-    counters = torch.arange(1, quads + 1, dtype=torch.int64, device=keys.device) * _GOLDEN
+    counters = torch.arange(first // 4 + 1, first // 4 + quads + 1, dtype=torch.int64, device=keys.device) * _GOLDEN
     lanes = torch.empty(len(keys), quads, dtype=torch.int64, device=keys.device)
     rows = max(1, _CHUNK // quads)
     shifted = torch.empty(min(rows, len(keys)), quads, dtype=torch.int64, device=keys.device)

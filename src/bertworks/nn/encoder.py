@@ -16,6 +16,7 @@ from bertworks.nn.layer import End, Layer
 from bertworks.nn.layout import Layout
 from bertworks.nn.linear import Linear
 from bertworks.nn.norm import build_norm
+from bertworks.nn.rotary import Rotation
 from bertworks.spec import EncoderSpec
 
 
@@ -87,6 +88,8 @@ class Encoder(nn.Module):
         if self.projection is not None:
             x = self.projection(x)
         x = x.to(self.compute_dtype)
+        turns = {(layer.attention.rotary_base, layer.attention.head_dim) for layer in self.spec.layers}
+        rotations = {turn: Rotation.make(inputs.position_ids, *turn) for turn in turns if turn[0] is not None}
         out = EncoderOutput(hidden=x, ends=ends)
         for number, spec in enumerate(self.spec.layers):
             layer = self.layers[spec.weights]
@@ -95,7 +98,10 @@ class Encoder(nn.Module):
                 out.hidden_states.append(x)
             last = number == len(self.spec.layers) - 1
             watch = partial(out.attended.__setitem__, number) if number in attentions else None
-            x = layer(x, spec, inputs.layout, inputs.dropout, 1 + number * Layer.DROPOUT_SITES, ends if last else None, watch)
+            cache = None if inputs.cache is None else inputs.cache.layers[number]
+            rotation = rotations.get((spec.attention.rotary_base, spec.attention.head_dim))
+            site = 1 + number * Layer.DROPOUT_SITES
+            x = layer(x, spec, inputs.layout, inputs.dropout, site, ends if last else None, watch, cache, rotation)
         out.hidden = self.final_norm(x)
         if hidden_states:
             out.hidden_states.append(out.hidden)

@@ -26,7 +26,7 @@ class Head(nn.Module):
     def __init__(self, spec: HeadSpec, hidden: int) -> None:
         super().__init__()
         self.spec = spec
-        self.dense = Linear(hidden, spec.dense) if spec.dense else None
+        self.dense = Linear(hidden, spec.dense, spec.dense_bias) if spec.dense else None
         width = spec.dense or hidden
         self.norm = build_norm(spec.norm, width)
         self.output = None if spec.tied else Linear(width, spec.outputs, spec.bias)
@@ -43,14 +43,20 @@ class Head(nn.Module):
         the head's first dropout site.
         """
         x, keys = self.read(encoded, inputs, name)
+        scores = self.score(x, keys, tokens_weight, site)
+        return scores if self.spec.reads == "targets" else scores.float()
+
+    def score(
+        self, x: Float[Tensor, "rows hidden"], keys: DropoutKeys | None, tokens_weight: Tensor, site: int
+    ) -> Float[Tensor, "rows outputs"]:
+        """The scores of states, whichever they are, in their dtype; the arguments are those of `forward`."""
         x = dropout(x, self.spec.input_dropout, keys, site)
         if self.dense is not None:
             x = self.dense(x)
         if self.spec.activation is not None:
             x = ACTIVATIONS[self.spec.activation](x)
         x = dropout(self.norm(x), self.spec.dropout, keys, site + 1)
-        scores = self.output(x) if self.output is not None else linear(x, tokens_weight, self.bias, self._half)
-        return scores if self.spec.reads == "targets" else scores.float()
+        return self.output(x) if self.output is not None else linear(x, tokens_weight, self.bias, self._half)
 
     def read(self, encoded: EncoderOutput, inputs: ModelInputs, name: str) -> tuple[Float[Tensor, "rows hidden"], DropoutKeys | None]:
         """The states that the head reads and the dropout keys of their rows."""

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bertworks.batch import Array, PackedBatch
+from bertworks.nn.cache import KeyValueCache
 from bertworks.nn.dropout import DropoutKeys
 from bertworks.nn.layout import Layout
 
@@ -25,6 +26,8 @@ class ModelInputs:
     dropout: DropoutKeys | None = None
     token_vectors: Float[Tensor, "tokens width"] | None = None
     """Vectors that stand in for the tokens' own rows of the embedding: what an attribution varies."""
+    cache: KeyValueCache | None = None
+    """What was read before of the same sequences: the tokens here come after. Only where every layer is causal."""
 
     @property
     def device(self) -> torch.device:

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ class Layout:
     def __init__(self, offsets: Int[Array, "sequences_plus_one"]) -> None:
         self.offsets = np.asarray(offsets, dtype=np.int64)
         self._on_device: dict[torch.device, Tensor] = {}
+        self.known: dict[Any, Any] = {}
+        """What kernels have worked out about these sequences, for the layers that follow."""
 
     @property
     def sequences(self) -> int:

@@ -6,14 +6,15 @@ alone, so a step knows what to divide by before it computes anything.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from bertworks.nn.heads import IGNORED
+from bertworks.nn.layout import Layout
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,14 @@ def _all_alike(labels: Tensor, options: LossOptions) -> Float[Tensor, "rows"]:
     return torch.ones(len(labels), device=labels.device)
 
 
+class AnyLoss(Protocol):
+    """What training asks of a loss. `layout` tells where each sequence of the batch begins, for losses that need to know."""
+
+    def sum(self, scores: Tensor, labels: Tensor, weights: Tensor | None = None, layout: Layout | None = None) -> Float[Tensor, ""]: ...
+
+    def count(self, labels: Tensor, weights: Tensor | None = None, layout: Layout | None = None) -> float: ...
+
+
 @dataclass(frozen=True)
 class Loss:
     """A loss by its two parts: what each row loses, and what each row weighs."""
@@ -111,10 +120,12 @@ class Loss:
     weigh: Callable[[Tensor, LossOptions], Tensor]
     options: LossOptions = field(default_factory=LossOptions)
 
-    def sum(self, scores: Float[Tensor, "rows outputs"], labels: Tensor, weights: Float[Tensor, "rows"] | None = None) -> Float[Tensor, ""]:
+    def sum(
+        self, scores: Float[Tensor, "rows outputs"], labels: Tensor, weights: Float[Tensor, "rows"] | None = None, layout: Any = None
+    ) -> Float[Tensor, ""]:
         return (self.each(scores, labels, self.options) * self._weights(labels, weights)).sum() * self.options.weight
 
-    def count(self, labels: Tensor, weights: Float[Tensor, "rows"] | None = None) -> float:
+    def count(self, labels: Tensor, weights: Float[Tensor, "rows"] | None = None, layout: Any = None) -> float:
         return float(self._weights(labels, weights).sum())
 
     def _weights(self, labels: Tensor, weights: Tensor | None) -> Tensor:
@@ -130,7 +141,51 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-def build_loss(name: str, options: LossOptions) -> Loss:
+@dataclass(frozen=True)
+class TokenChoice:
+    """Which token of its sequence is the one, for each output of a head: cross-entropy over the tokens of a sequence.
+
+    This is how the ends of an answer are learnt (Devlin et al. 2019, section 4.2). Labels are marks, `[tokens, outputs]`: 1 at
+    the token that is the one (shares of 1 where several are), 0 at those that it could have been, `IGNORED` at those that it
+    could not, which stay out of the softmax. A sequence loses the mean over the outputs; its weight, one a sequence,
+    counts where it has a mark above 0.
+    """
+
+    options: LossOptions = field(default_factory=LossOptions)
+
+    def sum(
+        self,
+        scores: Float[Tensor, "tokens outputs"],
+        labels: Shaped[Tensor, "tokens outputs"],
+        weights: Float[Tensor, "sequences"] | None = None,
+        layout: Layout | None = None,
+    ) -> Float[Tensor, ""]:
+        assert layout is not None, "a loss over the tokens of a sequence needs the layout"
+        allowed, marks = labels != IGNORED, labels.clamp(min=0).float()
+        values = scores.float().masked_fill(~allowed, -torch.inf)
+        numbers = layout.sequence_of_token(scores.device)
+        empty = torch.zeros(layout.sequences, scores.shape[1], device=scores.device)
+        highest = (empty - torch.inf).index_reduce(0, numbers, values.detach(), "amax")
+        totals = highest + empty.index_add(0, numbers, (values - highest[numbers]).exp()).log()
+        own = empty.index_add(0, numbers, torch.where(allowed, scores.float() * marks, 0.0))
+        each = (totals * empty.index_add(0, numbers, marks) - own).mean(1)
+        seen = self._weights(labels, weights, layout)
+        return torch.where(seen > 0, each * seen, 0.0).sum() * self.options.weight
+
+    def count(
+        self, labels: Shaped[Tensor, "tokens outputs"], weights: Float[Tensor, "sequences"] | None = None, layout: Layout | None = None
+    ) -> float:
+        assert layout is not None, "a loss over the tokens of a sequence needs the layout"
+        return float(self._weights(labels, weights, layout).sum())
+
+    def _weights(self, labels: Tensor, weights: Tensor | None, layout: Layout) -> Float[Tensor, "sequences"]:
+        marked = (labels > 0).any(1).float()
+        found = torch.zeros(layout.sequences, device=labels.device).index_add(0, layout.sequence_of_token(labels.device), marked)
+        seen = (found > 0).float()
+        return seen if weights is None else seen * weights
+
+
+def build_loss(name: str, options: LossOptions) -> AnyLoss:
     """The loss `name` with options: cross_entropy (one label a row), binary_cross_entropy (several), mean_squared_error,
-    cosine_distance (a vector a row)."""
-    return Loss(LOSSES[name].each, LOSSES[name].weigh, options)
+    cosine_distance (a vector a row), token_choice (a token of each sequence)."""
+    return TokenChoice(options) if name == "token_choice" else Loss(LOSSES[name].each, LOSSES[name].weigh, options)

@@ -14,7 +14,8 @@ from bertworks.nn.heads import Head
 from bertworks.nn.inputs import ModelInputs
 from bertworks.nn.layer import End
 from bertworks.nn.norm import Norm
-from bertworks.spec import EncoderSpec, HeadSpec
+from bertworks.nn.vectors import VectorHead
+from bertworks.spec import EncoderSpec, HeadSpec, VectorSpec
 
 _END_READ: dict[str, End] = {"first": "first", "pooled": "first", "last": "last"}
 
@@ -22,11 +23,11 @@ _END_READ: dict[str, End] = {"first": "first", "pooled": "first", "last": "last"
 class Model(nn.Module):
     """`encoder` and `heads` by name. Parameters are float32; the dtype of the computation is set by `compute_in`."""
 
-    def __init__(self, spec: EncoderSpec, heads: Mapping[str, HeadSpec] | None = None) -> None:
+    def __init__(self, spec: EncoderSpec, heads: Mapping[str, HeadSpec | VectorSpec] | None = None) -> None:
         super().__init__()
         self.spec = spec
         self.encoder = Encoder(spec)
-        self.heads = nn.ModuleDict({name: Head(head, spec.hidden) for name, head in (heads or {}).items()})
+        self.heads = nn.ModuleDict({name: _build(head, spec) for name, head in (heads or {}).items()})
 
     def compute_in(self, dtype: torch.dtype) -> "Model":
         """Sets the dtype of hidden states and products; the parameters stay float32."""
@@ -35,7 +36,8 @@ class Model(nn.Module):
 
     def forward(self, inputs: ModelInputs) -> dict[str, Float[Tensor, "rows outputs"]]:
         """The scores of each head (`Head.forward`)."""
-        return self.scores(self.encoder(inputs, ends=self._ends_read()), inputs)
+        every = any(isinstance(head.spec, VectorSpec) and head.spec.layers_from is not None for _, head in self.head_items())
+        return self.scores(self.encoder(inputs, ends=self._ends_read(), hidden_states=every), inputs)
 
     def _ends_read(self) -> End | None:
         """Where all heads read the same end of each sequence: that end, if the encoder can compute it alone."""
@@ -48,9 +50,16 @@ class Model(nn.Module):
         weight = self.encoder.embeddings.token.weight
         return {name: head(encoded, inputs, name, weight, first_site + 2 * i) for i, (name, head) in enumerate(self.head_items())}
 
-    def head_items(self) -> list[tuple[str, Head]]:
+    def next_scores(self, inputs: ModelInputs, name: str) -> Float[Tensor, "sequences vocabulary"]:
+        """What a language model's head `name` says of the token that follows each sequence, in float32."""
+        head = self.heads[name]
+        assert isinstance(head, Head)
+        last = self.encoder(inputs, ends="last").at("last", inputs.layout).float()
+        return head.score(last, None, self.encoder.embeddings.token.weight, 0)
+
+    def head_items(self) -> list[tuple[str, Head | VectorHead]]:
         """The heads with their names."""
-        return [(name, head) for name, head in self.heads.items() if isinstance(head, Head)]
+        return [(name, head) for name, head in self.heads.items() if isinstance(head, Head | VectorHead)]
 
     def initialize(self, seed: int, only: set[str] | None = None) -> None:
         """Draws new weights: normal with the description's standard deviation, biases 0, gains 1.
@@ -88,3 +97,7 @@ class Model(nn.Module):
             raise SettingsError(f"reinitialized_layers is {layers}, but the model has {count} layers")
         prefixes = tuple(f"encoder.layers.{i}." for i in range(count - layers, count)) + (("encoder.pooler.",) if layers else ())
         self.initialize(seed, only={name for name, _ in self.named_parameters() if name.startswith(prefixes)} if prefixes else set())
+
+
+def _build(head: HeadSpec | VectorSpec, spec: EncoderSpec) -> Head | VectorHead:
+    return VectorHead(head, spec.hidden, len(spec.layers)) if isinstance(head, VectorSpec) else Head(head, spec.hidden)

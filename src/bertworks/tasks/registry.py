@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from bertworks.errors import CheckpointError, nearest
+from bertworks.tasks.fill_mask import FillMask
 from bertworks.tasks.task import StoredTask
 from bertworks.tasks.text_classification import TextClassification
 
-TASKS: dict[str, type[StoredTask]] = {TextClassification.name: TextClassification}
+TASKS: dict[str, type[StoredTask]] = {TextClassification.name: TextClassification, FillMask.name: FillMask}
 
 
 def task_from_settings(name: str, settings: Mapping[str, Any]) -> StoredTask:

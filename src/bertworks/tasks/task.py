@@ -10,10 +10,11 @@ from typing import Any, Protocol, Self
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from bertworks.accounting import Accounting
 from bertworks.architectures import HeadKind
 from bertworks.batch import Array, PackedBatch
 from bertworks.evaluation import Metrics
-from bertworks.tokenization import Tokenizer
+from bertworks.tokenization import Encoding, Tokenizer
 
 Scores = Mapping[str, Shaped[Array, "rows outputs"]]
 """Scores of each head, in the order of the sequences (or tokens) of the batch that was given."""
@@ -115,6 +116,17 @@ def window_weights(groups: Array) -> Float[Array, "sequences"]:
 def first_of_groups(groups: Array) -> Array:
     """The index of the first sequence of each group, groups in the order of their numbers."""
     return np.unique(groups, return_index=True)[1]
+
+
+def count_windows(seen: Accounting, windows: Sequence[Encoding]) -> None:
+    """Adds a row's sequences: their tokens, those unknown, and what was read in windows or not at all."""
+    seen.sequences += len(windows)
+    seen.tokens += sum(len(w.ids) for w in windows)
+    seen.unknown_tokens += sum(w.unknown_tokens for w in windows)
+    seen.windowed_rows += len(windows) > 1
+    lost = windows[0].truncated_tokens
+    seen.truncated_rows += lost > 0
+    seen.truncated_tokens += lost
 
 
 def label_names(names: Sequence[str]) -> dict[str, Any]:

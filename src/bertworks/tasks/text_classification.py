@@ -19,8 +19,8 @@ from bertworks.batch import Array, PackedBatch
 from bertworks.errors import DataError, SettingsError, nearest
 from bertworks.evaluation import ClassificationMetrics, Metrics, MultiLabelMetrics, RegressionMetrics, best_thresholds
 from bertworks.tasks.stored_settings import from_stored
-from bertworks.tasks.task import SMOKE_TEXTS, Scores, first_of_groups, merge_windows, window_weights
-from bertworks.tokenization import Encoding, Overflow, Tokenizer
+from bertworks.tasks.task import SMOKE_TEXTS, Scores, count_windows, first_of_groups, merge_windows, window_weights
+from bertworks.tokenization import Overflow, Tokenizer
 
 Kind = Literal["single", "multi", "number"]
 Label = str | bool | int | float
@@ -105,7 +105,7 @@ class TextClassification:
                 ids += [w.ids for w in windows]
                 segments += [w.segment_ids for w in windows]
                 groups += [row] * len(windows)
-                _count(seen, windows)
+                count_windows(seen, windows)
         numbers = np.array(groups, dtype=np.int64)
         window = np.arange(len(numbers)) - np.searchsorted(numbers, numbers)
         targets = {} if labels is None else self.targets(labels, numbers)
@@ -329,13 +329,3 @@ def _number(value: Any, row: int) -> float:
     if not np.isfinite(number):
         raise DataError(f"row {row}: the target is {number}; drop such rows before training")
     return number
-
-
-def _count(seen: Accounting, windows: Sequence[Encoding]) -> None:
-    seen.sequences += len(windows)
-    seen.tokens += sum(len(w.ids) for w in windows)
-    seen.unknown_tokens += sum(w.unknown_tokens for w in windows)
-    seen.windowed_rows += len(windows) > 1
-    lost = windows[0].truncated_tokens
-    seen.truncated_rows += lost > 0
-    seen.truncated_tokens += lost

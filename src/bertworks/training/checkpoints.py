@@ -11,6 +11,7 @@ from bertworks.checkpoints.space import free_bytes, readable
 from bertworks.errors import CheckpointError, TrainingError
 from bertworks.evaluation import Metrics
 from bertworks.nn.model import Model
+from bertworks.training.average import Average
 from bertworks.training.config import TrainingConfig
 from bertworks.training.optimizer import Optimizer
 from bertworks.training.run import RunFolder
@@ -32,8 +33,8 @@ class Checkpoints:
         self._newest: Path | None = None
         self._saved_at = time.monotonic()
 
-    def restore(self, model: Model, optimizer: Optimizer) -> TrainingState:
-        """The state of the newest checkpoint that is whole, with weights and optimizer; a new state where there is none.
+    def restore(self, model: Model, optimizer: Optimizer, average: Average) -> TrainingState:
+        """The state of the newest checkpoint that is whole, with weights, optimizer and mean; a new state where there is none.
 
         Raises `CheckpointError` where there are checkpoints and none is whole, where the run was begun with other
         settings or data, and where the disk has no room for the training.
@@ -42,7 +43,9 @@ class Checkpoints:
             return TrainingState()
         self.run.open(self._tell)
         self._newest = self._newest_whole(self.run)
-        state = TrainingState() if self._newest is None else load_checkpoint(self._newest, model, optimizer, self.identity)
+        state = TrainingState()
+        if self._newest is not None:
+            state = load_checkpoint(self._newest, model, optimizer, average, self.identity, self._tell)
         self.run.trim_log(state.step)
         self._require_room(self.run, model, optimizer)
         return state
@@ -66,7 +69,7 @@ class Checkpoints:
     def _require_room(self, run: RunFolder, model: Model, optimizer: Optimizer) -> None:
         """A full disk is better known at the beginning. A new checkpoint is written while the last ones still stand."""
         parameters, trained = (sum(p.numel() for p in some) for some in (model.parameters(), optimizer.parameters.values()))
-        one = _BYTES_OF_A_NUMBER * (parameters + 2 * trained)
+        one = _BYTES_OF_A_NUMBER * (parameters * (2 if self.config.average else 1) + 2 * trained)
         most = one * (_KEPT + 1 - min(_KEPT, len(run.checkpoints())))
         free = free_bytes(run.path)
         if free is None or free >= most:
@@ -81,14 +84,14 @@ class Checkpoints:
         by_steps = self.config.checkpoint_steps is not None and step % self.config.checkpoint_steps == 0
         return by_steps or time.monotonic() - self._saved_at > self.config.checkpoint_minutes * 60
 
-    def save(self, state: TrainingState, model: Model, optimizer: Optimizer) -> None:
+    def save(self, state: TrainingState, model: Model, optimizer: Optimizer, average: Average) -> None:
         """Writes a checkpoint; keeps it and the one before. Raises `TrainingError` where the disk refuses it."""
         if self.run is None:
             return
         self.run.require_in_place()
         folder = self.run.checkpoint(state.step)
         with self.run.saying_how_to_go_on():
-            save_checkpoint(folder, state, model, optimizer, self.identity, best_of=self._newest)
+            save_checkpoint(folder, state, model, optimizer, average, self.identity, best_of=self._newest)
         self.run.drop_checkpoints(keep=[folder, *([self._newest] if self._newest else [])])
         self._newest, self._saved_at = folder, time.monotonic()
 

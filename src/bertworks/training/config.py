@@ -9,6 +9,7 @@ from bertworks.errors import SettingsError, nearest
 
 ScheduleName = Literal["linear", "cosine", "warmup_stable_decay", "constant"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
+OptimizerName = Literal["adamw", "muon"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class TrainingConfig:
     """Rows a step (an optimizer update). Memory does not depend on it: see token_budget."""
     learning_rate: float | None = None
     """Peak learning rate; chosen from the width of the model."""
+    optimizer: OptimizerName = "adamw"
+    """adamw (Loshchilov & Hutter 2019), or muon for the layers' matrices (Jordan et al. 2024) and adamw for all else."""
     schedule: ScheduleName = "linear"
     """Course of the learning rate after the warm-up: linear or cosine to 0, warmup_stable_decay, or constant."""
     warmup: float = 0.1
@@ -39,6 +42,9 @@ class TrainingConfig:
     """How many layers from above start anew (Zhang et al. 2021)."""
     dropout: float | None = None
     """Dropout probability everywhere; None takes what the model's config.json says."""
+    average: float = 0.0
+    """Share of the steps, the last ones, whose weights are averaged (Izmailov et al. 2018): the mean is what is evaluated from
+    there on, and kept. 0 averages none."""
     patience: int | None = None
     """Stop after so many evaluations without gain; None never stops early. The best model is kept either way."""
     evaluations_per_epoch: float = 1.0
@@ -73,7 +79,7 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and value > 0):
                 out.append(f"{name} must be above 0, not {value!r}")
-        for name in ("warmup", "decay", "dropout"):
+        for name in ("warmup", "decay", "dropout", "average"):
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and 0 <= value < 1):
                 out.append(f"{name} must lie in [0, 1), not {value!r}")
@@ -83,7 +89,7 @@ class TrainingConfig:
                 out.append(f"{name} must be 0 or more, not {value!r}")
         if not (_is_number(self.layer_decay) and 0 < self.layer_decay <= 1):
             out.append(f"layer_decay must lie in (0, 1], not {self.layer_decay!r}")
-        for name, kind in (("schedule", ScheduleName), ("precision", PrecisionName)):
+        for name, kind in (("optimizer", OptimizerName), ("schedule", ScheduleName), ("precision", PrecisionName)):
             value = getattr(self, name)
             if value not in get_args(kind):
                 out.append(f"{name} must be one of {', '.join(get_args(kind))}, not {value!r}.{nearest(value, get_args(kind))}")

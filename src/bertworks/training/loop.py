@@ -21,8 +21,10 @@ from bertworks.inference.memory import MemoryExhaustedError, TokenBudget, is_out
 from bertworks.nn.machine import MachineChoice
 from bertworks.nn.model import Model
 from bertworks.tasks.task import Task
+from bertworks.training.average import Average
 from bertworks.training.checkpoints import Checkpoints
 from bertworks.training.config import TrainingConfig
+from bertworks.training.distributed import LostProcessError, Processes, alone, require_alike
 from bertworks.training.optimizer import Optimizer
 from bertworks.training.progress import Progress, StepReport
 from bertworks.training.run import RunFolder
@@ -54,6 +56,7 @@ def train(
     run: RunFolder | None = None,
     material: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    processes: Processes | None = None,
 ) -> TrainingResult:
     """Trains `model` in place; with validation data it ends with the weights of the best evaluation.
 
@@ -66,38 +69,59 @@ def train(
     Where memory runs out the token budget is halved, once; that is told, logged and kept in the state, and from there on
     the result is the same up to rounding only.
 
+    Several `processes` give the same result up to rounding, and each of them has it; the first alone evaluates, writes to
+    `run` and tells `progress`. A run that they resume in the same number ends in the same bits, too.
+
     Raises `TrainingError` where the loss is not a number, the disk is full or memory does not suffice, `Interrupted`
     after Ctrl-C, once the state is saved, `CheckpointError` where the run was begun with other settings or material or
     no checkpoint of it is whole, `SettingsError` where another process trains in the folder.
     """
-    progress = progress or Progress()
+    processes = processes or alone()
+    progress = progress if progress is not None and processes.first else Progress()
     batches = ShuffledRows(data, batch_size=config.batch_size, seed=config.seed) if isinstance(data, PackedBatch) else data
     total = steps or max(1, ceil((config.epochs or 1) * batches.per_epoch))
     between_evaluations = evaluation_steps or max(1, ceil(batches.per_epoch / config.evaluations_per_epoch))
-    checkpoints = Checkpoints(run, config, identity(config, machine, material or {}), progress.message)
+    what_it_is = identity(config, machine, material or {}, processes.size)
+    require_alike(processes, what_it_is)
+    checkpoints = Checkpoints(run if processes.first else None, config, what_it_is, progress.message)
     with closing(checkpoints):
         model.to(machine.torch_device).compute_in(machine.dtype)
-        source = Steps(batches, config, machine)
+        source = Steps(batches, config, machine, processes.share)
         loss = StepLoss(model, task, machine.torch_device)
         optimizer = Optimizer(model, config)
-        state = checkpoints.restore(model, optimizer)
+        average = Average(model, config.average, total)
+        state = checkpoints.restore(model, optimizer, average)
+        for holder in (model, optimizer, average):
+            processes.spread(holder)
+        state.become(processes.from_first(lambda: asdict(state)))
         budget = TokenBudget(state.limit_tokens(machine.token_budget, progress.message), progress.message)
         clock = Clock(state)
 
-        def gradients(step: Step, tokens: int) -> float:
+        def gradients(step: Step, counts: list[float], tokens: int) -> float:
             optimizer.clear_gradients()  # of an attempt that ran out of memory
-            return loss.backward(source.cut(step, tokens))
+            return loss.backward(source.cut(step, tokens), counts)
+
+        def evaluated() -> dict[str, Any]:
+            assert validation is not None
+            with average.in_place():
+                metrics = evaluate(model, task, validation, device=machine.torch_device, token_budget=budget)
+                best = checkpoints.evaluated(state, model, metrics)
+            progress.evaluated(state.step, state.evaluations[-1], best)
+            return asdict(state)
 
         to_do = range(state.step, state.step if _given_up(state, config) else total)
         with _explained(state, run), _shown(progress, total, state.step), stop_on_interrupt() as stop_asked:
             for step in source.ahead(to_do, budget):
-                loss_of_step = budget.compute(partial(gradients, step))
+                tokens, *counts = processes.gather([step.tokens, *loss.counts(step)]).sum(axis=0).tolist()
+                share_of_loss = budget.compute(partial(gradients, step, counts))
+                loss_of_step = processes.sum_gradients(optimizer.parameters.values(), share_of_loss)
                 norm = optimizer.clip(config.max_gradient_norm)
                 if not isfinite(loss_of_step) or not isfinite(norm):
                     raise TrainingError(_explain_divergence(state.step, loss_of_step, config, run))
                 factor = rate_factor(state.step, total, config.schedule, config.warmup, config.decay)
                 optimizer.step(factor)
-                state.count_step(step.tokens, loss_of_step)
+                state.count_step(int(tokens), loss_of_step)
+                average.add(state.step)
                 if state.step % config.log_steps == 0 or state.step == total:
                     report = clock.report(state, total, batches.per_epoch, optimizer.rate(factor), norm)
                     checkpoints.log({"kind": "train", **asdict(report)})
@@ -105,30 +129,41 @@ def train(
                     state.loss_sum, state.loss_steps = 0.0, 0
                 due = state.step % between_evaluations == 0 or state.step == total
                 if validation is not None and due:
-                    metrics = evaluate(model, task, validation, device=machine.torch_device, token_budget=budget)
-                    best = checkpoints.evaluated(state, model, metrics)
-                    progress.evaluated(state.step, state.evaluations[-1], best)
+                    state.become(processes.from_first(evaluated))
+                agreed = processes.gather([budget.tokens, stop_asked() or processes.told_to_stop()])
+                _lower(budget, int(agreed[:, 0].min()), progress)
                 if budget.tokens != state.token_budget:
                     state.token_budget = budget.tokens
                     checkpoints.log({"kind": "memory", "step": state.step, "token_budget": budget.tokens})
                 clock.stop(state)
                 ended = state.step == total or _given_up(state, config)
-                interrupted = stop_asked() and not ended
+                interrupted = bool(agreed[:, 1].any()) and not ended
                 if due or ended or interrupted or checkpoints.due(state.step):
-                    checkpoints.save(state, model, optimizer)
+                    checkpoints.save(state, model, optimizer, average)
                 if interrupted:
+                    processes.gather([])  # none says so before it is saved
                     raise Interrupted(_explain_interrupt(state.step, total, run))
                 if ended:
                     break
             if state.step < total:
                 progress.message(f"no gain in {config.patience} evaluations: stopped early at step {state.step} of {total}")
-            checkpoints.restore_best(model, state)
+            average.take_place()
+            if processes.first:
+                checkpoints.restore_best(model, state)
+            processes.spread(model)
     best_metrics = next((e for e in state.evaluations if e["step"] == state.best_step), None)
     return TrainingResult(state, total, best_metrics)
 
 
 def _given_up(state: TrainingState, config: TrainingConfig) -> bool:
     return config.patience is not None and state.evaluations_without_gain >= config.patience
+
+
+def _lower(budget: TokenBudget, tokens: int, progress: Progress) -> None:
+    """What memory suffices for in one process is what all go on with."""
+    if tokens < budget.tokens:
+        budget.tokens = tokens
+        progress.message(f"memory ran out in another process: at most {tokens:,} tokens at once from here on (token_budget)")
 
 
 @contextmanager
@@ -149,6 +184,8 @@ def _explained(state: TrainingState, run: RunFolder | None) -> Iterator[None]:
     except MemoryExhaustedError as error:
         where = f" (in {run.path / 'config.toml'}, where a resumed run has it from)" if run else ""
         raise TrainingError(f"step {state.step}: {error}{where}. {_kept(run)}") from error
+    except LostProcessError as error:
+        raise LostProcessError(f"step {state.step}: {error}. {_kept(run)}") from error
     except Exception as error:
         if is_out_of_memory(error):
             raise TrainingError(f"step {state.step}: memory does not suffice ({reason_of(error)}). {_kept(run)}") from error

@@ -1,6 +1,4 @@
-"""AdamW (Loshchilov & Hutter 2019) with bias correction, PyTorch's fused update, and state addressed by name."""
-
-from typing import Any
+"""Updates of the weights, by AdamW (Loshchilov & Hutter 2019) or by Muon with it, and their state addressed by name."""
 
 import numpy as np
 import torch
@@ -8,15 +6,19 @@ from torch import Tensor
 
 from bertworks.batch import Array
 from bertworks.errors import CheckpointError, SettingsError
+from bertworks.nn.layer import FeedForward, SelfAttention
 from bertworks.nn.model import Model
 from bertworks.nn.norm import Norm
 from bertworks.training.config import TrainingConfig
-
-_MOMENTS = ("exp_avg", "exp_avg_sq")
+from bertworks.training.muon import Muon
 
 
 class Optimizer:
-    """Updates a model's trainable parameters; its state is arrays by parameter name."""
+    """Updates a model's trainable parameters; its state is arrays by parameter name.
+
+    AdamW corrects the bias of its moments and is PyTorch's, fused. With muon the matrices of the layers are Muon's, and
+    AdamW's are the embeddings, heads, norms and biases. The products of Muon are in the dtype that the model computes in.
+    """
 
     def __init__(self, model: Model, config: TrainingConfig) -> None:
         assert config.learning_rate is not None
@@ -24,31 +26,35 @@ class Optimizer:
         norms = {f"{name}.{part}" for name, m in model.named_modules() if isinstance(m, Norm) for part in ("weight", "bias")}
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.factors = {name: rate_of(name, model, config.layer_decay) for name in self.parameters}
-        groups: dict[tuple[float, bool], list[Tensor]] = {}
+        blocks = blocks_of(model) if config.optimizer == "muon" else {}
+        groups: dict[tuple[float, bool, int | None], list[Tensor]] = {}
         for name, parameter in self.parameters.items():
             decays = not (name.endswith("bias") or name in norms)
-            groups.setdefault((self.factors[name], decays), []).append(parameter)
-        self._base = config.learning_rate
-        self._adamw = torch.optim.AdamW(
-            [
-                {"params": list(group), "weight_decay": config.weight_decay if decays else 0.0, "factor": factor}
-                for (factor, decays), group in groups.items()
-            ],
-            lr=config.learning_rate,
-            fused=True,
-        )
+            groups.setdefault((self.factors[name], decays, blocks.get(name)), []).append(parameter)
+        self._base = rate = config.learning_rate
+        of_adamw, of_muon = [], []
+        for (factor, decays, count), parameters in groups.items():
+            group = {"params": parameters, "weight_decay": config.weight_decay if decays else 0.0, "factor": factor}
+            if count is None:
+                of_adamw.append(group)
+            else:
+                of_muon.append({**group, "blocks": count})
+        self._parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(of_adamw, lr=rate, fused=True)] if of_adamw else []
+        self._parts += [Muon(of_muon, rate, model.encoder.compute_dtype)] if of_muon else []
 
     def step(self, factor: float) -> None:
         """One update with the learning rate times `factor`; clears the gradients."""
-        for group in self._adamw.param_groups:
-            group["lr"] = self._base * factor * group["factor"]
-        self._adamw.step()
+        for part in self._parts:
+            for group in part.param_groups:
+                group["lr"] = self._base * factor * group["factor"]
+            part.step()
         torch.autograd.graph.increment_version(self.parameters.values())  # the fused kernel does not; half copies go by it
         self.clear_gradients()
 
     def clear_gradients(self) -> None:
         """Forgets whatever gradients there are."""
-        self._adamw.zero_grad(set_to_none=True)
+        for part in self._parts:
+            part.zero_grad(set_to_none=True)
 
     def rate(self, factor: float) -> float:
         """The learning rate of the top layers at a factor of the schedule."""
@@ -63,23 +69,37 @@ class Optimizer:
         return norm
 
     def arrays(self) -> dict[str, Array]:
-        """The state: first and second moments and the number of updates of each parameter."""
+        """The state: of each parameter the moments and the number of updates (AdamW), or the momentum (Muon)."""
         out: dict[str, Array] = {}
         for name, parameter in self.parameters.items():
-            for key, value in self._adamw.state[parameter].items():
-                out[f"{name}:{key}"] = value.detach().cpu().numpy()
+            for part in self._parts:
+                for key, value in part.state.get(parameter, {}).items():
+                    out[f"{name}:{key}"] = value.detach().cpu().numpy()
         return out
 
     def set_arrays(self, arrays: dict[str, Array]) -> None:
-        """Restores `arrays()`; raises `CheckpointError` where they are of another model."""
-        state: dict[Tensor, dict[str, Any]] = {}
-        for name, parameter in self.parameters.items():
-            own = {key: torch.from_numpy(np.array(arrays[f"{name}:{key}"])) for key in (*_MOMENTS, "step") if f"{name}:{key}" in arrays}
-            if arrays and (len(own) < 3 or own["exp_avg"].shape != parameter.shape):
-                raise CheckpointError(f"the checkpoint's optimizer state does not fit the parameter {name}")
-            if own:
-                state[parameter] = {key: value.to(parameter.device) for key, value in own.items()}
-        self._adamw.state.update(state)
+        """Restores `arrays()`; raises `CheckpointError` where they are of another model or optimizer."""
+        names = {parameter: name for name, parameter in self.parameters.items()}
+        for part in self._parts:
+            keys = ("momentum",) if isinstance(part, Muon) else ("exp_avg", "exp_avg_sq", "step")
+            for parameter in (p for group in part.param_groups for p in group["params"]):
+                name = names[parameter]
+                own = {key: torch.from_numpy(np.array(arrays[f"{name}:{key}"])) for key in keys if f"{name}:{key}" in arrays}
+                if arrays and (len(own) < len(keys) or own[keys[0]].shape != parameter.shape):
+                    raise CheckpointError(f"the checkpoint's optimizer state does not fit the parameter {name}")
+                if own:
+                    part.state[parameter] = {key: value.to(parameter.device) for key, value in own.items()}
+
+
+def blocks_of(model: Model) -> dict[str, int]:
+    """The matrices of the layers by the names of their parameters, and how many of them stand in each."""
+    out = {name: 1 for name, parameter in model.named_parameters() if name.startswith("encoder.layers.") and parameter.ndim == 2}
+    for name, module in model.named_modules():
+        if isinstance(module, SelfAttention):
+            out[f"{name}.qkv.weight"] = 3
+        elif isinstance(module, FeedForward) and module.spec.gated:
+            out[f"{name}.up.weight"] = 2
+    return out
 
 
 def freeze(model: Model, layers: int) -> None:

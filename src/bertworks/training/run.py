@@ -31,9 +31,9 @@ class RunFolder:
     It is locked from `create` or `open` to `close`.
     """
 
-    def __init__(self, path: Path, *, verb: str = "train") -> None:
+    def __init__(self, path: Path, *, verb: str = "train", launcher: str = "") -> None:
         self.path = Path(path)
-        self._verb = verb
+        self._verb, self._launcher = verb, launcher
         self._lock: RunLock | None = None
         self._log: BinaryIO | None = None
         self._events: Events | None = None
@@ -50,14 +50,16 @@ class RunFolder:
         return self.path / "log.jsonl"
 
     @classmethod
-    def create(cls, path: Path, settings: Mapping[str, Any], *, replace: bool = False, verb: str = "train") -> "RunFolder":
-        """Writes the settings of a run that begins; `verb` is the command that goes on with it. Checkpoints that stand in
-        the folder stay.
+    def create(
+        cls, path: Path, settings: Mapping[str, Any], *, replace: bool = False, verb: str = "train", launcher: str = ""
+    ) -> "RunFolder":
+        """Writes the settings of a run that begins; `verb` is the command that goes on with it, and `launcher` what stands
+        before it where several processes do. Checkpoints that stand in the folder stay.
 
         Raises `SettingsError` where the folder already holds a run, unless `replace` (a run that is resumed, but was
         interrupted before its first checkpoint, begins anew), and where another process trains there.
         """
-        run = cls(path, verb=verb)
+        run = cls(path, verb=verb, launcher=launcher)
         if not replace and ((run.path / "config.toml").exists() or run.latest_checkpoint() is not None):
             raise SettingsError(f"{path} already holds a run: resume it (--resume), choose another folder, or delete it")
         run._lock = RunLock(run.path)
@@ -142,7 +144,7 @@ class RunFolder:
     @property
     def command(self) -> str:
         """What resumes this run."""
-        return f"bertworks {self._verb} --resume {shlex.quote(str(self.path))}"
+        return f"{self._launcher}bertworks {self._verb} --resume {shlex.quote(str(self.path))}"
 
     # ---- the log
 

@@ -1,15 +1,17 @@
 """The steps of a training: which batches they are computed in, and their gradients."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from bertworks.batch import Array, PackedBatch
 from bertworks.data.prefetch import prefetch
-from bertworks.data.sampler import Sampler
+from bertworks.data.sampler import Sampler, cut_by_tokens
 from bertworks.inference.memory import TokenBudget
 from bertworks.nn.heads import Head
 from bertworks.nn.inputs import ModelInputs, model_inputs
@@ -19,10 +21,15 @@ from bertworks.nn.model import Model
 from bertworks.tasks.task import Task
 from bertworks.training.config import TrainingConfig
 
+Share = tuple[int, int]
+"""Which part of a step, from 0, and of how many: each process that takes part in a training computes its own."""
+
+WHOLE: Share = (0, 1)
+
 
 @dataclass(frozen=True)
 class Step:
-    """A step's batches, as they were cut for a token budget."""
+    """A step's batches, or a share of them, as they were cut for a token budget."""
 
     number: int
     token_budget: int
@@ -42,8 +49,8 @@ class Batches(Protocol):
         """Steps in which all of the data have been seen once."""
         ...
 
-    def step(self, number: int, token_budget: int) -> list[PackedBatch]:
-        """The batches of step `number` (from 0), each of at most so many tokens."""
+    def step(self, number: int, token_budget: int, share: Share = WHOLE) -> list[PackedBatch]:
+        """The batches of a share of step `number` (from 0), each of at most so many tokens; a share may be empty."""
         ...
 
 
@@ -58,15 +65,31 @@ class ShuffledRows:
     def per_epoch(self) -> int:
         return self._sampler.steps_per_epoch
 
-    def step(self, number: int, token_budget: int) -> list[PackedBatch]:
-        return [self._data.take(sequences) for sequences in self._sampler.step(number, token_budget)]
+    def step(self, number: int, token_budget: int, share: Share = WHOLE) -> list[PackedBatch]:
+        batches = self._sampler.step(number, token_budget)
+        if share != WHOLE:
+            sequences = dealt(np.concatenate(batches), share)
+            batches = [sequences[part] for part in cut_by_tokens(self._data.lengths[sequences], token_budget)]
+        return [self._data.take(sequences) for sequences in batches]
+
+
+def dealt(sequences: Int[Array, "sequences"], share: Share) -> Int[Array, "dealt"]:
+    """One of several shares of what is sorted by size: dealt to and fro, so that all are about equally large.
+
+    >>> [dealt(np.arange(7), (which, 3)).tolist() for which in range(3)]
+    [[0, 5, 6], [1, 4], [2, 3]]
+    """
+    which, shares = share
+    rounds, places = np.divmod(np.arange(len(sequences)), shares)
+    own: Array = sequences[np.where(rounds % 2 == 0, places, shares - 1 - places) == which]
+    return own
 
 
 class Steps:
-    """Makes steps ready for the model."""
+    """Makes steps ready for the model, or the share of each that one of several processes computes."""
 
-    def __init__(self, batches: Batches, config: TrainingConfig, machine: MachineChoice) -> None:
-        self._batches, self._seed, self._device = batches, config.seed, machine.torch_device
+    def __init__(self, batches: Batches, config: TrainingConfig, machine: MachineChoice, share: Share = WHOLE) -> None:
+        self._batches, self._seed, self._device, self._share = batches, config.seed, machine.torch_device, share
         self.per_epoch = batches.per_epoch
 
     def ahead(self, numbers: Iterable[int], budget: TokenBudget) -> Iterator[Step]:
@@ -76,7 +99,7 @@ class Steps:
     def make(self, number: int, token_budget: int) -> Step:
         """The step `number` (from 0); an error says which one it was."""
         try:
-            batches = self._batches.step(number, token_budget)
+            batches = self._batches.step(number, token_budget, self._share)
             inputs = [model_inputs(batch, self._device, dropout=(self._seed, number)) for batch in batches]
         except Exception as error:
             error.add_note(f"while step {number + 1} of the training was prepared")
@@ -89,25 +112,32 @@ class Steps:
 
 
 class StepLoss:
-    """The loss of whole steps: each head's sum over its count in the step, so that it does not matter how that is cut."""
+    """The loss of whole steps: each head's sum over its count in the step, so that it does not matter how that is cut, nor
+    who computes which part of it."""
 
     def __init__(self, model: Model, task: Task, device: torch.device) -> None:
         self._model = model
         self._losses = {name: build_loss(loss, _options(options, device)) for name, (loss, options) in task.losses.items()}
 
-    def backward(self, step: Step) -> float:
-        """Adds the gradients of a step's loss to those of the parameters; returns the loss."""
-        count = {name: sum(loss.count(*self._targets(name, b)) for b in step.batches) for name, loss in self._losses.items()}
+    def counts(self, step: Step) -> list[float]:
+        """What each head's sum is to be divided by, as far as this share of the step goes."""
+        return [sum(loss.count(*self._targets(name, b), b.layout) for b in step.batches) for name, loss in self._losses.items()]
+
+    def backward(self, step: Step, counts: Sequence[float]) -> float:
+        """Adds the gradients of a step's loss to those of the parameters; returns the loss. `counts` are the whole step's."""
+        of_step = dict(zip(self._losses, counts, strict=True))
         loss_of_step = 0.0
         for batch in step.batches:
-            loss = self._share(batch, count)
+            loss = self._part(batch, of_step)
             loss.backward()
             loss_of_step += float(loss.detach())
         return loss_of_step
 
-    def _share(self, batch: ModelInputs, count: Mapping[str, float]) -> Tensor:
+    def _part(self, batch: ModelInputs, count: Mapping[str, float]) -> Tensor:
         scores = self._model(batch)
-        parts = [loss.sum(scores[name], *self._targets(name, batch)) / (count[name] or 1) for name, loss in self._losses.items()]
+        parts = [
+            loss.sum(scores[name], *self._targets(name, batch), batch.layout) / (count[name] or 1) for name, loss in self._losses.items()
+        ]
         return torch.stack(parts).sum()
 
     def _targets(self, name: str, batch: ModelInputs) -> tuple[Tensor, Tensor | None]:

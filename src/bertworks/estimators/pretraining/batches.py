@@ -3,11 +3,13 @@
 from itertools import accumulate
 
 import numpy as np
+from jaxtyping import Int
 
 from bertworks.batch import Array, PackedBatch
 from bertworks.data.corpus.sequences import Sequences
 from bertworks.data.sampler import cut_by_tokens
 from bertworks.tasks.pretraining import Pretraining
+from bertworks.training.steps import WHOLE, Share
 
 _FIRST_SHARE = 0.25
 """What a batch starts with on a ramp, as a share of its final size."""
@@ -34,13 +36,20 @@ class PretrainingBatches:
         ramp = len(self._firsts) - 1
         return self._firsts[step] if step <= ramp else self._firsts[ramp] + (step - ramp) * self._batch_size
 
-    def step(self, number: int, token_budget: int) -> list[PackedBatch]:
-        batch = self.whole_step(number)
+    def step(self, number: int, token_budget: int, share: Share = WHOLE) -> list[PackedBatch]:
+        which, shares = share
+        numbers = self._numbers(number)[which::shares]
+        if not len(numbers):
+            return []
+        batch = prepared(self._sequences, self._task, numbers)
         return [batch.take(part) for part in cut_by_tokens(batch.lengths, token_budget)]
 
     def whole_step(self, number: int) -> PackedBatch:
         """All sequences of a step in one batch."""
-        return prepared(self._sequences, self._task, np.arange(self.first_sequence(number), self.first_sequence(number + 1)))
+        return prepared(self._sequences, self._task, self._numbers(number))
+
+    def _numbers(self, step: int) -> Int[Array, "sequences"]:
+        return np.arange(self.first_sequence(step), self.first_sequence(step + 1))
 
 
 def prepared(sequences: Sequences, task: Pretraining, numbers: Array) -> PackedBatch:

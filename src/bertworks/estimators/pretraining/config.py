@@ -16,7 +16,7 @@ from typing import Any
 from bertworks.data.corpus.plans import SequenceSettings
 from bertworks.errors import BertworksError, SettingsError, nearest
 from bertworks.tasks.masking import Masking, Unit
-from bertworks.training.config import PrecisionName, ScheduleName, TrainingConfig
+from bertworks.training.config import OptimizerName, PrecisionName, ScheduleName, TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,8 @@ class BudgetSettings:
     """Share of the steps over which the batch grows linearly from a quarter of its size (Warner et al. 2024 warm up so)."""
     learning_rate: float = 1e-3
     """Peak learning rate."""
+    optimizer: OptimizerName = "adamw"
+    """adamw, or muon for the layers' matrices and adamw for all else."""
     schedule: ScheduleName = "linear"
     """linear, cosine, warmup_stable_decay or constant."""
     warmup: float = 0.05
@@ -105,6 +107,8 @@ class BudgetSettings:
     """Share of the steps in which warmup_stable_decay falls to 0 at the end."""
     weight_decay: float = 0.01
     max_gradient_norm: float = 1.0
+    average: float = 0.0
+    """Share of the steps, the last ones, whose weights are averaged; the mean is what is evaluated from there on, and kept."""
     evaluations: int = 10
     """Evaluations on held-out text, evenly spread over the run; the last stands at its end."""
     seed: int = 0
@@ -160,9 +164,7 @@ class PretrainingConfig:
             if name not in OBJECTIVES:
                 out.append(f"[objectives.{name}] is unknown.{nearest(name, OBJECTIVES)} Known: {', '.join(OBJECTIVES)}")
             elif (settings.teacher is None) == (name == "distillation"):
-                wanted = (
-                    "needs a teacher: a model folder or hub name" if name == "distillation" else "takes no teacher"
-                )
+                wanted = "needs a teacher: a model folder or hub name" if name == "distillation" else "takes no teacher"
                 out.append(f"[objectives.{name}] {wanted}")
         if not 0 <= self.training.batch_ramp < 1:
             out.append(f"[training] batch_ramp must lie in [0, 1), not {self.training.batch_ramp}")
@@ -232,6 +234,16 @@ class PretrainingConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as the TOML file has them."""
         return asdict(self)
+
+    def describes(self, run: "PretrainingConfig") -> bool:
+        """Whether a run that keeps the configuration `run` was begun with this one: what was a budget of tokens or time is a
+        number of steps there, and the corpus has its absolute path."""
+        own, kept = self.to_dict(), run.to_dict()
+        for values in (own, kept):
+            values["corpus"]["path"] = str(Path(values["corpus"]["path"]).absolute())
+            for name in ("tokens", "minutes", *([] if self.training.steps else ["steps"])):
+                del values["training"][name]
+        return own == kept
 
 
 def _table(kind: type, values: Any, name: str) -> tuple[Any, list[str]]:

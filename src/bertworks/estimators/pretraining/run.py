@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from bertworks import __version__
 from bertworks.batch import PackedBatch
 from bertworks.checkpoints.atomic import atomic_folder
 from bertworks.checkpoints.files import read_json, write_json
@@ -18,21 +17,22 @@ from bertworks.data.corpus.corpus import Corpus
 from bertworks.data.corpus.sequences import Sequences
 from bertworks.data.corpus.shards import Shard
 from bertworks.errors import DataError, SettingsError
-from bertworks.estimators import runs
+from bertworks.estimators import model_folder, runs
 from bertworks.estimators.fingerprints import fingerprint_of_model
 from bertworks.estimators.pretraining.batches import PretrainingBatches, prepared
 from bertworks.estimators.pretraining.config import PretrainingConfig
 from bertworks.inference import LoadedModel, load_model, save_model
 from bertworks.inference.models import new_model, without_heads
 from bertworks.inference.teacher import WordTeacher
-from bertworks.nn.machine import choose
 from bertworks.tasks.distillation import DISTILLATION, Distillation
+from bertworks.tasks.fill_mask import FillMask
 from bertworks.tasks.masked_lm import MASKED_LM, MaskedLM
 from bertworks.tasks.masking import IGNORED, Masking
 from bertworks.tasks.next_sentence import NextSentence, SentenceOrder
 from bertworks.tasks.pretraining import Objective, Pretraining
 from bertworks.tokenization import Tokenizer
 from bertworks.training import train
+from bertworks.training.distributed import Processes, choose_together, processes
 from bertworks.training.progress import Progress, StepReport
 from bertworks.training.run import RunFolder
 
@@ -82,24 +82,50 @@ def pretrain(
     with its own configuration, and ends in the same bits as one that was never interrupted (CPU, same number of
     threads), masks and pairs included.
 
+    Several processes that `torchrun` starts pretrain together (`training/distributed.py`); `output` must be named then.
+    As such a command is given once for many beginnings, it goes on with a run of the same configuration in `output`.
+
     Raises `SettingsError` for a wrong configuration, `DataError` where the corpus does not fit it, `Interrupted` after
     Ctrl-C, once the state is saved.
     """
-    progress = progress or Progress()
-    if resume is not None:
-        if config is not None or output is not None:
-            raise SettingsError("a run is resumed with its own configuration: leave out config and output")
-        folder = Path(resume)
-        stored = runs.read_settings(folder, table="pretraining")
-        if runs.is_finished(folder):
-            return _read_report(folder)
-        chosen = PretrainingConfig.from_dict(stored["pretraining"])
-    else:
+    with processes() as group:
+        begun = group.from_first(lambda: _begun(config, output, resume, launched=group.launched))
+        folder = Path(begun["folder"])
+        if begun["finished"]:
+            return PretrainReport(folder, **begun["finished"], was_finished=True)
+        chosen = PretrainingConfig.from_dict(begun["config"])
+        return _Pretraining(chosen, progress or Progress(), group).run(folder, begun["resumed"])
+
+
+def _begun(
+    config: PretrainingConfig | Mapping[str, Any] | str | Path | None, output: str | Path | None, resume: str | Path | None, launched: bool
+) -> dict[str, Any]:
+    """The configuration and the folder of a run, whether it goes on, and its results if it is finished."""
+    if resume is None:
         if config is None:
             raise SettingsError("there is nothing to pretrain by: name a configuration (a TOML file)")
+        if launched and output is None:
+            raise SettingsError("torchrun may begin the same run several times: name its folder (--output)")
         chosen = _as_config(config)
         folder = runs.free_name(Path("runs") / "pretraining") if output is None else Path(output)
-    return _Pretraining(chosen, progress).run(folder, resume is not None)
+        if not (launched and (folder / runs.SETTINGS).exists()):
+            return {"config": chosen.to_dict(), "folder": str(folder), "resumed": False, "finished": None}
+        if not chosen.describes(_stored_config(folder)):
+            raise SettingsError(f"{folder} holds a run of another configuration: choose another folder, or delete it")
+    elif config is not None or output is not None:
+        raise SettingsError("a run is resumed with its own configuration: leave out config and output")
+    else:
+        folder = Path(resume)
+    finished = None
+    stored = _stored_config(folder)
+    if runs.is_finished(folder):
+        results = read_json(folder / runs.METRICS)
+        finished = {"metrics": results["held_out"], **{name: results[name] for name in ("steps", "tokens", "seconds")}}
+    return {"config": stored.to_dict(), "folder": str(folder), "resumed": True, "finished": finished}
+
+
+def _stored_config(folder: Path) -> PretrainingConfig:
+    return PretrainingConfig.from_dict(runs.read_settings(folder, table="pretraining")["pretraining"])
 
 
 def _as_config(config: PretrainingConfig | Mapping[str, Any] | str | Path) -> PretrainingConfig:
@@ -111,15 +137,17 @@ def _as_config(config: PretrainingConfig | Mapping[str, Any] | str | Path) -> Pr
 class _Pretraining:
     """All that a configuration stands for."""
 
-    def __init__(self, config: PretrainingConfig, progress: Progress) -> None:
-        self.config, self.progress = config, progress
+    def __init__(self, config: PretrainingConfig, progress: Progress, group: Processes | None = None) -> None:
+        self.group = group or Processes()
+        self.config, self.progress = config, progress if self.group.first else Progress()
+        progress = self.progress
         self.corpus = Corpus.open(Path(config.corpus.path))
         self.tokenizer = self.corpus.tokenizer
         progress.facts("corpus", [f"{self.corpus.folder}: {line}" for line in self.corpus.accounting.lines()[:1]])
         start = None if config.model.start is None else resolve(config.model.start)
         vocabulary = self._vocabulary(start)
         self.training = config.training.training_config(config.model.dropout)
-        self.machine = choose(self.training.device, self.training.precision, self.training.token_budget, self.training.threads)
+        self.machine = choose_together(self.group, self.training)
         self.teacher = self._teacher()
         self.task = Pretraining(self._objectives(vocabulary, config.training.seed))
         self.loaded = self._model(start, vocabulary)
@@ -165,8 +193,7 @@ class _Pretraining:
     def _model(self, start: Path | None, vocabulary: int) -> LoadedModel:
         heads = self.task.heads
         if start is not None:
-            changes = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), self.config.model.dropout)
-            loaded = load_model(start, heads, new_heads=True, seed=self.config.training.seed, config_changes=changes)
+            loaded = load_model(start, heads, new_heads=True, seed=self.config.training.seed, dropout=self.config.model.dropout)
             self.progress.facts("model", loaded.report.lines())
         else:
             loaded = new_model(self.config_json(vocabulary), heads, seed=self.config.training.seed)
@@ -233,10 +260,11 @@ class _Pretraining:
             "steps": steps,
             "ramp": ramp,
         }
-        run = RunFolder(folder, verb="pretrain")
-        if not (resumed and run.can_be_resumed()):
+        launcher = self.group.launcher
+        run = RunFolder(folder, verb="pretrain", launcher=launcher)
+        if self.group.first and not (resumed and run.can_be_resumed()):
             stored = {**config.to_dict(), "corpus": {**vars(config.corpus), "path": str(Path(config.corpus.path).absolute())}}
-            run = RunFolder.create(folder, {"pretraining": stored}, replace=resumed, verb="pretrain")
+            run = RunFolder.create(folder, {"pretraining": stored}, replace=resumed, verb="pretrain", launcher=launcher)
         result = train(
             self.loaded.model,
             self.task,
@@ -249,24 +277,33 @@ class _Pretraining:
             run=run,
             material=material,
             progress=self.progress,
+            processes=self.group,
         )
         report = PretrainReport(folder, result.best_metrics, steps, result.state.tokens, result.state.seconds)
+        if not self.group.first:
+            return report
         with run.saying_how_to_go_on():
             self._save(run.model, report)
             write_json(folder / runs.METRICS, {k: v for k, v in report.to_dict().items() if k not in ("folder", "model")})
         return report
 
     def _save(self, folder: Path, report: PretrainReport) -> None:
-        about = {"pretraining": self.config.to_dict(), "corpus": self.corpus.key, **report.to_dict()}
+        told = {name: value for name, value in report.to_dict().items() if name not in ("folder", "model")}
+        about = {"pretraining": self.config.to_dict(), "corpus": self.corpus.key, **told}
+        loaded = without_heads(self.loaded, [DISTILLATION])
+        loaded.config = {**loaded.config, **self._dropout_for_use()}
+        if MASKED_LM in loaded.heads:
+            task = FillMask(loaded.model.spec.max_tokens, loaded.model.spec.embedding.vocabulary)
+            model_folder.save(folder, loaded, self.tokenizer, task, about=about, replace=True)
+            return
         with atomic_folder(folder, replace=True) as writing:
-            save_model(writing, without_heads(self.loaded, [DISTILLATION]), config_changes=self._dropout_for_use())
+            save_model(writing, loaded)
             self.tokenizer.save(writing)
-            write_json(writing / "pretraining.json", {"bertworks": __version__, **about, "folder": None, "model": None})
 
     def _dropout_for_use(self) -> dict[str, float]:
         """Dropout that fine-tuning starts from: none while pretraining on more text than the model can learn by heart, the
         usual tenth (Devlin et al. 2019, appendix A.2) on the few rows that come after."""
-        return dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), 0.1)
+        return dict.fromkeys(self.loaded.architecture.dropout_keys, 0.1)
 
     def _steps(self) -> int:
         """The number of steps that a budget of tokens or of time comes to."""
@@ -285,8 +322,9 @@ class _Pretraining:
         twin = new_model(self.loaded.config, self.task.heads)
         batches = PretrainingBatches(self.sequences, self.task, batch_size=self.config.training.batch_size)
         watch = _Stopwatch()
-        train(twin.model, self.task, batches, replace(self.training, log_steps=1), self.machine, steps=_TIMED_STEPS, progress=watch)
-        return watch.rate()
+        config = replace(self.training, log_steps=1)
+        train(twin.model, self.task, batches, config, self.machine, steps=_TIMED_STEPS, progress=watch, processes=self.group)
+        return self.group.from_first(watch.rate)
 
     def _tell(self, batches: PretrainingBatches, steps: int) -> None:
         batch = batches.whole_step(0)
@@ -328,8 +366,3 @@ class _Stopwatch(Progress):
         """Tokens a second."""
         (begin, before), (end, after) = self._marks[1], self._marks[-1]
         return (after - before) / max(end - begin, 1e-9)
-
-
-def _read_report(folder: Path) -> PretrainReport:
-    stored = read_json(folder / runs.METRICS)
-    return PretrainReport(folder, stored["held_out"], stored["steps"], stored["tokens"], stored["seconds"], was_finished=True)

@@ -13,6 +13,7 @@ from bertworks.data.text_data import TextData, read_texts
 from bertworks.errors import DataError, nearest
 from bertworks.estimators.data_settings import check_pairs, describe, known_labels, rows_of, with_reading
 from bertworks.estimators.load import load
+from bertworks.estimators.verbs import kinds
 
 Counting = Callable[[int, int], None]
 """Called with the rows done and the rows in all."""
@@ -39,6 +40,7 @@ class EvaluationReport:
         return {**found, "seconds": self.seconds}
 
 
+@kinds.dispatched(kinds.of_model)
 def evaluate(
     model: str | Path,
     data: Any,

@@ -13,6 +13,7 @@ from bertworks.estimators.encoder import Encoder
 from bertworks.estimators.explanation import BaselineName, explain_classifier
 from bertworks.estimators.load import load
 from bertworks.estimators.stored_task import SETTINGS
+from bertworks.estimators.verbs import kinds
 from bertworks.explain import Explanation, Kind
 from bertworks.explain.saving import resolved_kind
 
@@ -36,6 +37,7 @@ class ExplanationReport:
         return out | self.explanation.to_dict(self.kind, layer=self.layer, head=self.head) | {"seconds": self.seconds}
 
 
+@kinds.dispatched(kinds.of_model)
 def explain(
     model: str | Path,
     text: str,

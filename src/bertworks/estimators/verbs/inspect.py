@@ -28,6 +28,7 @@ from bertworks.errors import MissingExtraError
 from bertworks.estimators import runs
 from bertworks.estimators.data_settings import check_pairs, describe, known_labels, rows_of
 from bertworks.estimators.default_model import default_model
+from bertworks.estimators.verbs import kinds
 from bertworks.tokenization import Tokenizer
 
 if TYPE_CHECKING:
@@ -55,9 +56,11 @@ class InspectionReport:
         return {**self.inspection.to_dict(), "tokenizer": self.tokenizer, "next_steps": self.next_steps, "seconds": self.seconds}
 
 
+@kinds.dispatched(kinds.of_data)
 def inspect(
     data: Any,
     *,
+    task: str | None = None,
     against: Any = None,
     model: str | Path | None = None,
     split: str | None = None,
@@ -83,6 +86,8 @@ def inspect(
     model folder or a hub name, by default the default encoder, and in words where that is not installed. Where `model`
     is a finished classifier, labels that look wrong to it are listed; `device`, `precision`, `threads` and `progress`
     (called with the rows done and the rows in all) are for its predictions.
+
+    `task` says what is to be learnt where the form of the data does not (see `train`).
 
     Raises `DataError` where the source cannot be read at all, `CheckpointError` where there is no such model.
     """

@@ -15,6 +15,7 @@ from bertworks.errors import SettingsError
 from bertworks.estimators.classifier import TextClassifier
 from bertworks.estimators.data_settings import check_pairs, rows_of, with_reading
 from bertworks.estimators.load import load
+from bertworks.estimators.verbs import kinds
 
 _CHUNK = 2048
 """Rows that are predicted at once."""
@@ -37,6 +38,17 @@ class Prediction:
     """Sequences in which the text was read: more than one for a long text."""
     truncated_tokens: int = 0
     """Tokens that were not read."""
+
+    @property
+    def line(self) -> str:
+        """What the command line shows: label, probability, what else was asked for and the text, with tabs between them."""
+        several = isinstance(self.prediction, tuple)
+        label = "|".join(map(str, self.prediction)) if several else f"{self.prediction:.4f}" if self.score is None else str(self.prediction)
+        scores = self.score if isinstance(self.score, tuple) else [] if self.score is None else [self.score]
+        parts = [label, "|".join(f"{score:.4f}" for score in scores)] if self.score is not None else [label]
+        parts += [f"{name}={value:.4f}" for name, value in (self.probabilities or {}).items()]
+        parts += [text for text in (self.text, self.pair) if text is not None]
+        return "\t".join(" ".join(part.split()) for part in parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `--json` has them; what is usual (no pair, one window, nothing truncated) is left out."""
@@ -66,6 +78,7 @@ class PredictionReport:
         return out | ({"predictions": [p.to_dict() for p in self.predictions]} if self.output is None else {})
 
 
+@kinds.dispatched(kinds.of_model)
 def predict(
     model: str | Path,
     texts: str | Sequence[Any] | None = None,
@@ -118,6 +131,7 @@ def predict(
     return PredictionReport([], path, seen, _counts(found), notes, time.perf_counter() - started)
 
 
+@kinds.dispatched(kinds.of_estimator)
 def answers(
     classifier: TextClassifier, rows: Sequence[Any], *, probabilities: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> Iterator[tuple[list[Prediction], Accounting]]:

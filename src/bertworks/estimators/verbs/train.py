@@ -24,13 +24,16 @@ from bertworks.estimators.one_training import (
     train_one,
     write_files,
 )
+from bertworks.estimators.verbs import kinds
 from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
 
 
+@kinds.dispatched(kinds.of_training)
 def train(
     data: Any = None,
     *,
+    task: str | None = None,
     output: str | Path | None = None,
     model: str | Path | None = None,
     validation: Any = None,
@@ -58,6 +61,9 @@ def train(
     `runs/<name of the data>-<n>`. With `resume`, the run in that folder goes on with its own settings, and ends in
     the same bits as one that was never interrupted. `seeds` trains so many times, on the same rows, and keeps the
     best model.
+
+    `task` says what is to be learnt where the form of the data does not: classification (this), entities … (`kinds.KINDS`).
+    Other tasks have a function like this one, with options of their own.
 
     Raises `SettingsError` for wrong arguments, `DataError` for data that cannot be learnt from, `Interrupted` after
     Ctrl-C, once the state is saved.

@@ -1,0 +1,81 @@
+"""`bertworks fill-mask`."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from bertworks.cli import options
+from bertworks.errors import DataError, SettingsError
+
+
+def fill_mask(
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(help="Texts with [MASK] (or <mask>) where a word is wanted; without any, lines of standard input."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Model folder, run folder or hub name; by default the encoder of bertworks.")
+    ] = None,
+    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="How many candidates to show for each mask.")] = 5,
+    candidates: Annotated[
+        str | None, typer.Option("--candidates", metavar="WORDS", help="Choose among these words only: good,bad,fine.")
+    ] = None,
+    likelihood: Annotated[
+        bool, typer.Option("--likelihood", help="Instead, how probable the model finds each token of texts without masks.")
+    ] = False,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    threads: options.Threads = None,
+    json: options.Json = False,
+) -> None:
+    """Fill in what is masked in a text, by a pretrained model.
+
+    Each mask is answered by itself; "filled" is the text with all of them filled one after the other, the surest first.
+
+    Examples: bertworks fill-mask "The soup was [MASK]." · bertworks fill-mask "He [MASK] the door." --candidates opened,closed
+    """
+    if likelihood and candidates is not None:
+        raise SettingsError("--likelihood judges texts as they are: leave out --candidates")
+    rows = list(texts or [])
+    if not rows:
+        if sys.stdin.isatty():
+            raise SettingsError('there is nothing to fill: give a text in quotes ("The soup was [MASK].") or pipe some in')
+        rows = [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
+        if not rows:
+            raise DataError("standard input held no text")
+    from bertworks.cli.output import print_json
+    from bertworks.estimators.mask_filler import MaskFiller
+
+    filler = MaskFiller(model, device=device, precision=precision, threads=threads)  # type: ignore[arg-type]
+    if likelihood:
+        for judged in filler.likelihood(rows):
+            if json:
+                print_json(judged.to_dict())
+            else:
+                _print_likelihood(judged)
+        return
+    words = None if candidates is None else [word.strip() for word in candidates.split(",") if word.strip()]
+    for number, filled in enumerate(filler.fill(rows, top_k=top_k, candidates=words)):
+        if json:
+            print_json(filled.to_dict())
+            continue
+        if number:
+            typer.echo()
+        _print_filled(filled)
+
+
+def _print_filled(filled: Any) -> None:
+    typer.echo(filled.filled)
+    for number, mask in enumerate(filled.masks, 1):
+        if len(filled.masks) > 1:
+            typer.echo(f"  mask {number}")
+        for candidate in mask:
+            typer.echo(f"  {candidate.score:.4f}  {candidate.token}")
+
+
+def _print_likelihood(judged: Any) -> None:
+    typer.echo(judged.text)
+    typer.echo(f"  pseudo-log-likelihood {judged.pseudo_log_likelihood:.2f}, pseudo-perplexity {judged.pseudo_perplexity:.1f}")
+    for token, logarithm in zip(judged.tokens, judged.log_probabilities, strict=True):
+        typer.echo(f"  {logarithm:8.2f}  {token}")

@@ -1,0 +1,212 @@
+"""`MaskFiller`: what a pretrained model puts where a text has [MASK], and how probable it finds a text."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from bertworks.batch import Array
+from bertworks.checkpoints.hub import resolve
+from bertworks.errors import CheckpointError, SettingsError
+from bertworks.estimators import model_folder
+from bertworks.estimators.default_model import default_model
+from bertworks.estimators.rows import text_rows
+from bertworks.estimators.task_estimator import model_path
+from bertworks.inference import score
+from bertworks.inference.top_tokens import top_tokens
+from bertworks.nn.machine import Precision, choose
+from bertworks.tasks.fill_mask import FillMask, Masks, per_group
+from bertworks.tasks.masked_lm import MASKED_LM
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What may stand in the place of a mask."""
+
+    token: str
+    """As it stands in the text: without the marks by which vocabularies tell a word's beginning from its end."""
+    score: float
+    """Its probability."""
+    text: str
+    """The text with this mask filled by it; other masks stay."""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A text and its masks."""
+
+    text: str
+    """The text as it was given."""
+    masks: list[list[Candidate]]
+    """For each mask, in the order of the text, the most probable candidates, each mask by itself."""
+    filled: str
+    """The text with all masks filled one after the other, the one that is most certain first, each with a view to those before."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `--json` has them."""
+        return {"text": self.text, "filled": self.filled, "masks": [[vars(candidate) for candidate in mask] for mask in self.masks]}
+
+
+@dataclass(frozen=True)
+class TextLikelihood:
+    """How probable a model finds a text."""
+
+    text: str
+    tokens: list[str]
+    log_probabilities: list[float]
+    """Of each token, the natural logarithm of its probability given all others (Salazar et al. 2020, equation 1)."""
+
+    @property
+    def pseudo_log_likelihood(self) -> float:
+        """The sum over the tokens."""
+        return float(np.sum(self.log_probabilities))
+
+    @property
+    def pseudo_perplexity(self) -> float:
+        """The exponential of the mean loss (Salazar et al. 2020, equation 3)."""
+        return float(np.exp(-np.mean(self.log_probabilities)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `--json` has them."""
+        return {**vars(self), "pseudo_log_likelihood": self.pseudo_log_likelihood, "pseudo_perplexity": self.pseudo_perplexity}
+
+
+class MaskFiller:
+    """A pretrained model with a masked-LM head.
+
+    >>> from bertworks import MaskFiller
+    >>> MaskFiller("runs/pretraining-1").fill("The [MASK] was cold.").filled  # doctest: +SKIP
+    'The water was cold.'
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        revision: str | None = None,
+        device: str = "auto",
+        precision: Precision = "auto",
+        threads: int | None = None,
+        verify: bool = False,
+    ) -> None:
+        """Loads a model folder, a run folder's finished model, a hub name, or the default encoder; `verify` computes the
+        folder's smoke cases again. Raises `CheckpointError` where that fails, or the model has no masked-LM head."""
+        given = resolve(model, revision=revision, default=default_model() if model is None else None)
+        loaded, tokenizer, task, about = model_folder.load(model_path(given), verify=verify)
+        if not isinstance(task, FillMask):
+            raise CheckpointError(f"{given} has no masked-LM head to fill masks with: it is a model for {task.name.replace('_', ' ')}")
+        if tokenizer.mask_id is None:
+            raise CheckpointError(f"{given}: the tokenizer has no mask token")
+        self._loaded, self.tokenizer, self.task_, self.about_ = loaded, tokenizer, task, about
+        self.machine = choose(device, precision, threads=threads, training=False)
+        self.mask_token = tokenizer.id_to_token(tokenizer.mask_id) or ""
+        plain = (i for i in range(len(tokenizer)) if i not in tokenizer.special_ids and tokenizer.decode([i]).strip().isalpha())
+        self._reference = next(plain)  # a word, by which it shows whether a token goes on the word before it
+
+    @classmethod
+    def load(cls, folder: str | Path, **options: Any) -> Self:
+        """The same as the constructor, by the name that all estimators have for it."""
+        return cls(folder, **options)
+
+    def fill(self, texts: str | Iterable[str], *, top_k: int = 5, candidates: Sequence[str] | None = None) -> Any:
+        """The `top_k` most probable candidates for each mask: a `Filled` for a text, a list of them for several.
+
+        `candidates` are the words to choose from; their scores stay shares of the whole vocabulary. Raises `DataError` for a
+        text without a mask, `SettingsError` for a candidate that is more than one token of the vocabulary.
+        """
+        if top_k < 1:
+            raise SettingsError(f"top_k is a number of candidates, at least 1, not {top_k}")
+        given = [texts] if isinstance(texts, str) else list(texts)
+        rows = text_rows(given)
+        allowed = None if candidates is None else self._ids(candidates)
+        masks = self.task_.masks(rows, self.tokenizer)
+        ids, logarithms = self._top(masks, top_k, allowed)
+        found: list[list[list[Candidate]]] = [[] for _ in rows]
+        for row, span, of_mask, values in zip(masks.text.tolist(), masks.span.tolist(), ids.tolist(), logarithms.tolist(), strict=True):
+            found[row].append([self._candidate(rows[row], span, i, v) for i, v in zip(of_mask, values, strict=True)])
+        out = [Filled(row, of_row, text) for row, of_row, text in zip(rows, found, self._fill_all(rows, masks, allowed), strict=True)]
+        return out[0] if isinstance(texts, str) else out
+
+    def likelihood(self, texts: str | Iterable[str]) -> Any:
+        """How probable the model finds a text, token by token: a `TextLikelihood`, a list of them for several texts.
+
+        Every token costs a pass over its text (or, of a long text, over the window that shows most around it).
+        """
+        given = [texts] if isinstance(texts, str) else list(texts)
+        rows = text_rows(given)
+        batch = self.task_.hidden_in_turn(rows, self.tokenizer)
+        values = per_group(
+            score(self._model(), batch, device=self.machine.torch_device, token_budget=self.machine.token_budget)[MASKED_LM][:, 0],
+            batch.groups,
+        )
+        wanted = per_group(batch.token_targets[MASKED_LM][batch.token_targets[MASKED_LM] >= 0], batch.groups)
+        out = [
+            TextLikelihood(row, [self.tokenizer.id_to_token(int(i)) or "" for i in ids], np.minimum(logarithms, 0).tolist())
+            for row, ids, logarithms in zip(rows, wanted, values, strict=True)
+        ]
+        return out[0] if isinstance(texts, str) else out
+
+    # ---- inside
+
+    def _model(self) -> Any:
+        return self._loaded.model.to(self.machine.torch_device).compute_in(self.machine.dtype)
+
+    def _top(self, masks: Masks, count: int, allowed: Array | None) -> tuple[Array, Array]:
+        known = np.arange(self.tokenizer.vocabulary_size) if allowed is None else allowed  # rows beyond it are padding
+        options: dict[str, Any] = {"device": self.machine.torch_device, "token_budget": self.machine.token_budget}
+        return top_tokens(self._model(), MASKED_LM, masks.batch, count, allowed=known, **options)
+
+    def _fill_all(self, rows: list[str], masks: Masks, allowed: Array | None) -> list[str]:
+        """Every text with all its masks filled, in as many passes as the text with most masks has."""
+        texts, filled = list(rows), [""] * len(rows)
+        open_rows = list(range(len(rows)))
+        while open_rows:
+            some = (
+                masks if len(open_rows) == len(rows) and texts == rows else self.task_.masks([texts[i] for i in open_rows], self.tokenizer)
+            )
+            ids, logarithms = self._top(some, 1, allowed)
+            left = []
+            for place, row in enumerate(open_rows):
+                own = np.flatnonzero(some.text == place)
+                surest = own[int(logarithms[own, 0].argmax())]
+                texts[row] = self._spliced(texts[row], some.span[surest].tolist(), int(ids[surest, 0]))[1]
+                if len(own) > 1:
+                    left.append(row)
+                else:
+                    filled[row] = texts[row]
+            open_rows = left
+        return filled
+
+    def _candidate(self, text: str, span: list[int], token: int, logarithm: float) -> Candidate:
+        spelled, whole = self._spliced(text, span, token)
+        return Candidate(spelled, float(np.exp(logarithm)), whole)
+
+    def _spliced(self, text: str, span: list[int], token: int) -> tuple[str, str]:
+        """A token as it stands in a text, and the text with it in the place of some characters: one that goes on a word
+        takes the space before it away."""
+        spelled = self.tokenizer.decode([token], skip_special_tokens=False).strip()
+        name = self.tokenizer.id_to_token(token) or spelled
+        spelled = spelled.removeprefix("##") if name.startswith("##") else spelled
+        before = text[: span[0]]
+        together = self.tokenizer.decode([self._reference, token], skip_special_tokens=False).strip()
+        alone = self.tokenizer.decode([self._reference]).strip()
+        goes_on = together.startswith(alone + spelled) and spelled[:1].isalnum()
+        return spelled, (before.rstrip() if goes_on else before) + spelled + text[span[1] :]
+
+    def _ids(self, candidates: Sequence[str]) -> Array:
+        """The ids of words that are one token each."""
+        if isinstance(candidates, str) or not candidates:
+            raise SettingsError("candidates are a list of words to choose from, at least one")
+        out = []
+        for word in candidates:
+            # byte-level vocabularies spell a word within a text with the space before it
+            spellings = [self.tokenizer.encode(form) for form in (word, f" {word}")]
+            own = [encoding.ids[encoding.sequence_ids == 0] for encoding in spellings]
+            single = next((ids for ids in reversed(own) if len(ids) == 1), None)
+            if single is None or int(single[0]) == self.tokenizer.unknown_id:
+                pieces = " ".join(self.tokenizer.id_to_token(int(i)) or "?" for i in own[0])
+                raise SettingsError(f"the candidate '{word}' is not one token of the vocabulary but {len(own[0])}: {pieces}; leave it out")
+            out.append(int(single[0]))
+        return np.array(list(dict.fromkeys(out)), dtype=np.int64)

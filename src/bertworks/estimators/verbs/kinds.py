@@ -1,0 +1,168 @@
+"""The tasks that the verbs know, and which of them a command is about.
+
+`train`, `evaluate`, `predict`, `answers`, `inspect` and `explain` in this folder are those of text classification. Each is
+`dispatched`: where the command is about another task, the function of the same name in that task's module is called, with
+the arguments that differ from their defaults.
+
+To add a task, add a line to `KINDS`. Its module holds the functions that the task has, with the names and the options of
+the ones here as far as they make sense (and others beside them), and returns the same reports: `TrainReport`,
+`EvaluationReport`, `PredictionReport` (whose answers have `line` and `to_dict`), `InspectionReport`, `ExplanationReport`.
+An option that such a function does not have is refused by name. A model's folder says which task it is for; `train` and
+`inspect` take the `task` that is named, or the one whose `recognises` knows the form of the data.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from bertworks.checkpoints.toml_files import read_toml
+from bertworks.errors import BertworksError, SettingsError, nearest
+from bertworks.estimators.stored_task import read_task
+from bertworks.estimators.task_estimator import model_path
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+Arguments = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TaskKind:
+    """A task as the verbs see it."""
+
+    name: str
+    """What `task` (`--task`) calls it."""
+    stored: str
+    """What the folder of a model calls it: the name in `tasks.TASKS`."""
+    settings_table: str
+    """The table of a run's config.toml that holds the estimator's parameters."""
+    module: str = ""
+    """Where its verbs are; those of text classification are in this folder."""
+    recognises: str = ""
+    """"module:function" that says of a source whether its form is unmistakably this task's. It must not raise."""
+
+    def call(self, verb: str, given: Arguments, known: Mapping[str, Any]) -> Any:
+        """Calls this task's function. `known` are the parameters of text classification's.
+
+        Raises `SettingsError` where the task has no such function, or the function no such option.
+        """
+        function = getattr(import_module(self.module), verb, None)
+        if function is None:
+            raise SettingsError(f"{verb} does not know models for {self.name}")
+        parameters = inspect.signature(function).parameters
+        takes_more = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        for name in given:
+            if name not in parameters and (name in known or not takes_more):
+                hint = nearest(name, parameters) or " Leave it out, or choose another task (--task classification, say)"
+                raise SettingsError(f"{verb} has no option '{name}' for the task '{self.name}'.{hint}")
+        return function(**given)
+
+
+CLASSIFICATION = TaskKind("classification", "text_classification", "classifier")
+KINDS = (
+    CLASSIFICATION,
+    TaskKind("entities", "tagging", "entities", "bertworks.estimators.entities.verbs", "bertworks.data.tagged:is_tagged"),
+)
+
+
+def dispatched(
+    choose: Callable[[Arguments], TaskKind],
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+    """A decorator for text classification's verbs: `choose` says, by the arguments that were given, whose verb is meant."""
+
+    def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        signature = inspect.signature(function)
+
+        @wraps(function)
+        def verb(*values: Parameters.args, **named: Parameters.kwargs) -> Result:
+            given = _given(signature, values, named)
+            kind = choose(given)
+            if kind is CLASSIFICATION:
+                return function(*values, **named)
+            return kind.call(function.__name__, {k: v for k, v in given.items() if k != "task"}, signature.parameters)  # type: ignore[no-any-return]
+
+        return verb
+
+    return decorate
+
+
+def _given(signature: inspect.Signature, values: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call that differ from their defaults, by name."""
+    found: dict[str, Any] = {}
+    for name, value in signature.bind(*values, **named).arguments.items():
+        parameter = signature.parameters[name]
+        if parameter.kind is parameter.VAR_KEYWORD:
+            found |= value
+        elif not _is_same(value, parameter.default):
+            found[name] = value
+    return found
+
+
+def _is_same(value: Any, default: Any) -> bool:
+    return value is default or (type(value) is type(default) and isinstance(value, str | int | float) and value == default)
+
+
+# ---- which task
+
+
+def named(name: str) -> TaskKind:
+    """The task called so. Raises `SettingsError` with the nearest name where there is none."""
+    names = [kind.name for kind in KINDS]
+    if name not in names:
+        raise SettingsError(f"there is no task '{name}'; known: {', '.join(names)}.{nearest(str(name), names)}")
+    return next(kind for kind in KINDS if kind.name == name)
+
+
+def of_data(given: Arguments) -> TaskKind:
+    """The task that is named, else the one that knows the form of `data`, else text classification."""
+    if given.get("task") is not None:
+        return named(given["task"])
+    if given.get("data") is not None:
+        for kind in KINDS:
+            module, _, function = kind.recognises.partition(":")
+            if module and getattr(import_module(module), function)(given["data"]):
+                return kind
+    return CLASSIFICATION
+
+
+def of_training(given: Arguments) -> TaskKind:
+    """The task of the run that is resumed, or of the data.
+
+    Raises `SettingsError` where a task is named for a run that is resumed.
+    """
+    if given.get("resume") is None:
+        return of_data(given)
+    if given.get("task") is not None:
+        raise SettingsError("a run is resumed with its own settings: leave out task")
+    return of_run(Path(given["resume"]))
+
+
+def of_run(folder: Path) -> TaskKind:
+    """The task of a run folder, by its config.toml; text classification where nothing tells."""
+    try:
+        settings = read_toml(folder / "config.toml")
+    except (BertworksError, OSError):
+        return CLASSIFICATION  # whose verbs say what is wrong with the folder
+    return next((kind for kind in KINDS if kind.settings_table in settings), CLASSIFICATION)
+
+
+def of_model(given: Arguments) -> TaskKind:
+    """The task of the model folder, run folder or hub name `model`; text classification where nothing tells."""
+    try:
+        stored = read_task(model_path(given["model"]))[0].name
+    except (BertworksError, OSError, KeyError):
+        return CLASSIFICATION  # whose verbs say what is wrong with the folder
+    return of_task(stored)
+
+
+def of_task(stored: str) -> TaskKind:
+    """The task by the name that folders of models give it; text classification where the verbs do not know it."""
+    return next((kind for kind in KINDS if kind.stored == stored), CLASSIFICATION)
+
+
+def of_estimator(given: Arguments) -> TaskKind:
+    """The task of a loaded model, the argument `classifier`."""
+    return of_task(given["classifier"].task_.name)

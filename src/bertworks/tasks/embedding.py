@@ -1,0 +1,213 @@
+"""Sentence embeddings: one vector for each text, near to those of texts that mean the same (Reimers & Gurevych 2019).
+
+A text longer than the model reads is read in overlapping windows (`overflow="window"`): its vector is the mean of theirs,
+weighted by their token counts, of length 1 again where theirs are. A prompt then stands at the beginning of each window.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from bertworks.accounting import Accounting
+from bertworks.architectures import HeadKind
+from bertworks.batch import Array, PackedBatch
+from bertworks.errors import DataError, SettingsError
+from bertworks.evaluation import Metrics
+from bertworks.evaluation.similarity import SimilarityMetrics
+from bertworks.tasks.stored_settings import from_stored
+from bertworks.tasks.task import SMOKE_TEXTS, Scores, count_windows
+from bertworks.tokenization import Encoding, Overflow, Tokenizer
+
+HEAD = "vectors"
+SKIPPED = "skipped_tokens"
+"""The target that says how many tokens of each sequence the pooling leaves out (`nn.vectors`)."""
+Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
+_CHUNK = 1000
+_NO_TEXT = -1
+
+
+@dataclass(frozen=True)
+class SentenceEmbedding:
+    """The text side of a sentence encoder.
+
+    Of these, a model's folder says in sentence-transformers' files what those can hold, and the rest (`settings`) in its own.
+    """
+
+    max_tokens: int = 512
+    """Longest sequence, special tokens included."""
+    overflow: Overflow = "window"
+    stride: int | None = None
+    """Overlap of neighbouring windows in tokens; None is a quarter of the room."""
+    lower_case: bool = False
+    """Whether texts are put into lower case before the tokenizer sees them."""
+    prompts: tuple[tuple[str, str], ...] = ()
+    """Names and texts of what is to stand before texts of a kind (queries, documents …)."""
+    default_prompt: str | None = None
+    """The name of the prompt that is taken where none is named."""
+    pools_prompt: bool = True
+    """Whether a prompt's tokens count in the pooling."""
+    is_unit: bool = False
+    """Whether the model's vectors have the length 1."""
+    similarity: Similarity = "cosine"
+    """How vectors are compared."""
+    lows: tuple[float, ...] | None = None
+    """The value of each feature from which on int8 counts (-128), and …"""
+    highs: tuple[float, ...] | None = None
+    """… that at which it ends (127); None until they are calibrated."""
+
+    name = "sentence_embedding"
+
+    @property
+    def heads(self) -> Mapping[str, tuple[HeadKind, int]]:
+        """None by name: the vector head is described by the folder's modules (`VectorSpec`)."""
+        return {}
+
+    @property
+    def losses(self) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
+        return {}
+
+    def metrics(self) -> Metrics:
+        return SimilarityMetrics()
+
+    def update_metrics(self, metrics: Any, batch: PackedBatch, scores: Scores) -> None:
+        raise NotImplementedError("vectors by themselves are not right or wrong: an EmbeddingObjective judges them")
+
+    # ---- from text to sequences, and from their vectors to those of texts
+
+    def prompt(self, wanted: str | None) -> str:
+        """The text of a prompt: that of the prompt called `wanted`, else `wanted` itself; None is the default prompt."""
+        texts = dict(self.prompts)
+        if wanted is None:
+            return "" if self.default_prompt is None else texts.get(self.default_prompt, "")
+        return texts.get(wanted, wanted)
+
+    def encode(self, texts: Sequence[str], tokenizer: Tokenizer, prompt: str = "", first_row: int = 0) -> tuple[PackedBatch, Accounting]:
+        """Texts, each after the text `prompt`, as one packed batch; text `i` is group `i`. `first_row` is the number of the first
+        text in messages.
+
+        Raises `DataError` where a text is none, or is too long and `overflow` is "error"; `SettingsError` for a prompt that
+        leaves no room.
+        """
+        ids: list[Array] = []
+        segments: list[Array] = []
+        groups: list[int] = []
+        seen = Accounting(rows=len(texts))
+        leading, prompt_ids = self._prompt_ids(tokenizer, prompt)
+        for start in range(0, len(texts), _CHUNK):
+            chunk = texts[start : start + _CHUNK]
+            rows = self._encode(chunk, tokenizer, prompt, first_row + start)
+            for row, windows in enumerate(rows, start):
+                sequences = [(w.ids, w.segment_ids) for w in windows]
+                if len(windows) > 1 and len(prompt_ids):
+                    windows, sequences = self._prompted_windows(texts[row], tokenizer, leading, prompt_ids)
+                count_windows(seen, windows)
+                ids += [sequence[0] for sequence in sequences]
+                segments += [sequence[1] for sequence in sequences]
+                groups += [row] * len(sequences)
+        targets = {} if self.pools_prompt or not len(prompt_ids) else {SKIPPED: np.full(len(ids), leading + len(prompt_ids))}
+        return PackedBatch.from_sequences(ids, segments, groups=groups, targets=targets), seen
+
+    def _encode(self, texts: Sequence[str], tokenizer: Tokenizer, prompt: str, first_row: int) -> list[list[Encoding]]:
+        whole = [self._cased(prompt + text) if isinstance(text, str) else text for text in texts]
+        return tokenizer.encode_batch(
+            whole, max_tokens=self.max_tokens, overflow=self.overflow, stride=self.stride, offsets=False, first_row=first_row
+        )
+
+    def _cased(self, text: str) -> str:
+        if not self.lower_case:
+            return text
+        return text.lower() if text.isascii() else "".join(character.lower() for character in text)
+
+    def _prompt_ids(self, tokenizer: Tokenizer, prompt: str) -> tuple[int, Int[Array, "prompt_tokens"]]:
+        """How many special tokens stand before a text, and the prompt's own tokens."""
+        if not prompt:
+            return 0, np.zeros(0, dtype=np.int64)
+        encoding = tokenizer.encode(self._cased(prompt))
+        own = encoding.sequence_ids != _NO_TEXT
+        leading, room = int(own.argmax()) if own.any() else 0, self.max_tokens - len(encoding)
+        if room < 1:
+            raise SettingsError(f"the prompt has {int(own.sum())} tokens, which leave no room for text in max_tokens={self.max_tokens}")
+        return leading, encoding.ids[own]
+
+    def _prompted_windows(
+        self, text: str, tokenizer: Tokenizer, leading: int, prompt_ids: Int[Array, "prompt_tokens"]
+    ) -> tuple[list[Encoding], list[tuple[Array, Array]]]:
+        """The windows of a long text alone, and their ids and segments with the prompt before each."""
+        room = self.max_tokens - len(prompt_ids)
+        (windows,) = tokenizer.encode_batch([self._cased(text)], max_tokens=room, overflow="window", stride=self.stride, offsets=False)
+        sequences = []
+        for window in windows:
+            ids, segments = window.ids, window.segment_ids
+            first = np.full(len(prompt_ids), segments[leading], dtype=np.int64)
+            sequences.append((np.insert(ids, leading, prompt_ids), np.insert(segments, leading, first)))
+        return windows, sequences
+
+    def vectors(self, scores: Float[Array, "sequences width"], batch: PackedBatch) -> Float[Array, "texts width"]:
+        """The vectors of whole texts, which are the groups of a batch, in the order of their numbers."""
+        return merged_vectors(scores, batch.groups, batch.lengths, self.is_unit)
+
+    # ---- what a folder holds
+
+    def settings(self) -> dict[str, Any]:
+        """What sentence-transformers' files cannot hold."""
+        values = {"overflow": self.overflow, "stride": self.stride, "lows": self.lows, "highs": self.highs}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """The inverse of `settings`. Raises `SettingsError` for settings that are unknown, of a wrong type or contradictory."""
+        task = from_stored(cls, settings, "sentence embedding")
+        if (task.lows is None) != (task.highs is None) or len(task.lows or ()) != len(task.highs or ()):
+            raise SettingsError("sentence embedding: 'lows' and 'highs' must have as many numbers")
+        if task.stride is not None and task.stride < 0:
+            raise SettingsError("sentence embedding: stride is below 0")
+        return task
+
+    def config_changes(self) -> dict[str, Any]:
+        return {}
+
+    def check_room(self, tokenizer: Tokenizer) -> None:
+        tokenizer.encode_batch([], max_tokens=self.max_tokens, overflow=self.overflow, stride=self.stride)
+
+    def smoke_inputs(self) -> list[Any]:
+        return list(SMOKE_TEXTS)
+
+    def smoke_outputs(self, inputs: list[Any], tokenizer: Tokenizer, score: Callable[[PackedBatch], Scores]) -> list[Any]:
+        """The vector of each text."""
+        for value in inputs:
+            if not isinstance(value, str):
+                raise DataError(f"a case's input is {value!r:.60}, not a text")
+        task = replace(self, overflow="window") if self.overflow == "error" else self
+        batch, _ = task.encode(inputs, tokenizer, task.prompt(None))
+        return task.vectors(score(batch)[HEAD], batch).tolist()  # type: ignore[no-any-return]
+
+
+def merged_vectors(
+    vectors: Float[Array, "sequences width"], texts: Int[Array, "sequences"], lengths: Int[Array, "sequences"], unit: bool
+) -> Float[Array, "texts width"]:
+    """Vectors of texts from those of their windows: means weighted by token counts; with `unit`, of length 1.
+
+    >>> halves = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], dtype=np.float32)
+    >>> merged_vectors(halves, np.array([4, 4, 9]), np.array([3, 1, 5]), unit=False).tolist()
+    [[0.75, 0.25], [0.0, 1.0]]
+    """
+    _, numbers = np.unique(texts, return_inverse=True)
+    count = int(numbers.max(initial=-1)) + 1
+    if count == len(numbers):
+        out = np.empty_like(vectors)
+        out[numbers] = vectors
+        return out
+    merged = np.zeros((count, vectors.shape[1]))
+    np.add.at(merged, numbers, vectors * lengths[:, None].astype(np.float64))
+    merged /= np.bincount(numbers, weights=lengths)[:, None]
+    return (unit_vectors(merged) if unit else merged).astype(np.float32)
+
+
+def unit_vectors(vectors: Float[Array, "rows width"]) -> Float[Array, "rows width"]:
+    """Vectors of length 1 in the same directions; a vector of zeros stays one."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Array = vectors / np.maximum(lengths, 1e-12)
+    return scaled
