@@ -14,6 +14,7 @@ from tokenizers import Tokenizer as Backend
 from bertworks.checkpoints.files import read_json
 from bertworks.checkpoints.opening import read_file
 from bertworks.errors import CheckpointError, SettingsError
+from bertworks.tokenization import sentencepiece_model
 from bertworks.tokenization.families import byte_level, guess_case, wordpiece
 from bertworks.tokenization.library import explained, growth
 from bertworks.tokenization.roles import named_roles, resolve_roles
@@ -39,18 +40,17 @@ class Files:
     tokenizer: Path | None = None
     vocabulary: Path | None = None
     merges: Path | None = None
+    pieces: Path | None = None
 
     @classmethod
     def find(cls, path: Path) -> "Files":
         """The files in a folder, or those that belong to one file. Raises `CheckpointError` where there are none."""
         if path.is_dir():
-            for name in ("tokenizer.json", "vocab.txt", "vocab.json", "encoder.json"):
+            for name in ("tokenizer.json", "vocab.txt", "vocab.json", "encoder.json", *sentencepiece_model.FILES):
                 if os.path.lexists(path / name):
                     return cls.of_file(path / name)
-            others = [name for name in ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model") if (path / name).is_file()]
-            hint = f"It has {others[0]}: save it with transformers' save_pretrained, which writes tokenizer.json" if others else ""
-            hint = hint or "Copy or download the model again, with its tokenizer"
-            raise CheckpointError(f"no tokenizer in {path}: looked for tokenizer.json, vocab.txt, and vocab.json with merges.txt. {hint}")
+            looked_for = f"tokenizer.json, vocab.txt, vocab.json with merges.txt, {' and '.join(sentencepiece_model.FILES[:2])}"
+            raise CheckpointError(f"no tokenizer in {path}: looked for {looked_for}. Copy or download the model again, with its tokenizer")
         if not os.path.lexists(path):
             raise CheckpointError(f"no tokenizer at {path}: there is no such file or folder")
         return cls.of_file(path)
@@ -60,6 +60,8 @@ class Files:
         """The files that belong to one, which is known to be there."""
         if path.suffix == ".txt":
             return cls(vocabulary=path)
+        if path.suffix == ".model":
+            return cls(pieces=path)
         if path.name == "tokenizer.json" or isinstance(read_json(path, _LARGEST_FILE).get("model"), dict):
             return cls(tokenizer=path)
         for name in ("merges.txt", "vocab.bpe"):
@@ -95,7 +97,7 @@ def read(path: str | PathLike[str], casing: Casing) -> Loaded:
     Raises `CheckpointError` where it is missing or damaged, `SettingsError` where `casing` cannot be followed.
     """
     files = Files.find(Path(path))
-    folder = (files.tokenizer or files.vocabulary or Path(path)).parent
+    folder = (files.tokenizer or files.vocabulary or files.pieces or Path(path)).parent
     config, special = _read_config(folder / "tokenizer_config.json"), _read_optional(folder / "special_tokens_map.json")
     named = named_roles(config, special)
     with explained(lambda reason: CheckpointError(f"the tokenizer in {folder} cannot be read: {reason}; download or copy it again")):
@@ -103,6 +105,8 @@ def read(path: str | PathLike[str], casing: Casing) -> Loaded:
             loaded = _from_tokenizer_json(files.tokenizer, named, config, casing)
         elif files.merges is not None and files.vocabulary is not None:
             loaded = _from_merges(files.vocabulary, files.merges, named, config, casing)
+        elif files.pieces is not None:
+            loaded = _from_pieces(files.pieces, named, config, casing)
         else:
             assert files.vocabulary is not None
             loaded = _from_vocabulary(files.vocabulary, named, config, casing)
@@ -201,6 +205,17 @@ def _from_merges(vocabulary_path: Path, merges_path: Path, named: Mapping[str, s
     roles, notes = resolve_roles(named, vocabulary.__contains__)
     bare = str(config.get("tokenizer_class", "")).startswith("GPT2")
     backend = byte_level(vocabulary, merges, roles, prefix_space=config.get("add_prefix_space") is True, bare=bare)
+    return Loaded(backend, roles, notes)
+
+
+def _from_pieces(path: Path, named: Mapping[str, str], config: Mapping[str, Any], casing: Casing) -> Loaded:
+    family = sentencepiece_model.family_of(path, config, _read_optional(path.with_name("config.json")))
+    if casing.chinese_characters is not None or (family != "albert" and casing.asked()):
+        raise SettingsError(f"{', '.join(casing.asked())}: this tokenizer does not clean its text as BERT does, so this cannot be set")
+    lower = bool(config.get("do_lower_case", True) if casing.lower_case is None else casing.lower_case)
+    keep = bool(config.get("keep_accents", False)) if casing.strip_accents is None else not casing.strip_accents
+    backend = sentencepiece_model.unigram(sentencepiece_model.read_model(path), family, lower_case=lower, keep_accents=keep)
+    roles, notes = resolve_roles(named, lambda token: backend.token_to_id(token) is not None)
     return Loaded(backend, roles, notes)
 
 

@@ -1,0 +1,133 @@
+"""Ids and character spans of every tokenizer family beside `transformers`, text by text.
+
+    python -m benchmarks.tokenizer_parity --data ../shared/data              # about fifteen minutes of one core
+    python -m benchmarks.tokenizer_parity --data ../shared/data --quick      # a minute
+
+Texts: every line of `multilingual/*.txt` (eleven languages), and random Unicode strings of any planes, with emoji, control
+characters and combining marks among them. Tokenizers: the published vocabularies in `vocabularies/`, and Unigram models of
+ALBERT's, XLM-RoBERTa's and CamemBERT's kind that are trained here by `sentencepiece` on the same lines. Spans are compared
+without white space at their ends, which byte-level tokenizers of different versions count differently.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import machine
+from bertworks.tokenization import Tokenizer
+
+PUBLISHED = {
+    "bert-base-uncased": "BertTokenizerFast",
+    "bert-base-cased": "BertTokenizerFast",
+    "bert-base-multilingual-cased": "BertTokenizerFast",
+    "bert-base-chinese": "BertTokenizerFast",
+    "roberta-base": "RobertaTokenizerFast",
+    "gpt2": "GPT2TokenizerFast",
+    "modernbert": "PreTrainedTokenizerFast",
+}
+UNIGRAM = {"albert": "spiece.model", "xlm-roberta": "sentencepiece.bpe.model", "camembert": "sentencepiece.bpe.model"}
+CLASSES = {"albert": "AlbertTokenizer", "xlm-roberta": "XLMRobertaTokenizer", "camembert": "CamembertTokenizer"}
+_AT_ONCE = 1000
+
+
+def random_string(random: np.random.Generator) -> str:
+    """Up to 40 characters: half of the strings dense in one script, the others of all planes."""
+    top = int(random.choice([0x80, 0x250, 0x600, 0x3100, 0x10000, 0x110000]))
+    points = random.integers(0, top, size=int(random.integers(1, 41)))
+    special = random.choice([0x301, 0x200D, 0x1F600, 0x09, 0x0B, 0x1B, 0xFE0F, 0x202E, 0x20], size=len(points))
+    points = np.where(random.random(len(points)) < 0.2, special, points)
+    return "".join(chr(point) for point in points.tolist() if not 0xD800 <= point < 0xE000)
+
+
+def train_unigram(folder: Path, family: str, lines: list[str], size: int) -> Path:
+    """A folder with a SentencePiece vocabulary of a family."""
+    import json
+
+    import sentencepiece
+
+    folder.mkdir()
+    (folder / "lines.txt").write_text("\n".join(lines), encoding="utf-8")
+    own: dict[str, Any] = {"unk_id": 0, "bos_id": 1, "eos_id": 2}
+    if family == "albert":
+        own = {"pad_id": 0, "unk_id": 1, "bos_id": -1, "eos_id": -1}
+        own |= {"control_symbols": ["[CLS]", "[SEP]"], "user_defined_symbols": ["[MASK]"]}
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "lines.txt"),
+        model_prefix=str(folder / "made"),
+        vocab_size=size,
+        model_type="unigram",
+        minloglevel=2,
+        hard_vocab_limit=False,
+        max_sentence_length=100_000,
+        num_threads=1,
+        **own,
+    )
+    (folder / "made.model").rename(folder / UNIGRAM[family])
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": CLASSES[family]}))
+    return folder
+
+
+def references(data: Path, trained: dict[str, Path]) -> Iterator[tuple[str, Tokenizer, Any]]:
+    """Each tokenizer, ours and theirs."""
+    import transformers
+
+    for name, class_name in PUBLISHED.items():
+        folder = data / "vocabularies" / name
+        options: dict[str, Any] = {}
+        if class_name == "BertTokenizerFast":
+            options = {"do_lower_case": not name.endswith("-cased")}
+        if name == "gpt2":
+            options = {"vocab_file": str(folder / "encoder.json"), "merges_file": str(folder / "vocab.bpe")}
+        yield name, Tokenizer.load(folder), getattr(transformers, class_name).from_pretrained(str(folder), **options)
+    for name, folder in trained.items():
+        yield f"{name} (Unigram)", Tokenizer.load(folder), transformers.AutoTokenizer.from_pretrained(str(folder))
+
+
+def compare(ours: Tokenizer, theirs: Any, texts: list[str]) -> dict[str, int]:
+    """How many texts differ in their ids, and how many in a span."""
+    ids = spans = 0
+    for start in range(0, len(texts), _AT_ONCE):
+        some = texts[start : start + _AT_ONCE]
+        expected = theirs(some, return_offsets_mapping=True)
+        for text, (mine,), wanted, mapping in zip(
+            some, ours.encode_batch(some), expected["input_ids"], expected["offset_mapping"], strict=True
+        ):
+            if mine.ids.tolist() != wanted:
+                ids += 1
+                continue
+            own = mine.sequence_ids >= 0
+            pairs = zip(mine.offsets[own].tolist(), [m for m, k in zip(mapping, own.tolist(), strict=True) if k], strict=True)
+            spans += any(text[a:b].strip() != text[c:d].strip() for (a, b), (c, d) in pairs)
+    return {"texts": len(texts), "ids_differ": ids, "spans_differ": spans}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with multilingual/ and vocabularies/")
+    parser.add_argument("--strings", type=int, default=100_000, help="random Unicode strings for each tokenizer")
+    machine.output_option(parser)
+    arguments = parser.parse_args()
+    files = sorted((arguments.data / "multilingual").glob("*.txt"))
+    lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+    random = np.random.default_rng(0)
+    strings = [random_string(random) for _ in range(2000 if arguments.quick else arguments.strings)]
+    lines = lines[:: 20 if arguments.quick else 1]
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        trained = {name: train_unigram(Path(temporary) / name, name, lines, 8000 if not arguments.quick else 2000) for name in UNIGRAM}
+        for name, ours, theirs in references(arguments.data, trained):
+            started = time.perf_counter()
+            row = {"tokenizer": name, "lines": compare(ours, theirs, lines), "strings": compare(ours, theirs, strings)}
+            rows.append(row)
+            print(f"{name:32} {row['lines']} {row['strings']} {time.perf_counter() - started:.0f} s", flush=True)
+    result = {"machine": machine.environment(), "languages": 11, "tokenizers": rows}
+    machine.write_result(machine.output_folder(arguments), "tokenizer_parity", result)
+
+
+if __name__ == "__main__":
+    main()
