@@ -13,7 +13,7 @@ DEV_READY := $(VENV)/.ready-dev
 DEMO_READY := $(VENV)/.ready-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check bench fuzz clean
+.PHONY: help demo test test-all check bench speedrun fuzz clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ check: $(DEV_READY) ## Lint, format, types and the examples in docstrings (under
 
 bench: $(DEV_READY) ## Compare speed with the peers
 	$(BIN)/python -m benchmarks.run
+
+speedrun: $(DEV_READY) ## Pretrain to a fixed loss as fast as the current record (benchmarks/speedrun)
+	$(BIN)/python -m benchmarks.speedrun run
 
 fuzz: $(DEV_READY) ## Fuzz readers, tokenizers and model loading for FUZZ_SECONDS in all (an hour); findings in .fuzz/
 	nice -n 19 $(BIN)/python -m tests.fuzz.harness --seconds $(FUZZ_SECONDS)

@@ -1,0 +1,160 @@
+"""The speedrun: how soon a small encoder reaches a fixed masked-LM loss.
+
+    python -m benchmarks.speedrun run 02-packed --seeds 0 1 2     # one record; results go on where they stopped
+    python -m benchmarks.speedrun run                             # the current record, which is what `make speedrun` does
+    python -m benchmarks.speedrun board                           # README.md from the results
+
+A record is a TOML file in `records/`: a configuration of `bertworks pretrain` with a table [record] that says what it
+changes. The clock runs while the model is trained, not while text is prepared or the held-out tokens are judged, on the two
+cores of one machine with nothing else to do. A record counts where the mean loss of its three seeds is no more than the
+target, and its time is their mean.
+"""
+
+import argparse
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.speedrun import plain
+from benchmarks.speedrun.task import HELD_OUT_TOKENS, LENGTH, TARGET, VOCABULARY, Course
+from bertworks.estimators.pretraining.run import pretrain
+from bertworks.inference.engine import evaluate
+from bertworks.inference.models import load_model
+from bertworks.nn.machine import choose
+from bertworks.tasks.pretraining import Pretraining
+from bertworks.training.progress import Progress, StepReport
+
+HERE = Path(__file__).parent
+RECORDS, RESULTS, BOARD = HERE / "records", HERE / "results", HERE / "README.md"
+
+
+class Clock(Progress):
+    """Times a training from its start to its last step."""
+
+    def __init__(self) -> None:
+        self._begun = self.seconds = 0.0
+        self.tokens = 0
+
+    def start(self, steps: int, done: int) -> None:
+        self._begun = time.perf_counter()
+
+    def step(self, report: StepReport) -> None:
+        self.seconds, self.tokens = time.perf_counter() - self._begun, report.tokens
+
+
+def names() -> list[str]:
+    """All records, the oldest first."""
+    return sorted(path.stem for path in RECORDS.glob("*.toml"))
+
+
+def read(name: str) -> dict[str, Any]:
+    return tomllib.loads((RECORDS / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def run(course: Course, name: str, seed: int, threads: int, steps: int | None = None) -> dict[str, Any]:
+    """One training of a record."""
+    recipe = read(name)
+    about = recipe.pop("record")
+    if steps is not None:
+        recipe["training"]["steps"] = steps
+    before = machine.load()
+    with tempfile.TemporaryDirectory() as temporary:
+        output = Path(temporary) / "run"
+        if about.get("by") == "transformers":
+            output.mkdir()
+            timed = plain.train(course, recipe, seed, output)
+        else:
+            clock = Clock()
+            recipe["corpus"] = {"max_tokens": LENGTH, **recipe.get("corpus", {}), "path": str(course.folder / "corpus")}
+            recipe["training"] |= {"seed": seed, "threads": threads, "evaluations": 1, "checkpoint_minutes": 1000.0}
+            pretrain(recipe, output=output, progress=clock)
+            timed = {"seconds": clock.seconds, "tokens": clock.tokens}
+        loss = judge(course, output / "model")
+    return {"record": name, "seed": seed, **timed, "loss": loss, "steps": recipe["training"]["steps"], "load_before": before}
+
+
+def judge(course: Course, folder: Path) -> float:
+    """The loss on the held-out tokens, in float32."""
+    objective = course.objective(0)
+    loaded = load_model(folder, {objective.name: objective.head})
+    chosen = choose("cpu", "float32", training=False)
+    loaded.model.to(chosen.torch_device).compute_in(chosen.dtype)
+    task = Pretraining([objective])
+    metrics = evaluate(loaded.model, task, course.held_out, device=chosen.torch_device, token_budget=chosen.token_budget)
+    return float(metrics.compute()["masked_lm_loss"])
+
+
+# ---- results
+
+
+def result(name: str) -> dict[str, Any]:
+    return machine.read_result(RESULTS, name) or {"record": name, "runs": []}
+
+
+def board(rows: Iterable[dict[str, Any]]) -> str:
+    """The table of all records, as Markdown."""
+    lines = [
+        "# Speedrun",
+        "",
+        (
+            f"How soon a masked-LM loss of {TARGET:g} on {HELD_OUT_TOKENS:,} held-out tokens is reached: Wikipedia text, a vocabulary of "
+            f"{VOCABULARY:,}, sequences of up to {LENGTH} tokens, two processor cores. `python -m benchmarks.speedrun` says the rules; this "
+            "file is written by `python -m benchmarks.speedrun board`."
+        ),
+        "",
+        "| record | changed | minutes | loss | seeds | tokens | machine |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    first: float | None = None
+    for row in rows:
+        runs = row["runs"]
+        if not runs:
+            continue
+        seconds, losses = [r["seconds"] for r in runs], [r["loss"] for r in runs]
+        first = first or mean(seconds)
+        factor = "" if mean(seconds) == first else f" ({first / mean(seconds):.1f}×)"
+        spread = f" ± {stdev(losses):.3f}" if len(losses) > 1 else ""
+        missed = "" if mean(losses) <= TARGET else " (missed)"
+        cells = [row["record"], read(row["record"])["record"]["changed"], f"{mean(seconds) / 60:.1f}{factor}"]
+        cells += [
+            f"{mean(losses):.3f}{spread}{missed}",
+            str(len(runs)),
+            f"{mean(r['tokens'] for r in runs) / 1e6:.2f} M",
+            row["machine"]["cpu"],
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("verb", choices=("run", "board"))
+    parser.add_argument("record", nargs="?", help="name of a record; the newest by default")
+    parser.add_argument("--text", type=Path, default=Path("../shared/data/corpus/wikipedia.txt.xz"))
+    parser.add_argument("--folder", type=Path, default=Path("runs/speedrun"), help="where the prepared text is kept")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, help="try another number of steps; writes no result")
+    arguments = parser.parse_args()
+    if arguments.verb == "run":
+        name = arguments.record or names()[-1]
+        course = Course.prepare(arguments.text, arguments.folder)
+        stored = result(name)
+        for seed in arguments.seeds:
+            if arguments.steps is None and any(r["seed"] == seed for r in stored["runs"]):
+                continue
+            made = run(course, name, seed, arguments.threads, arguments.steps)
+            machine.log(f"{name} seed {seed}: {made['seconds'] / 60:.2f} min, loss {made['loss']:.4f}, {made['tokens']:,} tokens")
+            if arguments.steps is None:
+                stored["runs"].append(made)
+                machine.write_result(RESULTS, name, {**stored, "machine": machine.environment()})
+    BOARD.write_text(board(result(name) for name in names()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
