@@ -10,12 +10,11 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks import machine
+from benchmarks.markdown import Result, footer, markdown, mean_and_deviation, ranged
 from benchmarks.quality import REFERENCE_TASKS, WORST_DIFFERENCE, compare
 
-Result = Mapping[str, Any]
 DOCUMENT = machine.ROOT / "docs" / "benchmarks.md"
 OPENING = """# Benchmarks
 
@@ -43,6 +42,30 @@ METRIC_TITLES = {
     "spearman": "Spearman",
     "pearson": "Pearson",
 }
+PRETRAINING_TITLES = {
+    "float32": "transformers, float32, dropout 0.1",
+    "bfloat16": "transformers, bfloat16 autocast, dropout 0.1",
+    "tuned eager": "as before, no dropout, fused AdamW, eager attention",
+    "tuned sdpa": "as before, no dropout, fused AdamW, SDPA attention",
+    "bertworks": "**bertworks** (no dropout, as it pretrains by itself)",
+    "bertworks dropout": "**bertworks, dropout 0.1**",
+    "bertworks float32": "**bertworks, float32**",
+}
+COVERAGE_TITLES = {
+    "accuracy": "accuracy",
+    "exact_match": "exact match",
+    "micro_f1": "micro-F1",
+    "macro_f1": "macro-F1",
+    "weighted_f1": "weighted F1",
+    "matthews_correlation": "Matthews",
+    "log_loss": "log-loss",
+    "expected_calibration_error": "calibration error",
+    "spearman": "Spearman",
+    "pearson": "Pearson",
+    "mean_squared_error": "squared error",
+    "mean_absolute_error": "absolute error",
+    "r2": "R²",
+}
 PEER_TITLES = {
     "tutorial": "transformers, tutorial loop: padded to 512, float32",
     "dynamic": "transformers, dynamic padding, float32",
@@ -65,9 +88,14 @@ def document(results: Path, reference: Path) -> str:
             sections.append(f"## {title}\n\n" + "\n\n".join(parts) + "\n")
 
     add("Fine-tuning throughput", each(results, SHAPES, throughput, missing))
+    pretraining = {"pretraining_throughput": ("Masked language modelling", "pretraining_throughput")}
+    add("Pretraining throughput", each(results, pretraining, pretraining_throughput, missing))
     add("Cold start", each(results, {"cold_start": ("Whole processes", "cold_start")}, cold_start, missing))
     add("Quality", quality(results, missing))
     add("Quality beside the peer, seed by seed", paired(results, reference, missing))
+    agreement = {"tokenizer_agreement": ("Trained vocabularies in transformers", "tokenizer_agreement")}
+    add("Tokenizers", each(results, agreement, tokenizer_agreement, missing))
+    add("Confidence intervals", each(results, {"interval_coverage": ("Coverage", "interval_coverage")}, interval_coverage, missing))
     if missing:
         sections.append("## Not measured yet\n\n" + "\n".join(f"- {line}" for line in missing) + "\n")
     return "\n".join(sections)
@@ -108,6 +136,34 @@ def throughput(title: str, content: Result) -> str:
         rows.append([*cells, f"{figures['share_of_bfloat16_gemm']:.0%}", *ratios])
     titles = ["", "tokens/s", "padding", "useful GFLOP/s", "share", "bertworks is faster by", "without dropout by"]
     return text + markdown(titles, rows) + "\n\n" + footer(content)
+
+
+def pretraining_throughput(title: str, content: Result) -> str:
+    """The contestants of each shape at each length."""
+    gemm, settings = content["bfloat16_gemm_gflops"], content["settings"]
+    opening = (
+        f"### {title}\n\n"
+        f"{settings['tokens_a_step']:,} tokens a step in sequences of full length, {settings['masked']:.0%} of them hidden, random ids; "
+        f"{content['rounds']} rounds of {settings['steps']} steps, all shapes and lengths in one interleaved run. bertworks chose "
+        f"{content['bertworks_chose']['precision']} by itself. Useful operations are those of the layers at every token and of the head at "
+        f"the hidden ones; the share is that of the machine's bfloat16 GEMM rate, {gemm['max']:,.0f} GFLOP/s (the highest measured before "
+        "and between the rounds)."
+    )
+    parts = [opening]
+    for case in content["cases"]:
+        shape, contestants = case["shape"], case["contestants"]
+        rows = []
+        for name, figures in contestants.items():
+            ratios = [contestants.get(own, {}).get("speedup", {}).get(name) for own in ("bertworks", "bertworks dropout")]
+            cells = [PRETRAINING_TITLES.get(name, name), ranged(figures["tokens_per_second"], 0)]
+            cells += [f"{figures['useful_gflops']['median']:,.0f}", f"{figures['share_of_bfloat16_gemm']:.0%}"]
+            rows.append([*cells, *("–" if ratio is None else f"{ratio:.2f} ×" for ratio in ratios)])
+        title_of_case = (
+            f"**{shape['layers']} layers, hidden size {shape['hidden']}, vocabulary {shape['vocabulary']:,}, length {case['length']}**"
+        )
+        titles = ["", "tokens/s", "useful GFLOP/s", "share", "bertworks is faster by", "with dropout by"]
+        parts += [title_of_case, markdown(titles, rows)]
+    return "\n\n".join([*parts, footer(content)])
 
 
 def cold_start(title: str, content: Result) -> str:
@@ -176,34 +232,44 @@ def paired(results: Path, reference: Path, missing: list[str]) -> list[str]:
     return ([text + markdown(titles, rows)] if rows else []) + notes
 
 
-# ---- small things
+# ---- correctness
 
 
-def markdown(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table; columns after the first are aligned to the right."""
-    marks = ["---", *["---:"] * (len(titles) - 1)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in [titles, marks, *rows])
+def tokenizer_agreement(title: str, content: Result) -> str:
+    """Texts that `transformers` reads to other ids than bertworks, by vocabulary and reader."""
+    rows = []
+    for kind, result in content["kinds"].items():
+        for part in ("lines", "strings"):
+            found = result[part]
+            for reader, differences in found.items():
+                if isinstance(differences, Mapping):
+                    cells = [kind, f"{result['vocabulary']:,}", "lines of text" if part == "lines" else "random strings", reader]
+                    cells += [f"{found['texts']:,}", f"{found['tokens']:,}", f"{differences['different']:,}"]
+                    rows.append([*cells, f"{differences['distinct_characters']:,}"])
+    text = (
+        f"### {title}\n\n"
+        "Vocabularies trained by bertworks, loaded by `transformers`: texts whose ids are not the same, and how many characters are cut "
+        "differently by themselves. `slow` is the tokenizer in Python, which knows other versions of Unicode.\n\n"
+    )
+    titles = ["vocabulary", "size", "texts", "reader", "compared", "tokens", "different", "characters"]
+    return text + markdown(titles, rows) + "\n\n" + footer(content)
 
 
-def ranged(figures: Result, digits: int) -> str:
-    """Median (min to max)."""
-    median, least, most = (f"{figures[key]:,.{digits}f}" for key in ("median", "min", "max"))
-    return f"{median} ({least}–{most})"
-
-
-def mean_and_deviation(summary: Result) -> str:
-    """In percent."""
-    deviation = "" if summary["std"] is None else f" ± {100 * summary['std']:.2f}"
-    return f"{100 * summary['mean']:.2f}{deviation}"
-
-
-def footer(content: Result) -> str:
-    """Command and machine."""
-    facts = content["machine"]
-    flags = [flag for flag in facts["flags"] if flag.startswith("amx") or flag.endswith("bf16")] or ["no AMX, no AVX512-BF16"]
-    place = f"{facts['cpu']}, {facts['cores']} cores ({', '.join(flags)}), {facts['threads']} threads, torch {facts['torch']}"
-    peer = f", transformers {facts['transformers']}" if facts.get("transformers") else ""
-    return f"`{content['command']}` · {place}{peer} · {facts['date']}, load before {facts['load_before']}"
+def interval_coverage(title: str, content: Result) -> str:
+    """How often the intervals of each metric cover the truth."""
+    text = (
+        f"### {title}\n\n"
+        f"How many of 100 intervals at 95 % hold the true value: {content['sets']:,} simulated sets of each kind and size, "
+        f"{content['replicates']:,} replicates; the truth is that of {content['rows_of_truth']:,} rows. With {content['sets']:,} sets, "
+        f"a share of 95 is itself uncertain by ± {100 * 1.96 * (0.95 * 0.05 / content['sets']) ** 0.5:.1f}."
+    )
+    groups: dict[tuple[str, ...], list[list[str]]] = {}
+    for result in content["results"]:
+        names = tuple(name for name in COVERAGE_TITLES if name in result["metrics"])
+        shares = [f"{100 * result['metrics'][name]['covered']:.1f}" for name in names]
+        groups.setdefault(names, []).append([result["scenario"], f"{result['rows']:,}", *shares])
+    tables = [markdown(["simulated", "rows", *(COVERAGE_TITLES[name] for name in names)], rows) for names, rows in groups.items()]
+    return "\n\n".join([text, *tables, footer(content)])
 
 
 def parse_arguments() -> argparse.Namespace:

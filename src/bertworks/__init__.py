@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bertworks.batch import PackedBatch
+    from bertworks.estimators.answers.answerer import QuestionAnswerer
     from bertworks.estimators.classifier import TextClassifier
+    from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
     from bertworks.estimators.encoder import Encoder
+    from bertworks.estimators.entities.recognizer import EntityRecognizer
     from bertworks.estimators.generator import TextGenerator
     from bertworks.estimators.load import load
     from bertworks.estimators.mask_filler import MaskFiller
+    from bertworks.estimators.multiple_choice import MultipleChoice
     from bertworks.estimators.next_sentence import NextSentence
     from bertworks.estimators.pretraining.run import pretrain
     from bertworks.estimators.workflows import demo, doctor, evaluate, inspect, predict, train
@@ -22,9 +26,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Encoder",
+    "EntityRecognizer",
     "MaskFiller",
+    "MultipleChoice",
     "NextSentence",
     "PackedBatch",
+    "QuestionAnswerer",
+    "SentenceEncoder",
     "TextClassifier",
     "TextGenerator",
     "Tokenizer",
@@ -41,9 +49,13 @@ __all__ = [
 
 _HOMES = {
     "Encoder": "bertworks.estimators.encoder",
+    "EntityRecognizer": "bertworks.estimators.entities.recognizer",
     "MaskFiller": "bertworks.estimators.mask_filler",
+    "MultipleChoice": "bertworks.estimators.multiple_choice",
     "NextSentence": "bertworks.estimators.next_sentence",
     "PackedBatch": "bertworks.batch",
+    "QuestionAnswerer": "bertworks.estimators.answers.answerer",
+    "SentenceEncoder": "bertworks.estimators.embeddings.sentence_encoder",
     "TextClassifier": "bertworks.estimators.classifier",
     "TextGenerator": "bertworks.estimators.generator",
     "Tokenizer": "bertworks.tokenization",

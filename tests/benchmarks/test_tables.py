@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import machine, tables
+from benchmarks import machine, pretraining_throughput, tables
 from benchmarks.quality import DEFAULTS, SAME_NAMES, compare
 
 FACTS = {"cpu": "A processor", "cores": 2, "flags": ["avx2", "amx_bf16"], "threads": 2, "torch": "2.13.0", "date": "2026-01-02"}
@@ -34,6 +34,21 @@ def throughput() -> dict[str, Any]:
             "tutorial": contestant((100, 300, 200), 0.46, {"bertworks": 0.1}),
             "bertworks": contestant((2000, 2100, 1900), 0.0, {"tutorial": 9.876}),
         },
+        "machine": FACTS,
+    }
+
+
+def pretraining() -> dict[str, Any]:
+    seconds = {"bfloat16": [4.0, 8.0, 5.0], "bertworks": [1.0, 1.6, 1.0]}
+    case = {"shape": {"layers": 4, "hidden": 256, "vocabulary": 30522}, "length": 128}
+    case["contestants"] = pretraining_throughput.figures_of(seconds, tokens=8192, gflop=100.0, gemm_rate=400.0)
+    return {
+        "command": "python -m benchmarks.pretraining_throughput",
+        "settings": {"tokens_a_step": 4096, "steps": 2, "masked": 0.15},
+        "rounds": 3,
+        "bertworks_chose": {"precision": "bfloat16"},
+        "bfloat16_gemm_gflops": rounds(400.0),
+        "cases": [case],
         "machine": FACTS,
     }
 
@@ -70,6 +85,35 @@ def test_the_page_holds_the_figures(tmp_path: Path) -> None:
     assert "| import bertworks | 0.06 (0.05–0.07) | 18 |" in page
     assert "Left out: peer (no module)." in page
     assert "BERT-base shape: `python -m benchmarks.finetune_throughput --shape bert-base`" in page
+
+
+def test_pretraining_is_compared_round_by_round(tmp_path: Path) -> None:
+    machine.write_result(tmp_path, "pretraining_throughput", pretraining())
+    page = tables.document(tmp_path, tmp_path)
+    assert "4 layers, hidden size 256, vocabulary 30,522, length 128" in page
+    assert "| transformers, bfloat16 autocast, dropout 0.1 | 1,638 (1,024–2,048) | 20 | 5% | 5.00 × | – |" in page, (
+        "5 is the median of 4, 5, 5"
+    )
+    assert "8,192 (5,120–8,192) | 100 | 25% | – | – |" in page
+
+
+def test_coverage_and_agreement_are_shown(tmp_path: Path) -> None:
+    found = {"accuracy": {"covered": 0.951}, "log_loss": {"covered": 0.924}}
+    results = [
+        {"scenario": "2 labels", "rows": 1000, "metrics": found},
+        {"scenario": "normal", "rows": 200, "metrics": {"spearman": {"covered": 0.9}}},
+    ]
+    content = {"command": "c", "sets": 1000, "replicates": 500, "rows_of_truth": 2000, "results": results, "machine": FACTS}
+    machine.write_result(tmp_path, "interval_coverage", content)
+    fast = {"different": 0, "distinct_characters": 0}
+    part = {"texts": 50000, "tokens": 900000, "fast": fast, "slow": {"different": 7, "distinct_characters": 3}}
+    kinds = {"wordpiece": {"vocabulary": 24000, "lines": part, "strings": part}}
+    machine.write_result(tmp_path, "tokenizer_agreement", {"command": "c", "kinds": kinds, "machine": FACTS})
+    page = tables.document(tmp_path, tmp_path)
+    assert "| simulated | rows | accuracy | log-loss |" in page
+    assert "| 2 labels | 1,000 | 95.1 | 92.4 |" in page
+    assert "| normal | 200 | 90.0 |" in page
+    assert "| wordpiece | 24,000 | lines of text | slow | 50,000 | 900,000 | 7 | 3 |" in page
 
 
 def test_pairs_of_equal_seeds_are_compared(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from tests.reference.comparison import CASES, SIZES, Case, _at_targets, at_tokens
 from tests.reference.gpt2 import GPT2_CASES
+from tests.reference.modernbert import MODERNBERT_CASES
 
 HEADS = ("bare", "masked_lm", "sequence_classification", "token_classification", "question_answering", "multiple_choice")
 
@@ -22,9 +23,11 @@ class Family:
     """Heads that BERT does not have, or has otherwise."""
     segments: bool = True
     activation_key: str = "hidden_act"
+    heads: tuple[str, ...] = HEADS
+    """Those that it has as BERT has them."""
 
     def cases(self) -> dict[str, Case]:
-        of_bert = {head: replace(CASES[head], class_name=self.classes + CASES[head].class_name.removeprefix("Bert")) for head in HEADS}
+        of_bert = {head: replace(CASES[head], class_name=self.classes + CASES[head].class_name.removeprefix("Bert")) for head in self.heads}
         shared = {"config_class": f"{self.classes}Config", "segments": self.segments, "activation_key": self.activation_key}
         sizes = {name: value for name, value in {**SIZES, **self.changes}.items() if value is not None}
         return {head: replace(case, sizes=sizes, **shared) for head, case in {**of_bert, **self.own}.items()}
@@ -61,12 +64,15 @@ FAMILIES = {
     ),
     "albert-inner": Family(
         "Albert",
-        {"embedding_size": 24, "num_hidden_groups": 2, "inner_group_num": 2},
+        {"embedding_size": 24, "num_hidden_layers": 2, "inner_group_num": 2},
         {"pretraining": _SENTENCE_ORDER},
+        heads=HEADS[1:],  # the attention of four shared layers chooses too little to be looked at by itself
     ),
     "electra-generator": Family("Electra", {"embedding_size": 24}, {"replaced_token_detection": _REPLACED}),
     "electra-discriminator": Family("Electra", {"embedding_size": 60}, {"replaced_token_detection": _REPLACED}),
 }
 """Where a family has no segments, or one, ours is told those of pairs all the same."""
 
-FAMILY_CASES = {f"{name} {head}": case for name, family in FAMILIES.items() for head, case in family.cases().items()} | GPT2_CASES
+FAMILY_CASES = (
+    {f"{name} {head}": case for name, family in FAMILIES.items() for head, case in family.cases().items()} | GPT2_CASES | MODERNBERT_CASES
+)

@@ -1,22 +1,27 @@
 """Several processes that do one thing together, as torchrun would start them, but forked, which takes no time.
 
-A command is a line of JSON: {"size", "call" (a function of this file), "arguments"}, with "kill" or "interrupt" (a list of
+A command is a line of JSON: {"size", "call" (a function of this file), "arguments"}, where 0 processes are the one that
+forks, so that its children inherit what it sets up at first use; with "kill" or "interrupt" (a list of
 [rank, path, count]: the signal is sent once the file has so many lines) if wished. The answer is, for each process, its
 exit code and what it wrote to standard error.
 """
 
+import io
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import distributed
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,7 +54,8 @@ class Together:
         )
 
     def ask(self, size: int, call: str, **command: Any) -> list[Ended]:
-        """`size` processes call the function; `command` has its arguments, and whom to send signals when."""
+        """`size` processes call the function; `command` has its arguments, and whom to send signals when. With 0 it is the
+        process that forks."""
         signals = {name: command.pop(name) for name in ("kill", "interrupt") if name in command}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -133,11 +139,6 @@ def gradients(model: str, output: str, max_tokens: int) -> int:
 
 
 def main() -> None:
-    import torch
-
-    import bertworks.cli.main
-    import bertworks.estimators.pretraining.run  # noqa: F401 - for the children
-
     torch.set_num_threads(1)
     os.fsync = lambda handle: None
     for line in sys.stdin:
@@ -145,13 +146,16 @@ def main() -> None:
 
 
 def answer(command: dict[str, Any]) -> list[dict[str, Any]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    if not command["size"]:
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            globals()[command["call"]](**command["arguments"])
+        return []
+    store = distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # as torchrun keeps one
     with tempfile.TemporaryDirectory() as notes:
         said = [Path(notes) / str(rank) for rank in range(command["size"])]
-        children = [fork(command, rank, port, said[rank]) for rank in range(command["size"])]
-        due = [(number, *what) for name, number in (("kill", signal.SIGKILL), ("interrupt", signal.SIGINT)) for what in command.get(name, [])]
+        children = [fork(command, rank, store.port, said[rank]) for rank in range(command["size"])]
+        signals = {"kill": signal.SIGKILL, "interrupt": signal.SIGINT}
+        due = [(number, *what) for name, number in signals.items() for what in command.get(name, [])]
         codes: dict[int, int] = {}
         while len(codes) < len(children):
             for number, rank, path, count in list(due):
@@ -177,7 +181,7 @@ def fork(command: dict[str, Any], rank: int, port: int, said: Path) -> int:
         size = str(command["size"])
         if command["size"] > 1:
             os.environ.update({"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size})
-            os.environ.update({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)})
+            os.environ.update({"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "TORCHELASTIC_USE_AGENT_STORE": "True"})
         call: Callable[..., int] = globals()[command["call"]]
         code = call(**command["arguments"])
     except SystemExit as ended:

@@ -153,6 +153,14 @@ def probability(config: Config, key: str, default: float) -> float:
     return float(value)
 
 
+def flag(config: Config, key: str, default: bool) -> bool:
+    """A yes or a no; absent means `default`."""
+    value = config.get(key, default)
+    if not isinstance(value, bool):
+        raise _wrong(key, "true or false", value)
+    return value
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 

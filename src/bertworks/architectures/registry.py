@@ -11,13 +11,14 @@ from bertworks.architectures.bert import BERT
 from bertworks.architectures.distilbert import DISTILBERT
 from bertworks.architectures.electra import ELECTRA
 from bertworks.architectures.gpt2 import GPT2
+from bertworks.architectures.modernbert import MODERNBERT
 from bertworks.architectures.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from bertworks.checkpoints.files import read_json
 from bertworks.errors import CheckpointError, nearest
 from bertworks.spec import EncoderSpec
 
 ARCHITECTURES: dict[str, Architecture] = {
-    family.name: family for family in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, DISTILBERT, ALBERT, ELECTRA, GPT2)
+    family.name: family for family in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, DISTILBERT, ALBERT, ELECTRA, MODERNBERT, GPT2)
 }
 
 REFUSED = {

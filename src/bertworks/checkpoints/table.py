@@ -5,8 +5,8 @@ every entry is its own inverse, so a round trip gives the same bits.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -119,6 +119,10 @@ class Table:
         if unsaved:
             raise KeyError(f"no entry of the weight table saves {sorted(unsaved)}")
         return out
+
+    def of(self, names: Collection[str]) -> "Table":
+        """Only the entries of parameters of ours that are there: a head may have no bias."""
+        return replace(self, entries=tuple(entry for entry in self.entries if all(name in names for name in entry.ours)))
 
     def ignored(self, name: str) -> str | None:
         """The reason why a tensor of theirs is not used, or None."""

@@ -17,7 +17,7 @@ def _sampling(flag: str, text: str) -> Any:
 def generate(
     model: Annotated[str, typer.Argument(help="Folder or hub name of a causal language model (GPT-2).", show_default=False)],
     prompt: Annotated[
-        str | None, typer.Argument(help="How the text begins; standard input where none is given.", show_default=False)
+        str | None, typer.Argument(help="The text to continue; standard input where none is given.", show_default=False)
     ] = None,
     file: Annotated[str | None, typer.Option("--file", "-f", help="Continue every row of a file, folder or data set.")] = None,
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", "-n", help="Most tokens that are added.")] = 50,
@@ -77,7 +77,7 @@ def _print_all(model: str, arguments: dict[str, Any], json: bool) -> None:
         if json:
             print_json(one.to_dict())
         else:
-            typer.echo(f"{one.prompt}{one.text}\n")
+            typer.echo(f"{one.prompt}{_printable(one.text)}\n")
     if not json:
         typer.echo(report.summary(), err=True)
 
@@ -89,7 +89,12 @@ def _print_pieces(model: str, prompt: str, given: dict[str, Any]) -> None:
     started = time.perf_counter()
     typer.echo(prompt, nl=False)
     for piece in pieces:
-        typer.echo(piece, nl=False)
+        typer.echo(_printable(piece), nl=False)
         sys.stdout.flush()
     typer.echo()
     typer.echo(GenerationReport([pieces.generated], time.perf_counter() - started).summary(), err=True)
+
+
+def _printable(text: str) -> str:
+    """A model may make any byte: those that would steer a terminal are shown as unknown characters."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)

@@ -48,7 +48,7 @@ def probe(
 
     names = None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
     settings = {"seeds": seeds, "limit": limit, "floor": floor, "device": device, "precision": precision, "threads": threads}
-    report = run(model, data, tasks=names, output=output, progress=TerminalProgress(), **settings)  # type: ignore[arg-type]
+    report = run(model, data, tasks=names, output=output, progress=TerminalProgress(), **settings)
     if json:
         show.print_json(report.to_dict())
         return

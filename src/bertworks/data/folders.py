@@ -41,7 +41,7 @@ def open_folder(path: Path, options: ReadOptions) -> Source:
     )
 
 
-def _split_name(stem: str) -> str | None:
+def split_name(stem: str) -> str | None:
     """The split that a file name means: its own word for it, so that 'dev' stays 'dev'."""
     word = re.split(r"[-_.]", stem, maxsplit=1)[0].lower()
     return word if any(word in words for words in _SPLITS.values()) else None
@@ -51,7 +51,7 @@ def _split_files(path: Path, options: ReadOptions) -> dict[str, Callable[[], Loa
     files: dict[str, list[Path]] = {}
     for entry in sorted(path.iterdir()) if path.is_dir() else ():
         stem, suffix, _ = split_suffixes(entry)
-        name = _split_name(stem)
+        name = split_name(stem)
         if entry.is_file() and suffix and name:
             files.setdefault(name, []).append(entry)
     return {name: _reader(name, files[name], options) for name in sorted(files, key=_order)}
@@ -87,7 +87,7 @@ def _split_folders(folders: Sequence[Path], options: ReadOptions) -> dict[str, C
     splits: dict[str, Callable[[], Loaded]] = {}
     for folder in folders:
         classes = sorted(entry for entry in folder.iterdir() if entry.is_dir())
-        if _split_name(folder.name) == folder.name.lower() and any(_texts(entry) for entry in classes):
+        if split_name(folder.name) == folder.name.lower() and any(_texts(entry) for entry in classes):
             splits[folder.name.lower()] = lambda folder=folder, classes=classes: read_class_folders(folder, classes, options)  # type: ignore[misc]
     return {name: splits[name] for name in sorted(splits, key=_order)}
 

@@ -64,8 +64,11 @@ class Sampler:
 
     def step(self, number: int, token_budget: int) -> list[Int[Array, "taken"]]:
         """The batches of step `number` (from 0), of at most so many tokens, each as numbers of sequences."""
+        sequences = np.concatenate(self.groups_of(number))
+        return [sequences[b] for b in cut_by_tokens(self.lengths[sequences], token_budget)]
+
+    def groups_of(self, number: int) -> list[Int[Array, "of_group"]]:
+        """The numbers of the sequences of each group of step `number`."""
         epoch, within = divmod(number, self.steps_per_epoch)
         chosen = self._order(epoch)[within * self.batch_size : (within + 1) * self.batch_size]
-        parts = [self._sequences[self._starts[g] : self._starts[g + 1]] for g in chosen.tolist()]
-        sequences = np.concatenate(parts)
-        return [sequences[b] for b in cut_by_tokens(self.lengths[sequences], token_budget)]
+        return [self._sequences[self._starts[g] : self._starts[g + 1]] for g in chosen.tolist()]

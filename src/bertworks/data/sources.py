@@ -23,6 +23,8 @@ def open_source(source: Any, wanted: Sequence[str], options: ReadOptions) -> Sou
 
     Raises `DataError` where there is no such file, folder, object or data set.
     """
+    if isinstance(source, Source):
+        return source
     if isinstance(source, str | Path):
         return _named(source, wanted, options)
     package, kind = type(source).__module__.split(".")[0], type(source).__name__

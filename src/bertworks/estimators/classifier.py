@@ -136,8 +136,8 @@ class TextClassifier(TaskEstimator):
     ) -> tuple[TextClassification, dict[str, Any]]:
         """Fits the temperature and the thresholds on held-out data; a number's own unit is folded into the head."""
         if task.kind == "number":
-            fold_output_scale(loaded.model, HEAD, task.scale, task.center)
-            return replace(task, center=0.0, scale=1.0), {"calibration": None}
+            rest = fold_output_scale(loaded.model, HEAD, task.scale, task.center)
+            return replace(task, center=rest, scale=1.0), {"calibration": None}
         if held_out is None:
             return task, {"calibration": None}
         calibration = None

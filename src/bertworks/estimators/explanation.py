@@ -35,7 +35,7 @@ def explain_classifier(
     `progress` is told what is being computed."""
     task, machine = classifier.task_, classifier.machine_
     tokenizer, model = classifier.tokenizer_, classifier.loaded_.model
-    stands_for_nothing = _baseline(tokenizer, baseline)
+    stands_for_nothing = resolve_baseline(tokenizer, baseline)
     texts = _texts(text)
     if (len(texts) == 2) != task.pairs:
         raise DataError(f"this model reads {'pairs of texts: give (first, second)' if task.pairs else 'single texts, not pairs'}")
@@ -103,7 +103,8 @@ def _read(tokenizer: Tokenizer, texts: list[str], max_tokens: int, overflow: Ove
     return reading
 
 
-def _baseline(tokenizer: Tokenizer, name: str) -> Baseline:
+def resolve_baseline(tokenizer: Tokenizer, name: str) -> Baseline:
+    """What stands for no word. Raises `SettingsError` for a name that is none, or a token that the vocabulary lacks."""
     if name not in get_args(BaselineName):
         raise SettingsError(f"baseline is pad, mask or zero, not '{name}'.{nearest(name, get_args(BaselineName))}")
     if name == "zero":

@@ -13,7 +13,8 @@ _SAMPLES = 64
 def fingerprint_of_data(data: PackedBatch) -> str:
     """A hash of an encoded data set with its targets."""
     digest = hashlib.sha256()
-    for values in (data.input_ids, data.segment_ids, data.offsets, data.groups, *(data.targets[k] for k in sorted(data.targets))):
+    targets = [values[name] for values in (data.targets, data.token_targets) for name in sorted(values)]
+    for values in (data.input_ids, data.segment_ids, data.offsets, data.groups, *targets):
         digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()[:16]
 

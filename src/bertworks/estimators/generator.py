@@ -87,18 +87,17 @@ class TextGenerator:
         if "causal_lm" not in architecture.heads:
             raise CheckpointError(f"{folder} is an encoder ({architecture.name}), which reads a text from both sides and continues none")
         classes = config.get("architectures")
-        other = next((name for name in classes if str(name).endswith(_OTHER_TASKS)), None) if isinstance(classes, list) else None
+        names = [str(name) for name in classes] if isinstance(classes, list) else []
+        other = next((name for name in names if name.endswith(_OTHER_TASKS)), None)
         if other is not None:
-            raise CheckpointError(
-                f"{folder} was trained for another task (config.json says {other:.60}): name the language model it began as"
-            )
+            raise CheckpointError(f"{folder} was trained for another task ({other:.60}): name the language model that it began as")
         self.machine = choose(device, precision, threads=threads, training=False)
         self._loaded = load_model(folder, {_HEAD: ("causal_lm", spec.embedding.vocabulary)})
         self.tokenizer = Tokenizer.load(folder)
         check_fit(folder, self._loaded, self.tokenizer)
         self.loading_report = self._loaded.report
         stored = config.get("eos_token_id")
-        ends = {self.tokenizer.end_id, *(stored if isinstance(stored, list) else [stored])}
+        ends = [self.tokenizer.end_id, *(stored if isinstance(stored, list) else [stored])]
         self._end_ids = {number for number in ends if isinstance(number, int)}
 
     @property
@@ -225,7 +224,8 @@ def _settings(given: dict[str, Any]) -> GenerationSettings:
         if name not in known:
             raise SettingsError(f"generate has no setting '{name}'.{nearest(name, known)}")
     stop = given.get("stop", ())
-    return GenerationSettings(**{**given, "stop": (stop,) if isinstance(stop, str) else tuple(stop)})
+    several = tuple(stop) if isinstance(stop, list | tuple) else (stop,)
+    return GenerationSettings(**{**given, "stop": several})
 
 
 def _windows(ids: Int[Array, "tokens"], limit: int) -> list[tuple[Int[Array, "window"], Int[Array, "window"]]]:

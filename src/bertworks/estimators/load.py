@@ -10,7 +10,11 @@ from bertworks.estimators.stored_task import read_task
 from bertworks.estimators.task_estimator import model_path
 
 ESTIMATORS = {
+    "sentence_embedding": ("bertworks.estimators.embeddings.sentence_encoder", "SentenceEncoder"),
     "text_classification": ("bertworks.estimators.classifier", "TextClassifier"),
+    "question_answering": ("bertworks.estimators.answers.answerer", "QuestionAnswerer"),
+    "multiple_choice": ("bertworks.estimators.multiple_choice", "MultipleChoice"),
+    "tagging": ("bertworks.estimators.entities.recognizer", "EntityRecognizer"),
     "masked_lm": ("bertworks.estimators.mask_filler", "MaskFiller"),
 }
 """By the name of a task: the module and the class that use it."""

@@ -1,6 +1,6 @@
 """A finished model's folder: weights and config in Hugging Face's layout, tokenizer, task settings, smoke cases."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,34 @@ from bertworks.tokenization import Tokenizer
 _SMOKE_TOLERANCE = 1e-4
 _DIGITS = 16
 
+WriteModel = Callable[[Path, LoadedModel, StoredTask], None]
+ReadModel = Callable[[Path, StoredTask], LoadedModel]
 
-def save(folder: Path, loaded: LoadedModel, tokenizer: Tokenizer, task: StoredTask, *, about: Mapping[str, Any], replace: bool) -> None:
-    """Writes the folder atomically. `about` is kept as it is: how the model came to be."""
+
+def write_model(folder: Path, loaded: LoadedModel, task: StoredTask) -> None:
+    """Writes weights and config.json into a folder."""
+    save_model(folder, loaded, config_changes=task.config_changes())
+
+
+def read_model(folder: Path, task: StoredTask) -> LoadedModel:
+    """The inverse of `write_model`."""
+    return load_model(folder, task.heads)
+
+
+def save(
+    folder: Path,
+    loaded: LoadedModel,
+    tokenizer: Tokenizer,
+    task: StoredTask,
+    *,
+    about: Mapping[str, Any],
+    replace: bool,
+    write: WriteModel = write_model,
+) -> None:
+    """Writes the folder atomically. `about` is kept as it is: how the model came to be. `write` is for models with files of
+    their own beside weights and config."""
     with atomic_folder(folder, replace=replace) as writing:
-        save_model(writing, loaded, config_changes=task.config_changes())
+        write(writing, loaded, task)
         tokenizer.save(writing)
         write_json(writing / SETTINGS, {"bertworks": __version__, "task": task.name, "settings": task.settings(), "about": dict(about)})
         inputs = task.smoke_inputs()
@@ -33,11 +56,13 @@ def save(folder: Path, loaded: LoadedModel, tokenizer: Tokenizer, task: StoredTa
         write_smoke(writing, cases, tolerance=_SMOKE_TOLERANCE, computed_with=made)
 
 
-def load(folder: Path, *, verify: bool = False) -> tuple[LoadedModel, Tokenizer, StoredTask, dict[str, Any]]:
+def load(
+    folder: Path, *, verify: bool = False, read: ReadModel = read_model
+) -> tuple[LoadedModel, Tokenizer, StoredTask, dict[str, Any]]:
     """Reads a folder that bertworks or `transformers` saved. With `verify`, its files must be those that were saved, and
     its smoke cases must come out the same."""
     task, about = read_task(folder)
-    loaded = load_model(folder, task.heads)
+    loaded = read(folder, task)
     tokenizer = Tokenizer.load(folder)
     check_fit(folder, loaded, tokenizer, task)
     if verify:

@@ -15,7 +15,7 @@ def text_rows(texts: Any) -> list[Any]:
     """
     if isinstance(texts, str):
         raise DataError("expected a list of texts, got one string: put it in a list, [text]")
-    rows = [_row(row) for row in _plain_list(texts, "texts")]
+    rows = [_row(row) for row in plain_list(texts, "texts")]
     odd = {isinstance(row, tuple) for row in rows}
     if len(odd) > 1:
         raise DataError("some rows are pairs of texts and some are single texts")
@@ -23,6 +23,13 @@ def text_rows(texts: Any) -> list[Any]:
     if wrong is not None:
         raise DataError(f"row {wrong} has {len(rows[wrong])} texts; a row is one text or a pair of texts")
     return rows
+
+
+def text_tuples(texts: Any) -> list[tuple[Any, ...]]:
+    """Rows of one text or several as tuples; the columns of a frame are the texts of a row. Raises `DataError` for one string."""
+    if isinstance(texts, str):
+        raise DataError("expected a list of texts, or of tuples of texts, got one string: put it in a list, [text]")
+    return [row if isinstance(row, tuple) else (row,) for row in map(_row, plain_list(texts, "texts"))]
 
 
 def label_rows(labels: Any) -> list[Any]:
@@ -35,7 +42,7 @@ def label_rows(labels: Any) -> list[Any]:
     if getattr(labels, "ndim", 1) != 1:
         shape = getattr(labels, "shape", ())
         raise DataError(f"labels have the shape {tuple(shape)}: give a label, or a list of the labels that apply, for each text")
-    return [value.item() if isinstance(value, np.generic) else value for value in _plain_list(labels, "labels")]
+    return [value.item() if isinstance(value, np.generic) else value for value in plain_list(labels, "labels")]
 
 
 def label_array(labels: Any) -> Array:
@@ -45,7 +52,8 @@ def label_array(labels: Any) -> Array:
     return array if plain else np.array(labels, dtype=object)
 
 
-def _plain_list(values: Any, name: str) -> list[Any]:
+def plain_list(values: Any, name: str) -> list[Any]:
+    """A column as a list, from a list, array, series or frame. Raises `DataError` for what is none, with its `name`."""
     if hasattr(values, "columns") and hasattr(values, "to_numpy"):  # a frame
         values = values.to_numpy()
     for method in ("tolist", "to_list", "to_pylist"):  # arrays and pandas; polars; pyarrow

@@ -8,10 +8,17 @@ from typing import Any
 from bertworks.architectures import read_description
 from bertworks.architectures.architecture import required
 from bertworks.checkpoints.files import read_json
+from bertworks.checkpoints.sentence_layout import has_layout
+from bertworks.data.tag_schemes import scheme_of_tags
 from bertworks.errors import CheckpointError, SettingsError, nearest
+from bertworks.estimators.embeddings.folder import as_laid_out
 from bertworks.inference import LoadedModel
 from bertworks.tasks import StoredTask, task_from_settings
+from bertworks.tasks.embedding import SentenceEmbedding
 from bertworks.tasks.fill_mask import FillMask
+from bertworks.tasks.multiple_choice import MultipleChoice
+from bertworks.tasks.question_answering import QuestionAnswering
+from bertworks.tasks.tagging import Tagging
 from bertworks.tasks.text_classification import PROBLEM_TYPES, Label, TextClassification
 from bertworks.tokenization import Tokenizer
 
@@ -32,7 +39,11 @@ def read_task(folder: Path) -> tuple[StoredTask, dict[str, Any]]:
             task = task_from_settings(str(stored.get("task"))[:100], stored.get("settings", {}))
         except (SettingsError, CheckpointError) as error:
             raise CheckpointError(f"{folder / SETTINGS}: {error}{'' if str(error).endswith('?') else '.'} {_COPY.capitalize()}") from error
+        if isinstance(task, SentenceEmbedding):
+            task = as_laid_out(task, folder)
         return task, about if isinstance(about, dict) else {}
+    if has_layout(folder):
+        return as_laid_out(SentenceEmbedding(), folder), {}
     config, _, encoder = read_description(folder)
     classes = config.get("architectures")
     names = [str(name)[:60] for name in classes[:4]] if isinstance(classes, list) else []
@@ -61,8 +72,16 @@ def _fill_mask(config: dict[str, Any], folder: Path, max_tokens: int) -> FillMas
     return FillMask(max_tokens, required(config, "vocab_size"))
 
 
+def _tagging(config: dict[str, Any], folder: Path, max_tokens: int) -> Tagging:
+    labels = tuple(str(label) for label in stored_labels(config, folder))
+    return Tagging(labels, scheme_of_tags(labels), max_tokens=max_tokens)
+
+
 _BY_CLASS: dict[str, Callable[[dict[str, Any], Path, int], StoredTask]] = {
     "ForSequenceClassification": _classification,
+    "ForTokenClassification": _tagging,
+    "ForQuestionAnswering": lambda config, folder, max_tokens: QuestionAnswering(max_tokens=max_tokens),
+    "ForMultipleChoice": lambda config, folder, max_tokens: MultipleChoice(max_tokens),
     "ForMaskedLM": _fill_mask,
     "BertForPreTraining": _fill_mask,
     "AlbertForPreTraining": _fill_mask,

@@ -49,6 +49,9 @@ class TaskEstimator(Estimator):
     accounting_: Accounting
     validation_accounting_: Accounting | None
 
+    _write_model = staticmethod(model_folder.write_model)
+    _read_model = staticmethod(model_folder.read_model)
+
     # ---- training
 
     def _train(
@@ -72,8 +75,7 @@ class TaskEstimator(Estimator):
         tokenizer = Tokenizer.load(folder)
         if self.new_tokens:
             tokenizer.add_tokens(list(self.new_tokens))
-        task = make_task(read_description(folder)[2].max_tokens)
-        loaded = load_model(folder, task.heads, new_heads=True, seed=config.seed, dropout=config.dropout)
+        task, loaded = self._pretrained(folder, make_task, config)
         if config.frozen_layers > len(loaded.model.encoder.layers):
             raise SettingsError(f"frozen_layers is {config.frozen_layers}, but the model has {len(loaded.model.encoder.layers)} layers")
         resize_vocabulary(loaded, max(tokenizer.vocabulary_size, loaded.model.spec.embedding.vocabulary))
@@ -111,6 +113,13 @@ class TaskEstimator(Estimator):
             with run.saying_how_to_go_on():
                 self.save(run.model, replace=True)
         return self
+
+    def _pretrained(
+        self, folder: Path, make_task: Callable[[int], StoredTask], config: TrainingConfig
+    ) -> tuple[StoredTask, LoadedModel]:
+        """The task, and the model that is to learn it."""
+        task = make_task(read_description(folder)[2].max_tokens)
+        return task, load_model(folder, task.heads, new_heads=True, seed=config.seed, dropout=config.dropout)
 
     def _finish(
         self, task: Any, loaded: LoadedModel, machine: MachineChoice, held_out: PackedBatch | None
@@ -186,7 +195,8 @@ class TaskEstimator(Estimator):
         Raises `CheckpointError` where the folder exists, unless `replace`.
         """
         task = self._require("task_")
-        model_folder.save(Path(folder), self.loaded_, self.tokenizer_, task, about=getattr(self, "about_", {}), replace=replace)
+        about, write = getattr(self, "about_", {}), self._write_model
+        model_folder.save(Path(folder), self.loaded_, self.tokenizer_, task, about=about, replace=replace, write=write)
         return Path(folder)
 
     @classmethod
@@ -205,7 +215,7 @@ class TaskEstimator(Estimator):
         `verify` computes the folder's smoke cases again, and raises `CheckpointError` where they differ.
         """
         path = model_path(folder)
-        loaded, tokenizer, task, about = model_folder.load(path, verify=verify)
+        loaded, tokenizer, task, about = model_folder.load(path, verify=verify, read=cls._read_model)
         estimator = cls(model=str(folder), device=device, precision=precision, threads=threads, **params)
         machine = choose(device, precision, params.get("token_budget"), threads, training=False)
         estimator._adopt(loaded, tokenizer, task, machine)

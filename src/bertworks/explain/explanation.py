@@ -14,7 +14,7 @@ from bertworks.errors import SettingsError
 from bertworks.explain.attention import AttentionMaps, rollout
 from bertworks.explain.attribution import TOLERANCE, integrated_gradients
 from bertworks.explain.deletion import DeletionCurve, deletion_curve
-from bertworks.explain.question import Answer, Attributions, Baseline, Kind, Question
+from bertworks.explain.question import ORIGINAL_TOKEN, Answer, Attributions, Baseline, Kind, Question
 from bertworks.explain.reading import Reading, Word
 from bertworks.inference import score
 from bertworks.nn.machine import MachineChoice
@@ -199,7 +199,7 @@ class Explanation:
     def _variants(self, removed: Sequence[Int[Array, "removed"]]) -> PackedBatch:
         """The document without some of its words, a group each; windows stay where they were."""
         batch = self._reading.batch
-        ids, segments = [], []
+        ids, segments, tokens = [], [], []
         for words in removed:
             kept = ~np.isin(self._reading.word_of_token, words)
             for start, stop in pairwise(batch.offsets.tolist()):
@@ -207,7 +207,13 @@ class Explanation:
                 place = start + (place if len(place) else np.zeros(1, dtype=np.int64))  # no model reads nothing at all
                 ids.append(batch.input_ids[place])
                 segments.append(batch.segment_ids[place])
-        return PackedBatch.from_sequences(ids, segments, groups=np.repeat(np.arange(len(removed)), batch.sequences))
+                tokens.append(place)
+        return PackedBatch.from_sequences(
+            ids,
+            segments,
+            groups=np.repeat(np.arange(len(removed)), batch.sequences),
+            token_targets={ORIGINAL_TOKEN: np.concatenate(tokens)},
+        )
 
     # ---- out
 

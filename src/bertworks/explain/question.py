@@ -14,6 +14,9 @@ Kind = Literal["all", "attribution", "faithfulness", "attention", "cls", "rollou
 """What is shown or saved: the words' attributions; the curve that tests them; attention heat maps; what the token that is
 classified attends to; attention followed through all layers; or all of it."""
 
+ORIGINAL_TOKEN = "original_token"
+"""What the number of a token in the whole document is called among the token targets of its shortened variants."""
+
 
 @dataclass(frozen=True)
 class Baseline:
@@ -37,7 +40,8 @@ class Question:
     """What the deletion curve follows: `P(positive)`."""
     target: Target
     confidence: Callable[[Scores, PackedBatch], Float[Array, "groups"]]
-    """The quantity of each group of a batch, given the heads' scores."""
+    """The quantity of each group of a batch, given the heads' scores. Of each token the batch says which one of the whole document
+    it is (`ORIGINAL_TOKEN`)."""
 
 
 @dataclass(frozen=True)

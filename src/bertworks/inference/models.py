@@ -32,8 +32,9 @@ class LoadedModel:
 
     @property
     def table(self) -> Table:
-        body = self.architecture.table(self.model.spec)
-        return sum((self.architecture.heads[kind].table(f"heads.{name}.") for name, (kind, _) in self.heads.items()), body)
+        own = dict(self.model.named_parameters())
+        heads = (self.architecture.heads[kind].table(f"heads.{name}.").of(own) for name, (kind, _) in self.heads.items())
+        return sum(heads, self.architecture.table(self.model.spec))
 
 
 def load_model(
@@ -130,11 +131,16 @@ def without_heads(loaded: LoadedModel, names: Collection[str]) -> LoadedModel:
     return replace(loaded, model=model.compute_in(loaded.model.encoder.compute_dtype), heads=heads)
 
 
-def fold_output_scale(model: Model, head: str, scale: float, center: float) -> None:
-    """Changes a head's projection so that it gives `scale · y + center` where it gave y (a number's own unit)."""
+def fold_output_scale(model: Model, head: str, scale: float, center: float) -> float:
+    """Changes a head's projection so that it gives `scale · y + center` where it gave y (a number's own unit); returns what
+    is still to be added: `center` where the head has no bias (GPT-2), else 0."""
     arrays = model.arrays()
     weight, bias = f"heads.{head}.output.weight", f"heads.{head}.output.bias"
-    model.set_arrays({weight: arrays[weight] * np.float32(scale), bias: arrays[bias] * np.float32(scale) + np.float32(center)})
+    changed = {weight: arrays[weight] * np.float32(scale)}
+    if bias in arrays:
+        changed[bias] = arrays[bias] * np.float32(scale) + np.float32(center)
+    model.set_arrays(changed)
+    return 0.0 if bias in arrays else center
 
 
 def resize_vocabulary(loaded: LoadedModel, size: int) -> None:

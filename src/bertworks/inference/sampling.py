@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from math import isfinite
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from bertworks.errors import SettingsError
+
+_LIKELY = 1024
+"""The most probable tokens that are looked at first: to put a whole vocabulary in order takes many times as long."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,20 @@ def distribution(scores: Float[Tensor, "rows vocabulary"], settings: GenerationS
         least = scores.topk(settings.top_k, dim=1).values[:, -1:]
         scores = scores.masked_fill(scores < least, float("-inf"))
     probabilities = scores.softmax(1)
-    if settings.top_p is None or settings.top_p == 1:
-        return probabilities
-    ordered, order = probabilities.sort(dim=1, descending=True, stable=True)
-    before = ordered.cumsum(1) - ordered
-    kept = ordered.masked_fill(before >= settings.top_p, 0.0)
-    return torch.zeros_like(probabilities).scatter_(1, order, kept / kept.sum(1, keepdim=True))
+    if settings.top_p is not None and settings.top_p < 1:
+        probabilities = probabilities.where(_nucleus(probabilities, settings.top_p), 0.0)
+    return probabilities / probabilities.sum(1, keepdim=True)
+
+
+def _nucleus(probabilities: Float[Tensor, "rows vocabulary"], mass: float) -> Bool[Tensor, "rows vocabulary"]:
+    """The most probable tokens of each row of which all but the last have less than `mass`; of equal ones the first."""
+    ordered = probabilities.topk(min(_LIKELY, probabilities.shape[1]), dim=1).values
+    if float(ordered.sum(1).min()) < mass:
+        ordered = probabilities.sort(dim=1, descending=True).values
+    count = (ordered.cumsum(1) - ordered < mass).sum(1, keepdim=True)
+    least = ordered.gather(1, count - 1)
+    above, equal = probabilities > least, probabilities == least
+    return above | (equal & (equal.cumsum(1) <= count - above.sum(1, keepdim=True)))
 
 
 def choose_tokens(

@@ -46,13 +46,18 @@ class LayerCache:
         if first:
             return attention(q, k, v, q_layout, layout, pattern)
         if q.device.type != "cpu":  # one kernel for all, which wants the keys in a row
-            keys, values = (torch.cat([self._kept(i)[part] for i in range(len(self.lengths))]) for part in (0, 1))
-            return attention(q, keys, values, q_layout, Layout(np.concatenate([[0], np.cumsum(self.lengths)])), pattern)
+            keys, values, k_layout = self.packed()
+            return attention(q, keys, values, q_layout, k_layout, pattern)
         mixed = []
         for i, (start, stop) in enumerate(pairwise(q_layout.offsets.tolist())):
             keys, values = self._kept(i)
             mixed.append(attention(q[start:stop], keys, values, _single(stop - start), _single(len(keys)), pattern))
         return torch.cat(mixed)
+
+    def packed(self) -> tuple[Float[Tensor, "k_tokens heads head_dim"], Float[Tensor, "k_tokens heads head_dim"], Layout]:
+        """The keys and the values of all sequences, each in a row, and where each sequence begins."""
+        keys, values = (torch.cat([self._kept(i)[part] for i in range(len(self.lengths))]) for part in (0, 1))
+        return keys, values, Layout(np.concatenate([[0], np.cumsum(self.lengths)]))
 
     def keep(self, sequences: Sequence[int]) -> None:
         """Forgets all sequences but these, which are numbered anew in the order given."""

@@ -89,7 +89,7 @@ class Encoder(nn.Module):
             x = self.projection(x)
         x = x.to(self.compute_dtype)
         turns = {(layer.attention.rotary_base, layer.attention.head_dim) for layer in self.spec.layers}
-        rotations = {turn: Rotation.make(inputs.position_ids, *turn) for turn in turns if turn[0] is not None}
+        rotations = {(base, size): Rotation.make(inputs.position_ids, base, size) for base, size in turns if base is not None}
         out = EncoderOutput(hidden=x, ends=ends)
         for number, spec in enumerate(self.spec.layers):
             layer = self.layers[spec.weights]

@@ -83,9 +83,7 @@ class FeedForward(nn.Module):
         self.up = Linear(hidden, spec.width * (2 if spec.gated else 1), spec.bias)
         self.down = Linear(spec.width, hidden, spec.bias)
 
-    def forward(
-        self, x: Float[Tensor, "tokens hidden"], keys: DropoutKeys | None = None, site: int = 0
-    ) -> Float[Tensor, "tokens hidden"]:
+    def forward(self, x: Float[Tensor, "tokens hidden"], keys: DropoutKeys | None = None, site: int = 0) -> Float[Tensor, "tokens hidden"]:
         """`site` is that of the dropout before the second projection."""
         up = self.up(x)
         if self.spec.gated:

@@ -100,6 +100,21 @@ def _where_a_target_is(targets: Float[Tensor, "rows width"], options: LossOption
     return (targets != 0).any(1).float()
 
 
+def _choice(scores: Float[Tensor, "rows 1"], labels: Int[Tensor, "rows"], options: LossOptions) -> Float[Tensor, "rows"]:
+    """Cross-entropy over the rows of a group, at the row that is the right one. `labels` are 2 · group, and 1 more for the
+    right row (`choice_labels`)."""
+    _, group = torch.unique(labels // 2, return_inverse=True)
+    values = scores[:, 0].float()
+    empty = torch.zeros(int(group.max()) + 1, device=values.device)
+    highest = (empty - torch.inf).scatter_reduce(0, group, values.detach(), "amax")
+    totals = highest + empty.index_add(0, group, (values - highest[group]).exp()).log()
+    return totals[group] - values
+
+
+def _is_right(labels: Int[Tensor, "rows"], options: LossOptions) -> Float[Tensor, "rows"]:
+    return (labels % 2).float()
+
+
 def _all_alike(labels: Tensor, options: LossOptions) -> Float[Tensor, "rows"]:
     return torch.ones(len(labels), device=labels.device)
 
@@ -138,7 +153,10 @@ LOSSES: dict[str, Loss] = {
     "binary_cross_entropy": Loss(_binary_cross_entropy, _all_alike),
     "mean_squared_error": Loss(_squared_error, _all_alike),
     "cosine_distance": Loss(_cosine_distance, _where_a_target_is),
+    "choice": Loss(_choice, _is_right),
 }
+LOSSES_OF_GROUPS = frozenset(["choice"])
+"""Losses that compare the sequences of a group: batches must not cut one."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +183,7 @@ class TokenChoice:
         values = scores.float().masked_fill(~allowed, -torch.inf)
         numbers = layout.sequence_of_token(scores.device)
         empty = torch.zeros(layout.sequences, scores.shape[1], device=scores.device)
-        highest = (empty - torch.inf).index_reduce(0, numbers, values.detach(), "amax")
+        highest = (empty - torch.inf).scatter_reduce(0, numbers[:, None].expand_as(values), values.detach(), "amax")
         totals = highest + empty.index_add(0, numbers, (values - highest[numbers]).exp()).log()
         own = empty.index_add(0, numbers, torch.where(allowed, scores.float() * marks, 0.0))
         each = (totals * empty.index_add(0, numbers, marks) - own).mean(1)
@@ -187,5 +205,5 @@ class TokenChoice:
 
 def build_loss(name: str, options: LossOptions) -> AnyLoss:
     """The loss `name` with options: cross_entropy (one label a row), binary_cross_entropy (several), mean_squared_error,
-    cosine_distance (a vector a row), token_choice (a token of each sequence)."""
+    cosine_distance (a vector a row), choice (one row of each group), token_choice (a token of each sequence)."""
     return TokenChoice(options) if name == "token_choice" else Loss(LOSSES[name].each, LOSSES[name].weigh, options)

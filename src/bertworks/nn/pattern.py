@@ -11,10 +11,9 @@ from torch import Tensor
 
 from bertworks.nn.layout import Layout
 
-_LEAST_ROWS = 64
-_ROWS = 128
-"""Queries at once, at least and where nothing but memory decides: products of this size stay in a core's cache, and are
-large enough that the calls cost little beside them."""
+_LEAST_ROWS, _MOST_ROWS = 64, 128
+"""Queries at once where a sequence is cut: products of this size stay in a core's cache, and are large enough that the
+calls cost little beside them. Between the two, as many as the window is wide: then half of the products count."""
 _NO_LIMIT = 1 << 40
 
 
@@ -32,9 +31,7 @@ class AttentionPattern:
         left, right = self.window or (_NO_LIMIT, _NO_LIMIT)
         return left, 0 if self.causal else right
 
-    def hidden(
-        self, queries: int, keys: int, device: torch.device, ahead: int | None = None
-    ) -> Bool[Tensor, "queries keys"] | None:
+    def hidden(self, queries: int, keys: int, device: torch.device, ahead: int | None = None) -> Bool[Tensor, "queries keys"] | None:
         """True where a query must not see a key; None where all is seen. The first query stands `ahead` tokens behind the
         first key in the sequence; if nothing is said, the last query stands at the last key.
         """
@@ -89,7 +86,7 @@ def pieces(
     time and memory are linear in the length then. Sequences longer than `longest_whole` are cut in any case. Computed
     once a batch: layers of the same pattern share the answer.
     """
-    key = (q_layout, pattern, device, longest_whole)
+    key = (None if q_layout is k_layout else q_layout, pattern, device, longest_whole)
     known: list[Piece] | None = k_layout.known.get(key)
     if known is None:
         masks: dict[tuple[int, int, int], Tensor | None] = {}
@@ -108,12 +105,8 @@ def _stretches(q_length: int, k_length: int, pattern: AttentionPattern, longest_
     """Stretches of queries and the keys that they see, as (first, last, first key, last key), last not included."""
     left, right = pattern.reach
     shift = k_length - q_length  # the last query stands at the last key
-    if left + right < k_length:
-        rows = max(_LEAST_ROWS, left + right)
-    elif min(left, right) < k_length or k_length > longest_whole:
-        rows = _ROWS
-    else:
-        rows = q_length
+    whole = min(left, right) >= k_length and k_length <= longest_whole
+    rows = q_length if whole else min(_MOST_ROWS, max(_LEAST_ROWS, left + right))
     count = max(1, round(q_length / rows))
     edges = np.linspace(0, q_length, count + 1).astype(int).tolist()
     return [

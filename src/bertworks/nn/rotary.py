@@ -55,7 +55,7 @@ class _Turn(torch.autograd.Function):
 
 def _turned(x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
     out = torch.empty_like(x, memory_format=torch.contiguous_format)
-    rows = max(1, _VALUES_AT_ONCE // x[0].numel()) if x.device.type == "cpu" else len(x)
+    rows = max(1, _VALUES_AT_ONCE // (x.shape[1] * x.shape[2]) if x.device.type == "cpu" else len(x))
     for part in (slice(start, start + rows) for start in range(0, len(x), rows)):
         first, second = x[part].float().chunk(2, dim=-1)
         own_first, own_second = out[part].chunk(2, dim=-1)

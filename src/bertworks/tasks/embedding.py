@@ -16,6 +16,7 @@ from bertworks.architectures import HeadKind
 from bertworks.batch import Array, PackedBatch
 from bertworks.errors import DataError, SettingsError
 from bertworks.evaluation import Metrics
+from bertworks.evaluation.nearest import unit_vectors
 from bertworks.evaluation.similarity import SimilarityMetrics
 from bertworks.tasks.stored_settings import from_stored
 from bertworks.tasks.task import SMOKE_TEXTS, Scores, count_windows
@@ -103,6 +104,7 @@ class SentenceEmbedding:
                 sequences = [(w.ids, w.segment_ids) for w in windows]
                 if len(windows) > 1 and len(prompt_ids):
                     windows, sequences = self._prompted_windows(texts[row], tokenizer, leading, prompt_ids)
+                    seen.tokens += len(windows) * len(prompt_ids)
                 count_windows(seen, windows)
                 ids += [sequence[0] for sequence in sequences]
                 segments += [sequence[1] for sequence in sequences]
@@ -204,10 +206,3 @@ def merged_vectors(
     np.add.at(merged, numbers, vectors * lengths[:, None].astype(np.float64))
     merged /= np.bincount(numbers, weights=lengths)[:, None]
     return (unit_vectors(merged) if unit else merged).astype(np.float32)
-
-
-def unit_vectors(vectors: Float[Array, "rows width"]) -> Float[Array, "rows width"]:
-    """Vectors of length 1 in the same directions; a vector of zeros stays one."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Array = vectors / np.maximum(lengths, 1e-12)
-    return scaled

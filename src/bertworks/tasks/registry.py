@@ -4,11 +4,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from bertworks.errors import CheckpointError, nearest
+from bertworks.tasks.embedding import SentenceEmbedding
 from bertworks.tasks.fill_mask import FillMask
+from bertworks.tasks.multiple_choice import MultipleChoice
+from bertworks.tasks.question_answering import QuestionAnswering
+from bertworks.tasks.tagging import Tagging
 from bertworks.tasks.task import StoredTask
 from bertworks.tasks.text_classification import TextClassification
 
-TASKS: dict[str, type[StoredTask]] = {TextClassification.name: TextClassification, FillMask.name: FillMask}
+TASKS: dict[str, type[StoredTask]] = {
+    TextClassification.name: TextClassification,
+    Tagging.name: Tagging,
+    FillMask.name: FillMask,
+    QuestionAnswering.name: QuestionAnswering,
+    MultipleChoice.name: MultipleChoice,
+    SentenceEmbedding.name: SentenceEmbedding,
+}
 
 
 def task_from_settings(name: str, settings: Mapping[str, Any]) -> StoredTask:

@@ -265,8 +265,10 @@ class Tokenizer:
             first = first_row + start
             rows = f"row {first}" if len(chunk) == 1 else f"rows {first} to {first + len(chunk) - 1}"
             with explained(lambda reason, rows=rows: DataError(f"{rows}: a text cannot be tokenized: {reason}")):  # type: ignore[misc]
-                encodings = encode(chunk, add_special_tokens=False)
-            out += [EncodedText(text, encoding, offsets, self._words_by_space) for text, encoding in zip(chunk, encodings, strict=True)]
+                unique = list(dict.fromkeys(chunk))  # many questions are asked on one context
+                encodings = encode(unique, add_special_tokens=False)
+            of_text = {text: EncodedText(text, e, offsets, self._words_by_space) for text, e in zip(unique, encodings, strict=True)}
+            out += [of_text[text] for text in chunk]
         return out
 
     def _sequences(

@@ -64,4 +64,5 @@ class Average:
         """Restores `arrays()`; raises `CheckpointError` where they are of another model."""
         if arrays and {name: values.shape for name, values in arrays.items()} != {n: tuple(p.shape) for n, p in self._parameters.items()}:
             raise CheckpointError("the checkpoint's mean of the weights does not fit the model")
-        self._mean = {name: torch.from_numpy(np.array(values)).to(self._parameters[name].device) for name, values in arrays.items()}
+        names = self._parameters if arrays else {}  # in their order, by which means and weights are paired
+        self._mean = {name: torch.from_numpy(np.array(arrays[name])).to(self._parameters[name].device) for name in names}

@@ -41,7 +41,8 @@ _LONGEST_WAIT = timedelta(hours=6)
 _SECONDS_BETWEEN_LOOKS = 0.01
 _BUCKET_BYTES = 25 << 20
 """Gradients that are added up together: enough to make the start of a transfer cheap, little beside the model."""
-_ENDED = "ended"
+_ENDED, _DONE = "ended", "done"
+_SECONDS_FOR_GOODBYE = 60.0
 
 
 class LostProcessError(TrainingError):
@@ -186,6 +187,15 @@ class _Group(Processes):
             return signal.signal(signal.SIGTERM, lambda number, frame: self._told.set())
         return None
 
+    def part(self) -> None:
+        """Ends what has been done together. The first process may keep the store, and goes last."""
+        self._call(self._store.add, _DONE, 1)
+        begun = time.monotonic()
+        while self.first and self._call(self._store.add, _DONE, 0) < self.size and time.monotonic() - begun < _SECONDS_FOR_GOODBYE:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
     def is_first_to_end(self) -> bool:
         """Whether none has ended with an error before this one: then it is this one's to say why."""
         try:
@@ -214,10 +224,9 @@ def processes() -> Iterator[Processes]:
         if group.is_first_to_end():
             raise
         raise SystemExit(getattr(error, "exit_code", 1)) from None
+    group.part()
     if before is not None:
         signal.signal(signal.SIGTERM, before)
-    if dist.is_initialized():
-        dist.destroy_process_group()
 
 
 def _meet() -> _Group:

@@ -18,6 +18,7 @@ from bertworks.batch import PackedBatch
 from bertworks.errors import BertworksError, Interrupted, TrainingError
 from bertworks.inference.engine import evaluate
 from bertworks.inference.memory import MemoryExhaustedError, TokenBudget, is_out_of_memory, reason_of
+from bertworks.nn.losses import LOSSES_OF_GROUPS
 from bertworks.nn.machine import MachineChoice
 from bertworks.nn.model import Model
 from bertworks.tasks.task import Task
@@ -30,7 +31,8 @@ from bertworks.training.progress import Progress, StepReport
 from bertworks.training.run import RunFolder
 from bertworks.training.schedules import rate_factor
 from bertworks.training.state import TrainingState, identity
-from bertworks.training.steps import Batches, ShuffledRows, Step, StepLoss, Steps
+from bertworks.training.steps import Batches, ShuffledRows, Step, Steps
+from bertworks.training.vector_steps import step_loss
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def train(
     """
     processes = processes or alone()
     progress = progress if progress is not None and processes.first else Progress()
-    batches = ShuffledRows(data, batch_size=config.batch_size, seed=config.seed) if isinstance(data, PackedBatch) else data
+    batches = _batches_of(data, task, config)
     total = steps or max(1, ceil((config.epochs or 1) * batches.per_epoch))
     between_evaluations = evaluation_steps or max(1, ceil(batches.per_epoch / config.evaluations_per_epoch))
     what_it_is = identity(config, machine, material or {}, processes.size)
@@ -87,7 +89,7 @@ def train(
     with closing(checkpoints):
         model.to(machine.torch_device).compute_in(machine.dtype)
         source = Steps(batches, config, machine, processes.share)
-        loss = StepLoss(model, task, machine.torch_device)
+        loss = step_loss(model, task, machine.torch_device, processes.size)
         optimizer = Optimizer(model, config)
         average = Average(model, config.average, total)
         state = checkpoints.restore(model, optimizer, average)
@@ -153,6 +155,13 @@ def train(
             processes.spread(model)
     best_metrics = next((e for e in state.evaluations if e["step"] == state.best_step), None)
     return TrainingResult(state, total, best_metrics)
+
+
+def _batches_of(data: PackedBatch | Batches, task: Task, config: TrainingConfig) -> Batches:
+    if not isinstance(data, PackedBatch):
+        return data
+    compares_groups = any(loss in LOSSES_OF_GROUPS for loss, _ in task.losses.values())
+    return ShuffledRows(data, batch_size=config.batch_size, seed=config.seed, whole_groups=compares_groups)
 
 
 def _given_up(state: TrainingState, config: TrainingConfig) -> bool:

@@ -55,10 +55,13 @@ class Batches(Protocol):
 
 
 class ShuffledRows:
-    """The rows of an encoded data set, shuffled anew in every epoch (`Sampler`)."""
+    """The rows of an encoded data set, shuffled anew in every epoch (`Sampler`).
 
-    def __init__(self, data: PackedBatch, *, batch_size: int, seed: int) -> None:
-        self._data = data
+    With `whole_groups`, for losses that compare the sequences of a group, no batch cuts one.
+    """
+
+    def __init__(self, data: PackedBatch, *, batch_size: int, seed: int, whole_groups: bool = False) -> None:
+        self._data, self._whole_groups = data, whole_groups
         self._sampler = Sampler(data.groups, data.lengths, batch_size=batch_size, seed=seed)
 
     @property
@@ -66,11 +69,20 @@ class ShuffledRows:
         return self._sampler.steps_per_epoch
 
     def step(self, number: int, token_budget: int, share: Share = WHOLE) -> list[PackedBatch]:
+        if self._whole_groups:
+            return self._step_of_groups(number, token_budget, share)
         batches = self._sampler.step(number, token_budget)
         if share != WHOLE:
             sequences = dealt(np.concatenate(batches), share)
             batches = [sequences[part] for part in cut_by_tokens(self._data.lengths[sequences], token_budget)]
         return [self._data.take(sequences) for sequences in batches]
+
+    def _step_of_groups(self, number: int, token_budget: int, share: Share) -> list[PackedBatch]:
+        groups, lengths = self._sampler.groups_of(number), self._data.lengths
+        sizes = np.array([int(lengths[group].sum()) for group in groups])
+        own = dealt(np.argsort(sizes, kind="stable"), share)
+        batches = [np.concatenate([groups[i] for i in own[part].tolist()]) for part in cut_by_tokens(sizes[own], token_budget)]
+        return [self._data.take(batch[np.argsort(lengths[batch], kind="stable")]) for batch in batches]
 
 
 def dealt(sequences: Int[Array, "sequences"], share: Share) -> Int[Array, "dealt"]:

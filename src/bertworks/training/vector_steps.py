@@ -17,7 +17,7 @@ from bertworks.errors import SettingsError
 from bertworks.nn.inputs import ModelInputs
 from bertworks.nn.model import Model
 from bertworks.nn.vector_losses import VECTOR_LOSSES, TextsOfStep, VectorLossName, VectorLossOptions, rows_counted, vector_loss
-from bertworks.tasks.sentence_pairs import ROLE, SAME, TEXT, UNIT
+from bertworks.tasks.embedding_objective import ROLE, SAME, TEXT, UNIT
 from bertworks.tasks.task import Task
 from bertworks.training.steps import Step, StepLoss
 
@@ -56,12 +56,12 @@ class VectorStepLoss:
         (gradients,) = torch.autograd.grad(loss, vectors)
         sizes = [batch.layout.sequences for batch in step.batches]
         for batch, gradient in zip(step.batches, gradients.split(sizes), strict=True):
-            self._vectors(batch).backward(gradient)  # type: ignore[no-untyped-call]
+            self._vectors(batch).backward(gradient)
         return float(loss.detach())
 
     def _direct(self, batch: ModelInputs, count: float) -> float:
         loss = vector_loss(self._name, self._vectors(batch), self._texts([batch]), self._options) / (count or 1)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return float(loss.detach())
 
     def _is_additive(self, step: Step) -> bool:

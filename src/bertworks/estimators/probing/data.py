@@ -107,6 +107,7 @@ def read_rows(files: TaskFiles, task: ProbeTask, *, limit: int | None = None, dr
 def _read(path: Path, task: ProbeTask, **options: Any) -> TextData:
     table = read_table(str(path))
     source: Any = str(path)
+    columns: dict[str, Any]
     if task.name == "cola" and _lacks_header(table):
         source = _with_header(table)
         columns = {"text": "sentence", "label": "label"}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -11,7 +12,7 @@ from bertworks.architectures import read_description
 from bertworks.checkpoints.files import read_json, write_json
 from bertworks.checkpoints.hub import resolve
 from bertworks.checkpoints.smoke import fingerprint
-from bertworks.errors import DataError, Interrupted, SettingsError
+from bertworks.errors import BertworksError, DataError, Interrupted, SettingsError
 from bertworks.estimators import runs
 from bertworks.estimators.default_model import default_model
 from bertworks.estimators.probing.data import TaskFiles, TaskRows, find_files, read_rows
@@ -20,6 +21,7 @@ from bertworks.estimators.probing.trials import Trial, classify_features, fine_t
 from bertworks.training.progress import Progress
 
 REPORT = "probe.json"
+_RESULTS, _WORKING = "results", "working"
 FLOOR = "no pretraining"
 _DIGITS = 16
 
@@ -103,7 +105,8 @@ class ProbeReport:
 
     def _verdict(self) -> list[str]:
         """By which metrics the model is better than random weights by more than the sum of both standard deviations."""
-        better, not_better = [], []
+        better: list[str] = []
+        not_better: list[str] = []
         for task in self.tasks:
             for metric in task.metrics:
                 own, floor = (self.values(task, metric, floor=is_floor) for is_floor in (False, True))
@@ -134,7 +137,7 @@ class ProbeReport:
 
 def probe(
     model: str | Path | None = None,
-    data: str | Path = "",
+    data: str | Path | None = None,
     *,
     tasks: Sequence[str] | None = None,
     seeds: int = 1,
@@ -161,7 +164,7 @@ def probe(
     """
     if not isinstance(seeds, int) or seeds < 1:
         raise SettingsError(f"seeds is a number of trainings of each task, at least 1, not {seeds!r}")
-    if not str(data):
+    if not data:
         raise SettingsError("there is nothing to probe with: name the folder with the tasks' files (SST-2, MRPC …) as data")
     wanted = chosen_tasks(tasks)
     encoder = resolve(model, default=default_model() if model is None else None)
@@ -174,14 +177,16 @@ def probe(
     _open_folder(folder, {"kind": "probe", **identity}, data)
     machine = {"device": device, "precision": precision, "threads": threads}
     study = _Probe(folder, identity, encoder, machine, progress or Progress())
-    results = []
+    results: list[ProbeResult] = []
     present = [task for task in wanted if task.name in files]
     total = len(present) * seeds * (1 + floor)
-    for task in present:
-        for seed in range(seeds):
-            for is_floor in (False, True)[: 1 + floor]:
-                place = f"{len(results) + 1} of {total}"
-                results.append(study.result(task, files[task.name], limit, seed, is_floor, place))
+    try:
+        for task, seed, is_floor in product(present, range(seeds), (False, True)[: 1 + floor]):
+            results.append(study.result(task, files[task.name], seed, is_floor, f"{len(results) + 1} of {total}"))
+    except BertworksError:
+        if not any((folder / part).exists() for part in (_RESULTS, _WORKING)):
+            runs.forget_unbegun(folder)
+        raise
     report = ProbeReport(folder, name, f"{len(spec.layers)}/{spec.hidden}", present, skipped, results, limit)
     write_json(folder / REPORT, {k: v for k, v in report.to_dict().items() if k != "folder"})
     return report
@@ -223,11 +228,11 @@ class _Probe:
         self.folder, self.identity, self.encoder, self.machine, self.progress = folder, dict(identity), encoder, machine, progress
         self._rows: dict[tuple[str, int], TaskRows] = {}
 
-    def result(self, task: ProbeTask, files: TaskFiles, limit: int | None, seed: int, floor: bool, place: str) -> ProbeResult:
+    def result(self, task: ProbeTask, files: TaskFiles, seed: int, floor: bool, place: str) -> ProbeResult:
         """One training. Raises `SettingsError` where the folder has it with other rows or settings."""
-        rows = self._read(task, files, limit, seed)
+        rows = self._read(task, files, seed)
         name = f"{task.name}-seed-{seed}{'-floor' if floor else ''}"
-        kept = self.folder / "results" / f"{name}.json"
+        kept = self.folder / _RESULTS / f"{name}.json"
         made_of = {**self.identity, "rows": rows.fingerprint(), "epochs": task.epochs, **(SETTINGS if task.epochs is not None else {})}
         if kept.exists():
             stored = read_json(kept)
@@ -237,18 +242,18 @@ class _Probe:
             return ProbeResult(task.name, seed, floor, stored["metrics"], stored["about"])
         told = f"{task.name}, seed {seed}{f', {FLOOR}' if floor else ''}"
         self.progress.facts("probe", [f"{told} ({place})"])
-        found = self._train(task, rows, seed, floor, self.folder / "working" / name)
+        found = self._train(task, rows, seed, floor, self.folder / _WORKING / name)
         about = {key: found.pop(key) for key in ("training", "evaluation", "precision", "seconds")}
         write_json(kept, {"made_of": made_of, "metrics": found, "about": about})
-        forget(self.folder / "working")
+        forget(self.folder / _WORKING)
         figures = ", ".join(f"{metric.replace('_', ' ')} {found[metric]:.4f}" for metric in task.metrics)
         self.progress.facts("", [f"{figures} ({about['seconds']:,.0f} s)"])
         return ProbeResult(task.name, seed, floor, found, about)
 
-    def _read(self, task: ProbeTask, files: TaskFiles, limit: int | None, seed: int) -> TaskRows:
+    def _read(self, task: ProbeTask, files: TaskFiles, seed: int) -> TaskRows:
         draw = seed if task.epochs is None else 0  # the features' few rows are drawn anew with every seed
         if (task.name, draw) not in self._rows:
-            self._rows = {(task.name, draw): read_rows(files, task, limit=limit, draw=draw)}
+            self._rows = {(task.name, draw): read_rows(files, task, limit=self.identity["limit"], draw=draw)}
         return self._rows[task.name, draw]
 
     def _train(self, task: ProbeTask, rows: TaskRows, seed: int, floor: bool, working: Path) -> dict[str, Any]:

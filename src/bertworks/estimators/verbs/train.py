@@ -1,7 +1,6 @@
 """`train`: from a source of labelled texts to a run folder with a finished model."""
 
 import inspect
-import shutil
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -9,21 +8,19 @@ from typing import Any, Literal
 
 from bertworks.data.faults import OnBadRows
 from bertworks.errors import BertworksError, SettingsError, nearest
-from bertworks.estimators import row_results, runs
+from bertworks.estimators import runs
 from bertworks.estimators.classifier import TextClassifier
 from bertworks.estimators.data_settings import DataSettings
 from bertworks.estimators.one_training import (
     Material,
-    SeedResult,
     TrainReport,
     own_settings,
     read_material,
     read_report,
-    told_of,
     train_in,
     train_one,
-    write_files,
 )
+from bertworks.estimators.several_seeds import train_seeds
 from bertworks.estimators.verbs import kinds
 from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
@@ -107,25 +104,10 @@ def train(
 def _train_seeds(
     folder: Path, data: DataSettings, settings: Mapping[str, Any], count: int, progress: Progress | None, material: Material
 ) -> TrainReport:
-    reports: list[TrainReport] = []
-    results: list[SeedResult] = []
-    first = settings.get("seed", 0)
-    for seed in range(first, first + count):
-        one = folder / f"seed-{seed}"
-        if progress is not None:
-            progress.facts("seed", [f"{seed} ({seed - first + 1} of {count})"])
-        with told_of(folder, one):
-            report = train_in(one, data, {**settings, "seed": seed}, progress, material)
-        reports.append(report)
-        results.append(SeedResult(seed, one, float((report.metrics or {})[report.headline])))
-    best = max(zip(results, reports, strict=True), key=lambda pair: pair[0].score)[1]
-    for name in (row_results.FILE, runs.INSPECTION):
-        shutil.copyfile(best.folder / name, folder / name)
-    runs.copy_model(best.model, folder / "model")
-    seconds = sum(report.seconds for report in reports)
-    whole = replace(best, folder=folder, seeds=results, seconds=seconds, steps=sum(report.steps for report in reports), was_finished=False)
-    write_files(whole)
-    return whole
+    def train(one: Path, seed: int) -> TrainReport:
+        return train_in(one, data, {**settings, "seed": seed}, progress, material)
+
+    return train_seeds(folder, train, settings.get("seed", 0), count, progress)
 
 
 def _resume(folder: Path, data: Any, validation: Any, progress: Progress | None) -> TrainReport:

@@ -1,0 +1,1 @@
+"""Question answering: the estimator, its explanations, and what the verbs do for it."""

@@ -1,0 +1,1 @@
+"""Sentence embeddings: the public class, its folders, quantised vectors, and the verbs."""

@@ -1,0 +1,228 @@
+"""From a model folder to the vectors of texts: all at once, or chunk by chunk."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from bertworks.accounting import Accounting
+from bertworks.architectures import read_description
+from bertworks.batch import Array
+from bertworks.checkpoints.hub import resolve
+from bertworks.checkpoints.sentence_layout import SentenceLayout, has_layout, read_layout
+from bertworks.errors import SettingsError, nearest
+from bertworks.estimators.default_model import default_model
+from bertworks.estimators.embeddings import folder as folders
+from bertworks.estimators.embeddings.quantization import feature_ranges, to_bits, to_int8
+from bertworks.estimators.stored_task import check_fit
+from bertworks.estimators.task_estimator import TaskEstimator, model_path
+from bertworks.evaluation.nearest import unit_vectors
+from bertworks.inference import LoadedModel
+from bertworks.inference.vector_models import load_vector_model
+from bertworks.nn.machine import Precision, choose
+from bertworks.spec import Activation, DenseStage, Pooling, UnitStage, VectorSpec
+from bertworks.tasks.embedding import HEAD, SentenceEmbedding
+from bertworks.tasks.embedding_objective import ObjectiveName
+from bertworks.tokenization import Tokenizer
+
+VectorDtype = Literal["float32", "float16", "int8", "binary"]
+Vectors = Shaped[Array, "rows features"]
+_TEXTS_AT_ONCE = 2048
+
+
+class VectorEncoder(TaskEstimator):
+    """What of a `SentenceEncoder` makes vectors."""
+
+    settings_table = "embeddings"
+    _write_model = staticmethod(folders.write_model)
+    _read_model = staticmethod(folders.read_model)
+
+    objective: ObjectiveName | None
+    pooling: Pooling | Sequence[Pooling] | None
+    layers_from: int | None
+    dense: int | None
+    activation: Activation | None
+    normalize: bool | None
+    prompt: str | None
+    dimensions: int | None
+    device: str
+    precision: Precision
+    token_budget: int | None
+    threads: int | None
+
+    # ---- the model
+
+    def _ready(self) -> SentenceEmbedding:
+        """The task, of the model as it was trained or, where there is nothing to be trained, as it is."""
+        if getattr(self, "task_", None) is None and self.objective is None:
+            folder = self._folder()
+            task, loaded = self._read(folder)
+            tokenizer = Tokenizer.load(folder)
+            check_fit(folder, loaded, tokenizer, task)
+            self._adopt(loaded, tokenizer, task, choose(self.device, self.precision, self.token_budget, self.threads, training=False))
+        task_: SentenceEmbedding = self._require("task_")
+        return task_
+
+    def _folder(self) -> Path:
+        path = resolve(self.model, revision=self.revision, default=default_model() if self.model is None else None)
+        return model_path(path)
+
+    def _read(self, folder: Path, **options: Any) -> tuple[SentenceEmbedding, LoadedModel]:
+        stored = read_layout(folder) if has_layout(folder) else SentenceLayout()
+        hidden = read_description(folder)[2].hidden
+        layout, new = self._changed(stored, hidden)
+        limit = read_description(folder)[2].max_tokens
+        task = replace(folders.stored_settings(folder), overflow=self.overflow, stride=self.stride)
+        task = folders.with_layout(task, layout, limit)
+        task = replace(task, max_tokens=task.max_tokens if self.max_tokens is None else self._limited(limit))
+        loaded = load_vector_model(folder, HEAD, layout, new=new, **options)
+        return task, loaded
+
+    def _changed(self, stored: SentenceLayout, hidden: int) -> tuple[SentenceLayout, bool]:
+        """The layout with what the parameters say of it, and whether its modules start anew."""
+        stages = stored.spec.stages
+        if self.normalize is not None and self.normalize != stored.spec.is_unit:
+            kept = stages[:-1] if stored.spec.is_unit else (*stages, UnitStage())
+            names = stored.folders[:-1] if stored.spec.is_unit else (*stored.folders, "")
+            stored = replace(stored, spec=replace(stored.spec, stages=kept), folders=names)
+        if self.pooling is None and self.layers_from is None and self.dense is None:
+            return stored, False
+        chosen = (self.pooling,) if isinstance(self.pooling, str) else tuple(self.pooling or stored.spec.pooling)
+        wrong = [name for name in chosen if name not in get_args(Pooling)]
+        if wrong or not chosen:
+            known = get_args(Pooling)
+            raise SettingsError(
+                f"pooling must be one or several of {', '.join(known)}, not {wrong or chosen}.{nearest(str(wrong[:1]), known)}"
+            )
+        if self.dense is not None and not (isinstance(self.dense, int) and self.dense > 0):
+            raise SettingsError(f"dense is the width of a layer, a whole number above 0, not {self.dense!r}")
+        dense = () if self.dense is None else (DenseStage(hidden * len(chosen), self.dense, self.activation),)
+        unit = (UnitStage(),) if stored.spec.is_unit else ()
+        spec = VectorSpec(chosen, self.layers_from, stored.spec.pools_prompt, (*dense, *unit))
+        return replace(stored, spec=spec, folders=("",) * len(spec.stages), layers_folder=None, layers=None), True
+
+    @property
+    def width(self) -> int:
+        """Features of a vector."""
+        self._ready()
+        return folders.vector_spec(self.loaded_).width(self.loaded_.model.spec.hidden)
+
+    # ---- vectors
+
+    def encode(
+        self,
+        texts: str | Iterable[str],
+        *,
+        prompt: str | None = None,
+        dtype: VectorDtype = "float32",
+        dimensions: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Vectors:
+        """The vectors of texts, `[texts, features]`; of one text, `[features]`.
+
+        `prompt` is the name of a prompt of the model, or a text, that is put before each text; None is the model's default
+        prompt, if it has one. `dimensions` keeps so many features from the first on (of models trained for that: Kusupati et
+        al. 2022), and gives vectors of length 1 again where the whole have it. `dtype` "int8" needs `calibrate` first, and
+        "binary" gives bytes of eight signs each (`quantization.py`). `progress` is called with the number of texts done.
+
+        Raises `DataError` for texts that are none, or too long where `overflow` is "error".
+        """
+        return self.encode_with_accounting(texts, prompt=prompt, dtype=dtype, dimensions=dimensions, progress=progress)[0]
+
+    def encode_with_accounting(self, texts: str | Iterable[str], **options: Any) -> tuple[Vectors, Accounting]:
+        """What `encode` gives, and what became of the texts: how many were read in windows, or not wholly."""
+        if isinstance(texts, str):
+            vectors, seen = self.encode_with_accounting([texts], **options)
+            return vectors[0], seen
+        seen, done = Accounting(), 0
+        parts: list[Array] = []
+        whole: Array | None = None
+        count = len(texts) if isinstance(texts, Sized) else None  # then there is one copy of the vectors, not two
+        for part, of_part in self.encode_stream(texts, **options):
+            seen += of_part
+            if count is None:
+                parts.append(part)
+                continue
+            whole = np.empty((count, *part.shape[1:]), dtype=part.dtype) if whole is None else whole
+            whole[done : done + len(part)] = part
+            done += len(part)
+        if whole is not None:
+            return whole, seen
+        return (np.concatenate(parts) if parts else self._no_vectors(**options)), seen
+
+    def _no_vectors(self, *, dtype: VectorDtype = "float32", dimensions: int | None = None, **options: Any) -> Vectors:
+        size = self._size(dimensions)
+        kinds: dict[str, Any] = {"float32": np.float32, "float16": np.float16, "int8": np.int8, "binary": np.uint8}
+        return np.zeros((0, -(-size // 8) if dtype == "binary" else size), dtype=kinds[dtype])
+
+    def encode_stream(
+        self,
+        texts: Iterable[str],
+        *,
+        prompt: str | None = None,
+        dtype: VectorDtype = "float32",
+        dimensions: int | None = None,
+        progress: Callable[[int], None] | None = None,
+        chunk: int = _TEXTS_AT_ONCE,
+    ) -> Iterator[tuple[Vectors, Accounting]]:
+        """Vectors as the texts come, `chunk` of them at a time, each with what became of its texts: memory does not grow with
+        their number. The options are those of `encode`."""
+        task = self._ready()
+        size = self._size(dimensions)
+        if dtype not in get_args(VectorDtype):
+            raise SettingsError(
+                f"dtype must be one of {', '.join(get_args(VectorDtype))}, not {dtype!r}.{nearest(str(dtype), get_args(VectorDtype))}"
+            )
+        self._ranges(size, needed=dtype == "int8")
+        if chunk < 1:
+            raise SettingsError(f"chunk is a number of texts, at least 1, not {chunk}")
+        return self._chunks(task, iter(texts), task.prompt(self.prompt if prompt is None else prompt), dtype, size, progress, chunk)
+
+    def _chunks(
+        self,
+        task: SentenceEmbedding,
+        texts: Iterator[str],
+        prompt: str,
+        dtype: VectorDtype,
+        size: int,
+        progress: Callable[[int], None] | None,
+        chunk: int,
+    ) -> Iterator[tuple[Vectors, Accounting]]:
+        done = 0
+        while some := list(islice(texts, chunk)):
+            batch, seen = task.encode(some, self.tokenizer_, prompt, first_row=done)
+            vectors = task.vectors(self._scores(batch)[HEAD], batch)
+            if size < vectors.shape[1]:
+                vectors = unit_vectors(vectors[:, :size]) if task.is_unit else vectors[:, :size]
+            done += len(some)
+            yield self._stored(vectors, dtype), seen
+            if progress is not None:
+                progress(len(some))
+
+    def _stored(self, vectors: Float[Array, "rows width"], dtype: VectorDtype) -> Vectors:
+        if dtype == "int8":
+            return to_int8(vectors, *self._ranges(vectors.shape[1]))
+        return to_bits(vectors) if dtype == "binary" else vectors.astype(dtype)
+
+    def _size(self, dimensions: int | None) -> int:
+        wanted = self.dimensions if dimensions is None else dimensions
+        if wanted is not None and not (isinstance(wanted, int) and 1 <= wanted <= self.width):
+            raise SettingsError(f"dimensions must be a whole number from 1 to {self.width}, the vectors' own, not {wanted!r}")
+        return wanted or self.width
+
+    def calibrate(self, texts: Iterable[str], *, prompt: str | None = None, dimensions: int | None = None) -> Self:
+        """Takes the range of each feature, that int8 divides, from the vectors of a sample of texts; saved with the model."""
+        lows, highs = feature_ranges(self.encode(list(texts), prompt=prompt, dimensions=dimensions))
+        self.task_ = replace(self.task_, lows=tuple(map(float, lows)), highs=tuple(map(float, highs)))
+        return self
+
+    def _ranges(self, size: int, needed: bool = True) -> tuple[Float[Array, "width"], Float[Array, "width"]]:
+        lows, highs = self.task_.lows, self.task_.highs
+        if needed and (lows is None or len(lows) != size):
+            have = "has no ranges" if lows is None else f"was calibrated for {len(lows)} features, not {size}"
+            raise SettingsError(f"int8 vectors need each feature's range, but the encoder {have}: call calibrate(sample of texts) first")
+        return np.array(lows, dtype=np.float32), np.array(highs, dtype=np.float32)

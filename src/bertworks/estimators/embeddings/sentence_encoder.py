@@ -1,0 +1,257 @@
+"""`SentenceEncoder`: vectors of texts, what they are compared and searched with, and how they are trained."""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from bertworks.batch import Array
+from bertworks.errors import DataError, SettingsError
+from bertworks.estimators.embeddings import folder as folders
+from bertworks.estimators.embeddings.encoding import Vectors
+from bertworks.estimators.embeddings.nearness import DOCUMENT_PROMPTS, VectorSearch
+from bertworks.estimators.embeddings.training import check_objective, objective_for, teacher_vectors
+from bertworks.estimators.rows import text_tuples
+from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
+from bertworks.evaluation.retrieval import RetrievalMetrics, ranked_gains
+from bertworks.inference import LoadedModel, evaluate
+from bertworks.nn.machine import MachineChoice
+from bertworks.spec import Activation, Pooling, VectorSpec
+from bertworks.tasks.embedding import SentenceEmbedding
+from bertworks.tasks.embedding_objective import Distance, EmbeddingObjective, ObjectiveName
+from bertworks.tokenization import Overflow
+from bertworks.training import TrainingConfig
+from bertworks.training.progress import Progress
+
+MakeObjective = Callable[[SentenceEmbedding, VectorSpec], EmbeddingObjective]
+
+
+class SentenceEncoder(VectorSearch):
+    """Texts as vectors that are near where texts mean the same.
+
+    It encodes at once, as its model was trained, and is a scikit-learn transformer: `fit` learns nothing unless an `objective`
+    is given, so that it can stand in a pipeline before a classifier.
+
+    Parameters (besides every field of `TrainingConfig`: epochs, learning_rate, batch_size, seed …):
+
+    - `model`: a folder in sentence-transformers' layout or of a plain encoder, a hub name, or None for the default encoder;
+    - `revision`: branch, tag or commit of a hub name;
+    - `objective`: what `fit` trains by. "scores": pairs of texts and how similar they are (as STS-B has them). "ranking": rows
+      of a text, its partner and negatives if there are any; all partners in a step are negatives of each other, so a
+      `batch_size` of hundreds or thousands is good, and memory does not depend on it. "simcse": texts alone. "distillation":
+      texts and the vectors of a teacher, or the model `teacher`; of a row of several texts (a sentence and its translations)
+      the first is what the teacher reads and all are to have its vector. None trains nothing;
+    - `pooling`, `layers_from`, `dense`, `activation`, `normalize`: how a vector is made of the tokens' states (`VectorSpec`),
+      anew; None takes what the folder says, and for a plain encoder the mean. `dense` is the width of a dense layer;
+    - `overflow`: what happens to texts longer than `max_tokens`. "window", the default, reads them whole, in overlapping
+      windows, whose vectors are averaged by their token counts: so nothing is lost, and texts that fit have the same vectors
+      whatever is chosen. "truncate" drops the rest, as sentence-transformers does, and counts it; "head_tail" keeps both
+      ends; "error" refuses;
+    - `max_tokens`: longest sequence, None for what the folder says; `stride`: overlap of windows, in tokens;
+    - `prompt`, `dimensions`: what `encode` takes where it is not told;
+    - `scale`, `symmetric`: of "ranking" and "simcse", see `EmbeddingObjective`; `distance`: of "distillation";
+    - `matryoshka`: sizes of the vectors' beginnings that are trained to be good vectors by themselves (any objective);
+    - `score_range`: the scores that mean cosines 0 and 1; None is the lowest and the highest of the training data;
+    - `new_tokens`, `output`, `progress`: as in `TextClassifier`.
+
+    >>> from bertworks import SentenceEncoder
+    >>> encoder = SentenceEncoder(precision="float32")
+    >>> vectors = encoder.encode(["The weather is lovely today.", "It's so sunny outside!"])  # doctest: +SKIP
+    >>> vectors.shape, round(float(encoder.similarity(vectors[:1], vectors[1:])[0, 0]), 2)  # doctest: +SKIP
+    ((2, 384), 0.67)
+    """
+
+    _make_objective: MakeObjective
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        revision: str | None = None,
+        objective: ObjectiveName | None = None,
+        pooling: Pooling | Sequence[Pooling] | None = None,
+        layers_from: int | None = None,
+        dense: int | None = None,
+        activation: Activation | None = "tanh",
+        normalize: bool | None = None,
+        overflow: Overflow = "window",
+        max_tokens: int | None = None,
+        stride: int | None = None,
+        prompt: str | None = None,
+        dimensions: int | None = None,
+        scale: float = 20.0,
+        symmetric: bool = False,
+        distance: Distance = "cosine",
+        teacher: str | Path | None = None,
+        matryoshka: Sequence[int] = (),
+        score_range: tuple[float, float] | None = None,
+        new_tokens: Sequence[str] = (),
+        output: str | Path | None = None,
+        progress: bool | Progress = True,
+        **training: Any,
+    ) -> None:
+        super().__init__(**training)
+        self.model = model
+        self.revision = revision
+        self.objective = objective
+        self.pooling = pooling
+        self.layers_from = layers_from
+        self.dense = dense
+        self.activation = activation
+        self.normalize = normalize
+        self.overflow = overflow
+        self.max_tokens = max_tokens
+        self.stride = stride
+        self.prompt = prompt
+        self.dimensions = dimensions
+        self.scale = scale
+        self.symmetric = symmetric
+        self.distance = distance
+        self.teacher = teacher
+        self.matryoshka = matryoshka
+        self.score_range = score_range
+        self.new_tokens = new_tokens
+        self.output = output
+        self.progress = progress
+
+    # ---- training
+
+    def fit(
+        self,
+        texts: Any = None,
+        targets: Any = None,
+        *,
+        validation: tuple[Any, Any] | None = None,
+        resume: bool = False,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Trains by the `objective`; without one it only loads the model, whatever stands in a pipeline beside it.
+
+        `texts` are rows of one text or several, `targets` their scores or a teacher's vectors, where the objective has any.
+        `validation` = (rows, targets) is evaluated as training goes on, and the best model is kept: scores make it a measure of
+        similarity whatever the objective is, None one of how high partners are ranked.
+
+        Raises `SettingsError` for wrong parameters, `DataError` for data that cannot be learnt from, `Interrupted` after
+        Ctrl-C, once the state is saved.
+        """
+        check_objective(self.objective, self.distance)
+        if self.objective is None:
+            if validation is not None or resume:
+                raise SettingsError("nothing is trained without an objective: choose 'scores', 'ranking', 'simcse' or 'distillation'")
+            self._ready()
+            return self
+        self.training_config()  # says what is wrong before any text is looked at
+        rows = text_tuples([] if texts is None else texts)
+        if not rows:
+            raise DataError("there are no texts to train on")
+        if self.objective == "distillation" and targets is None:
+            targets = teacher_vectors(self.teacher, [row[0] for row in rows], self.device, self.precision)
+        held, wanted = (None, None) if validation is None else (text_tuples(validation[0]), validation[1])
+        if validation is not None and not held:
+            raise DataError("validation: there are no texts")
+        self._make_objective = lambda task, spec: objective_for(self, task, spec, rows, targets, None if held is None else (held, wanted))
+        try:
+            return self._train(
+                lambda limit: SentenceEmbedding(),  # `_pretrained` makes the objective, which needs the model
+                lambda task, tokenizer: task.encode(rows, tokenizer, targets),
+                rows=len(rows),
+                validation=None if held is None else lambda task, tokenizer: task.encode(held, tokenizer, wanted, judged=True),
+                resume=resume,
+                provenance=provenance,
+            )
+        finally:
+            del self._make_objective
+
+    def _pretrained(self, folder: Path, make_task: Any, config: TrainingConfig) -> tuple[Any, LoadedModel]:
+        task, loaded = self._read(folder, dropout=config.dropout, seed=config.seed, pooler=False)
+        objective = self._make_objective(task, folders.vector_spec(loaded))
+        objective.check(folders.vector_spec(loaded).width(loaded.model.spec.hidden))
+        return objective, loaded
+
+    def _finish(self, task: EmbeddingObjective, loaded: LoadedModel, machine: MachineChoice, held_out: Any) -> tuple[Any, dict[str, Any]]:
+        self.objective_ = task
+        told = {name: value for name, value in task.settings().items() if name not in ("embedding", "vectors")}
+        return task.embedding, {"objective": told}
+
+    # ---- scikit-learn's transformer
+
+    def transform(self, texts: Iterable[str]) -> Vectors:
+        """The vectors of texts (`encode`)."""
+        rows = text_tuples(texts)
+        wrong = next((number for number, row in enumerate(rows) if len(row) != 1), None)
+        if wrong is not None:
+            raise DataError(f"row {wrong} has {len(rows[wrong])} texts: a vector is of one text")
+        return self.encode([row[0] for row in rows])
+
+    def fit_transform(self, texts: Any, targets: Any = None, **options: Any) -> Vectors:
+        """`fit`, then `transform` of the same texts."""
+        return self.fit(texts, targets, **options).transform(texts)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Array:
+        """Names of the features: vector_0, vector_1 …"""
+        self._ready()
+        return np.array([f"vector_{number}" for number in range(self._size(None))], dtype=object)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self.objective is None or getattr(self, "task_", None) is not None
+
+    def __sklearn_tags__(self) -> Any:
+        utils = sys.modules["sklearn.utils"]
+        return utils.Tags(
+            estimator_type=None,
+            target_tags=utils.TargetTags(required=False),
+            transformer_tags=utils.TransformerTags(preserves_dtype=[]),
+            input_tags=utils.InputTags(string=True, two_d_array=False),
+            requires_fit=self.objective is not None,
+        )
+
+    # ---- what the vectors are worth
+
+    def evaluate(self, texts: Any, targets: Any = None, *, intervals: bool = True) -> dict[str, Any]:
+        """Pairs with `targets`: how similarities follow their scores (Spearman, Pearson). Rows without targets: how high each
+        row's second text is ranked for its first, and the triplet accuracy where there are negatives.
+
+        Confidence intervals stand under `intervals`, what became of the texts under `accounting`.
+        """
+        rows = text_tuples(texts)
+        if not rows:
+            raise DataError("evaluation: there are no texts")
+        objective = EmbeddingObjective(self._ready(), "ranking" if targets is None else "scores")
+        data, seen = objective.encode(rows, self.tokenizer_, targets, judged=True)
+        model, machine = self.loaded_.model, self.machine_
+        model.to(machine.torch_device).compute_in(machine.dtype)
+        judged = _Judged(objective, DEFAULT_REPLICATES if intervals else 0)
+        found = evaluate(model, judged, data, device=machine.torch_device, token_budget=machine.token_budget)  # type: ignore[arg-type]
+        return {**found.compute(), "accounting": seen.to_dict()}
+
+    def evaluate_search(
+        self, queries: Sequence[str], corpus: Sequence[str], relevance: Sequence[Mapping[int, float]], *, intervals: bool = True
+    ) -> dict[str, Any]:
+        """How high what is relevant stands: nDCG@10, MRR@10, MAP@100 and recall (`RetrievalMetrics`). `relevance` gives, for
+        each query, the gain of each relevant text by its number in the corpus."""
+        if len(queries) != len(relevance):
+            raise DataError(f"{len(queries)} queries, but what is relevant is said of {len(relevance)}")
+        names = dict(self._ready().prompts)
+        document = next((name for name in DOCUMENT_PROMPTS if name in names), None)
+        asked = self.encode(queries, prompt="query" if "query" in names else None)
+        metrics = RetrievalMetrics(replicates=DEFAULT_REPLICATES if intervals else 0)
+        metrics.update(*ranked_gains(asked, self.encode(corpus, prompt=document), relevance, by=self._comparison()))
+        return metrics.compute()
+
+    def score(self, texts: Any, targets: Any = None) -> float:
+        """Spearman's correlation of pairs' similarities with `targets`; nDCG@10 of rows without targets."""
+        found = self.evaluate(texts, targets, intervals=False)
+        return float(found["ndcg@10" if targets is None else "spearman"])
+
+
+class _Judged:
+    """An objective as a task whose metrics have intervals."""
+
+    def __init__(self, objective: EmbeddingObjective, replicates: int) -> None:
+        self._objective, self._replicates = objective, replicates
+        self.update_metrics = objective.update_metrics
+
+    def metrics(self) -> Any:
+        return self._objective.metrics(self._replicates)

@@ -1,0 +1,145 @@
+"""`MultipleChoice`: which of several texts goes with a text."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from bertworks.accounting import Accounting
+from bertworks.batch import Array
+from bertworks.errors import DataError, SettingsError
+from bertworks.estimators.task_estimator import TaskEstimator
+from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
+from bertworks.tasks.multiple_choice import HEAD, ChoiceQuestion
+from bertworks.tasks.multiple_choice import MultipleChoice as Task
+from bertworks.tokenization import Overflow, Tokenizer
+from bertworks.training.progress import Progress
+
+_QUESTIONS_AT_ONCE = 1024
+
+
+class MultipleChoice(TaskEstimator):
+    """Chooses, for a text, the one of several texts that goes with it: the answer to a question, the end of a story.
+
+    Parameters (besides every field of `TrainingConfig`): `model`, a model folder, a hub name or None for the default encoder;
+    `revision` of a hub name; `max_tokens`, longest sequence, None for the model's limit; `overflow`, what happens to longer
+    ones ("truncate", which is counted, "head_tail" or "error"); `new_tokens`; `output`, a run folder; `progress`.
+
+    >>> from bertworks import MultipleChoice
+    >>> MultipleChoice(epochs=2)
+    MultipleChoice(epochs=2)
+    """
+
+    settings_table = "multiple_choice"
+    _estimator_type = "classifier"
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        revision: str | None = None,
+        max_tokens: int | None = None,
+        overflow: Overflow = "truncate",
+        new_tokens: Sequence[str] = (),
+        output: str | Path | None = None,
+        progress: bool | Progress = True,
+        **training: Any,
+    ) -> None:
+        super().__init__(**training)
+        self.model = model
+        self.revision = revision
+        self.max_tokens = max_tokens
+        self.overflow = overflow
+        self.new_tokens = new_tokens
+        self.output = output
+        self.progress = progress
+
+    def fit(
+        self,
+        texts: Iterable[str],
+        choices: Iterable[Sequence[str]],
+        answers: Iterable[int],
+        *,
+        validation: tuple[Iterable[str], Iterable[Sequence[str]], Iterable[int]] | None = None,
+        resume: bool = False,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Trains on texts, the choices of each (they need not be equally many), and the number of the right one, from 0.
+
+        `validation`, `resume` and `provenance` are as in `TextClassifier.fit`. Raises `SettingsError` for wrong parameters,
+        `DataError` for data that cannot be learnt from.
+        """
+        self.training_config()
+        questions, right = _questions(texts, choices), list(answers)
+        if not questions:
+            raise DataError("there are no questions to train on")
+        held_out = None if validation is None else (_questions(*validation[:2]), list(validation[2]))
+        return self._train(
+            self._task,
+            lambda task, tokenizer: task.encode(questions, tokenizer, right),
+            rows=len(questions),
+            validation=None if held_out is None else lambda task, tokenizer: _encode(task, tokenizer, *held_out),
+            resume=resume,
+            provenance=provenance,
+        )
+
+    def _task(self, limit: int) -> Task:
+        task = Task(self._limited(limit), self.overflow)
+        if task.contradictions():
+            raise SettingsError(task.contradictions()[0])
+        return task
+
+    def predict_proba(self, texts: Iterable[str], choices: Iterable[Sequence[str]]) -> list[Float[Array, "choices"]]:
+        """For each text the probability of each of its choices."""
+        return self._answers(_questions(texts, choices))[0]
+
+    def predict(self, texts: Iterable[str], choices: Iterable[Sequence[str]]) -> Int[Array, "rows"]:
+        """For each text the number of the most probable choice, from 0."""
+        return np.array([int(values.argmax()) for values in self.predict_proba(texts, choices)], dtype=np.int64)
+
+    def evaluate(
+        self, texts: Iterable[str], choices: Iterable[Sequence[str]], answers: Iterable[int], *, intervals: bool = True
+    ) -> dict[str, Any]:
+        """Accuracy and log-loss with 95 % confidence intervals, the accuracy of guessing, and the accounting of the texts."""
+        questions, right = _questions(texts, choices), list(answers)
+        if len(questions) != len(right):
+            raise DataError(f"{len(questions)} questions but {len(right)} answers: give the number of the right choice for each")
+        metrics, seen = self._require("task_").metrics(DEFAULT_REPLICATES if intervals else 0), Accounting()
+        for start in range(0, len(questions), _QUESTIONS_AT_ONCE):
+            part = slice(start, start + _QUESTIONS_AT_ONCE)
+            probabilities, accounting = self._answers(questions[part], right[part])
+            metrics.update(right[part], probabilities)
+            seen += accounting
+        return {**metrics.compute(), "accounting": seen.to_dict()}
+
+    def score(self, texts: Iterable[str], choices: Iterable[Sequence[str]], answers: Iterable[int]) -> float:
+        """The accuracy."""
+        return float(self.evaluate(texts, choices, answers, intervals=False)["accuracy"])
+
+    def _answers(
+        self, questions: list[ChoiceQuestion], answers: Sequence[int] | None = None
+    ) -> tuple[list[Float[Array, "choices"]], Accounting]:
+        task = self._require("task_")
+        if not questions:
+            return [], Accounting()
+        data, seen = task.encode(questions, self.tokenizer_, answers)
+        return task.probabilities(self._scores(data)[HEAD], data), seen
+
+
+def _encode(task: Task, tokenizer: Tokenizer, questions: list[ChoiceQuestion], answers: list[int]) -> Any:
+    return task.encode(questions, tokenizer, answers)
+
+
+def _questions(texts: Iterable[str], choices: Iterable[Sequence[str]]) -> list[ChoiceQuestion]:
+    """Raises `DataError` where texts and choices do not belong together, or are no text."""
+    if isinstance(texts, str):
+        raise DataError("expected a list of texts, got one string: put it in a list, [text], and its choices in another")
+    first, second = list(texts), list(choices)
+    if len(first) != len(second):
+        raise DataError(f"{len(first)} texts but {len(second)} lists of choices: give one list for each text")
+    for row, (text, of_row) in enumerate(zip(first, second, strict=True)):
+        if not isinstance(text, str) or isinstance(of_row, str) or not all(isinstance(choice, str) for choice in of_row):
+            raise DataError(f"row {row}: a text and a list of its choices are wanted, not {text!r:.40} and {of_row!r:.40}")
+    return [ChoiceQuestion(text, tuple(of_row)) for text, of_row in zip(first, second, strict=True)]

@@ -1,0 +1,309 @@
+"""Labels of words: named entities, parts of speech, whatever a word or a run of words can be.
+
+What is labelled are words: those of the data where a sentence comes as a list of words, those of `tokenization/words.py`
+where it comes as a text. The first piece of a word carries its label, as is usual (Devlin et al. 2019, section 5.3); a word
+of the data that consists of several words of a text ("U.S.-led") has its label, continued, at the first piece of each of
+them, for in a text the model is asked there. A sentence that is longer than the model reads is cut into overlapping windows:
+in training a word weighs 1 in all, and it is predicted from the window in which it has most context. Tags are decided for
+the whole sentence at once, so that they keep the rules of their scheme (`tag_paths.py`).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Float
+
+from bertworks.accounting import Accounting
+from bertworks.architectures import HeadKind
+from bertworks.batch import Array, PackedBatch
+from bertworks.data.tag_schemes import OUTSIDE, Scheme, Span, all_tags, checked_scheme, continued, parse, spans_of, tags_of
+from bertworks.errors import DataError, SettingsError, nearest
+from bertworks.evaluation.spans import SpanMetrics
+from bertworks.tasks.sentence_reading import Reading, Sentence, Truth, read, targets_of, unit_spans
+from bertworks.tasks.stored_settings import from_stored
+from bertworks.tasks.tag_paths import Lattice, Steps, best_paths, lattices, log_probabilities
+from bertworks.tasks.task import SMOKE_TEXTS, Scores, label_names
+from bertworks.tokenization import Encoding, Overflow, Tokenizer
+
+HEAD = "tags"
+NAMELESS = "entity"
+"""What entities are called whose tags have no type."""
+_CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class Entity:
+    """A named entity, or another labelled stretch of a text: whole words of the original."""
+
+    text: str
+    label: str
+    start: int
+    """Its first character in the text …"""
+    end: int
+    """… and the one after its last."""
+    score: float
+    """The probability, by the model, that exactly these words are an entity with this label: of all sequences of tags that
+    the scheme allows, the share of those that say so."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON has them."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Tagging:
+    """The settings of one labelling of words, and its text side."""
+
+    labels: tuple[str, ...]
+    """Tags in the order of the head's outputs."""
+    scheme: Scheme = "IOB2"
+    """What the tags mean (`data/tag_schemes.py`)."""
+    max_tokens: int = 512
+    """Longest sequence, special tokens included."""
+    overflow: Overflow = "window"
+    stride: int | None = None
+    """Overlap of neighbouring windows in tokens; None is a quarter of the room."""
+
+    name = "tagging"
+
+    @property
+    def heads(self) -> Mapping[str, tuple[HeadKind, int]]:
+        return {HEAD: ("token_classification", len(self.labels))}
+
+    @property
+    def losses(self) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
+        return {HEAD: ("cross_entropy", {})}
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """The names of entities, or of the labels of words."""
+        if self.scheme == "words":
+            return self.labels
+        return tuple(dict.fromkeys(parse(tag).type for tag in self.labels if tag != OUTSIDE))
+
+    @cached_property
+    def steps(self) -> Steps:
+        return Steps(self.labels, self.scheme)
+
+    # ---- from words to a packed data set
+
+    def encode(
+        self, sentences: Sequence[Sentence], tokenizer: Tokenizer, truth: Sequence[Truth] | None = None
+    ) -> tuple[PackedBatch, list[Reading], Accounting]:
+        """The whole data set as one packed batch, row `i` as group `i`, and how each row is read. Targets stand in the batch
+        where `truth` is given.
+
+        Raises `DataError` where a text is none, a tag is unknown, or a row is too long and `overflow` is "error".
+        """
+        ids: list[Array] = []
+        segments: list[Array] = []
+        groups: list[int] = []
+        parts: dict[str, list[Array]] = {HEAD: [], f"{HEAD}_weights": [], f"{HEAD}_units": []}
+        readings: list[Reading] = []
+        seen = Accounting(rows=len(sentences))
+        index = {tag: i for i, tag in enumerate(self.labels)}
+        begin = 0
+        for start in range(0, len(sentences), _CHUNK):
+            chunk = sentences[start : start + _CHUNK]
+            rows = tokenizer.encode_batch(
+                [sentence.text for sentence in chunk],
+                max_tokens=self.max_tokens,
+                overflow=self.overflow,
+                stride=self.stride,
+                first_row=start,
+            )
+            for row, (sentence, windows) in enumerate(zip(chunk, rows, strict=True), start):
+                reading, copies = read(sentence, windows, begin)
+                readings.append(reading)
+                ids += [window.ids for window in windows]
+                segments += [window.segment_ids for window in windows]
+                groups += [row] * len(windows)
+                tokens = sum(len(window) for window in windows)
+                if truth is not None:
+                    wanted = [self._index(tag, index, row) for tag in self._unit_tags(reading, truth[row])]
+                    for name, values in targets_of(reading, copies, np.array(wanted, dtype=np.int64), begin, tokens).items():
+                        parts[f"{HEAD}{name}"].append(values)
+                begin += tokens
+                _count(seen, windows)
+        numbers = np.array(groups, dtype=np.int64)
+        window = np.arange(len(numbers)) - np.searchsorted(numbers, numbers)
+        targets = {} if truth is None else {name: np.concatenate(values) for name, values in parts.items() if values}
+        batch = PackedBatch.from_sequences(ids, segments, groups=numbers, keys=(numbers << 20) | window, token_targets=targets)
+        return batch, readings, seen
+
+    def _index(self, tag: str, index: Mapping[str, int], row: int) -> int:
+        if tag not in index:
+            known = f"{', '.join(self.labels[:8])}{' …' if len(index) > 8 else ''}"
+            raise DataError(
+                f"row {row}: the tag {tag!r} is none of the {len(index)} tags of the model ({known}).{nearest(tag, self.labels)}"
+            )
+        return index[tag]
+
+    def _unit_tags(self, reading: Reading, truth: Truth) -> list[str]:
+        """The tag of each unit."""
+        if truth.tags is None:
+            return tags_of(unit_spans(reading, truth.spans or ()), len(reading.units), self.scheme)
+        numbers, parts = np.unique(reading.word_of, return_counts=True)
+        return [tag for word, count in zip(numbers, parts.tolist(), strict=True) for tag in continued(truth.tags[word], count, self.scheme)]
+
+    def lost(self, reading: Reading, truth: Truth) -> list[Span]:
+        """The spans that a model which learnt this row perfectly would not give back: decode(encode(truth)) lacks them.
+
+        Words of which the tokenizer makes nothing, words that are not read, and spans whose borders lie within a word or
+        that overlap another are the reasons. The spans count in words, or in characters, as the truth does.
+        """
+        unread = reading.places < 0
+        tags = [OUTSIDE if gone else tag for gone, tag in zip(unread, self._unit_tags(reading, truth), strict=True)]
+        if truth.tags is None:
+            borders = reading.units.tolist()
+            kept = {Span(borders[start][0], borders[end - 1][1], label) for start, end, label in spans_of(tags, self.scheme)}
+            return [span for span in truth.spans or () if span not in kept]
+        again = set(spans_of(self.word_tags(reading, tags), self.scheme))
+        return [span for span in spans_of(truth.tags, self.scheme) if span not in again]
+
+    # ---- from scores to answers
+
+    def unit_scores(self, readings: Sequence[Reading], scores: Float[Array, "tokens labels"]) -> list[Float[Array, "units labels"]]:
+        """The logarithms of the probabilities of each tag of each unit that is read, by the scores of the batch's tokens."""
+        return [log_probabilities(scores[reading.places[reading.places >= 0]]) for reading in readings]
+
+    def paths(self, readings: Sequence[Reading], scores: Sequence[Float[Array, "units labels"]]) -> list[list[str]]:
+        """The tag of each unit of each row: the best sequence that the scheme allows; "O" where a unit is not read."""
+        glued = [reading.glued[reading.places >= 0] for reading in readings]
+        out = []
+        for reading, path in zip(readings, best_paths(scores, self.steps, glued), strict=True):
+            found = iter(path.tolist())
+            out.append([self.labels[next(found)] if place >= 0 else self._unread for place in reading.places.tolist()])
+        return out
+
+    @property
+    def _unread(self) -> str:
+        """The tag of a word that the model does not see."""
+        return OUTSIDE if self.scheme != "words" or OUTSIDE in self.labels else self.labels[0]
+
+    def word_tags(self, reading: Reading, tags: Sequence[str]) -> list[str]:
+        """The tags of the words of a row, by those of its units."""
+        if self.scheme == "words":
+            first = dict(zip(reversed(reading.word_of.tolist()), reversed(tags), strict=True))
+            return [first.get(word, self._unread) for word in range(reading.words)]
+        return tags_of(self.word_spans(reading, tags), reading.words, self.scheme)
+
+    def word_spans(self, reading: Reading, tags: Sequence[str]) -> list[Span]:
+        """The spans of words of a row, by the tags of its units."""
+        of = reading.word_of
+        return [Span(int(of[start]), int(of[end - 1]) + 1, label) for start, end, label in spans_of(tags, self.scheme)]
+
+    def lattices(self, readings: Sequence[Reading], scores: Sequence[Float[Array, "units labels"]]) -> list[Lattice]:
+        """The probabilities of all allowed tags of each row."""
+        return lattices(scores, self.steps, [reading.glued[reading.places >= 0] for reading in readings])
+
+    def entities(
+        self, readings: Sequence[Reading], scores: Sequence[Float[Array, "units labels"]], *, without: Iterable[str] = (OUTSIDE,)
+    ) -> list[list[Entity]]:
+        """The entities of each row, in their order, with spans of the row's text. Labels in `without` are no entities."""
+        out = []
+        skipped = set(without)
+        for reading, tags, lattice in zip(readings, self.paths(readings, scores), self.lattices(readings, scores), strict=True):
+            number = np.cumsum(reading.places >= 0) - 1  # of each unit among those that are read
+            found = []
+            for span in spans_of(tags, self.scheme):
+                if span.label in skipped or reading.places[span.start] < 0:
+                    continue
+                start, end = int(reading.units[span.start, 0]), int(reading.units[span.end - 1, 1])
+                seen = Span(int(number[span.start]), int(number[span.end - 1]) + 1, span.label)
+                score = lattice.span_probability(seen)
+                found.append(Entity(reading.sentence.text[start:end], span.label or NAMELESS, start, end, score))
+            out.append(found)
+        return out
+
+    # ---- metrics and settings
+
+    def metrics(self, replicates: int = 0, types: Sequence[str] | None = None) -> SpanMetrics:
+        """Empty metrics, also of `types` that the model does not know; with `replicates`, they give confidence intervals."""
+        return SpanMetrics(types or self.types, self.scheme, replicates=replicates)
+
+    def update_metrics(self, metrics: SpanMetrics, batch: PackedBatch, scores: Scores) -> None:
+        """Adds whole rows, by their words: the words that have no piece are not in the batch, and so are not counted."""
+        marks = batch.token_targets[f"{HEAD}_units"]
+        places = np.flatnonzero(marks >= 0)
+        of_token = np.repeat(batch.groups, batch.lengths)[places]
+        order = np.lexsort((marks[places], of_token))
+        places, of_token = places[order], of_token[order]
+        edges = np.flatnonzero(np.diff(of_token)) + 1
+        readings = []
+        for some in np.split(places, edges) if len(places) else []:
+            word_of = np.maximum(np.cumsum(marks[some] % 2 == 0) - 1, 0)
+            sentence = Sentence("", np.zeros((int(word_of[-1]) + 1, 2), dtype=np.int64))
+            readings.append(Reading(sentence, np.zeros((len(some), 2), dtype=np.int64), some, word_of))
+        for reading, tags in zip(readings, self.paths(readings, self.unit_scores(readings, scores[HEAD])), strict=True):
+            truth = [self.labels[i] for i in batch.token_targets[HEAD][reading.places]]
+            metrics.update([self.word_tags(reading, truth)], [self.word_tags(reading, tags)])
+
+    def settings(self) -> dict[str, Any]:
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    def config_changes(self) -> dict[str, Any]:
+        """Tags as `transformers` reads them."""
+        return label_names(self.labels)
+
+    def check_room(self, tokenizer: Tokenizer) -> None:
+        tokenizer.encode_batch([], max_tokens=self.max_tokens, overflow=self.overflow, stride=self.stride)
+
+    def smoke_inputs(self) -> list[Any]:
+        return list(SMOKE_TEXTS)
+
+    def smoke_outputs(self, inputs: list[Any], tokenizer: Tokenizer, score: Callable[[PackedBatch], Scores]) -> list[Any]:
+        """The probability of each tag, before any rule of the scheme: the mean over the words of each text."""
+        for value in inputs:
+            if not isinstance(value, str):
+                raise DataError(f"a case's input is {value!r:.60}, not a text")
+        task = Tagging(self.labels, self.scheme, self.max_tokens)
+        batch, readings, _ = task.encode([Sentence(text) for text in inputs], tokenizer)
+        found = task.unit_scores(readings, score(batch)[HEAD])
+        return [np.exp(values).mean(axis=0).tolist() if len(values) else [0.0] * len(self.labels) for values in found]
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        task = from_stored(cls, settings, "labels of words")
+        checked_scheme(task.scheme)
+        if not task.labels or len(set(task.labels)) < len(task.labels):
+            raise SettingsError("labels of words: labels must be at least one, and none may stand twice")
+        return task
+
+
+def infer(truth: Iterable[Truth], scheme: Scheme, **options: Any) -> Tagging:
+    """The task that labelled rows pose: all tags that occur, or all that the scheme has for the types of spans.
+
+    Raises `DataError` where there is nothing to tell apart.
+    """
+    seen: Counter[str] = Counter()
+    types: Counter[str] = Counter()
+    for row in truth:
+        seen.update(row.tags or ())
+        types.update(span.label for span in row.spans or ())
+    known = set(seen) | set(all_tags(types, scheme) if types else ())
+    if scheme != "words":
+        known |= {OUTSIDE} | {tag for name in seen for tag in continued(name, 3, scheme)}
+    if len(known) < 2:
+        what = f"the tag {next(iter(seen), OUTSIDE)!r}" if seen else "no entity"
+        raise DataError(f"all words have {what}: there is nothing to learn. Look at the data, or name another column of tags")
+    return Tagging(tuple(sorted(known, key=_order)), scheme, **options)
+
+
+def _order(tag: str) -> tuple[bool, str, str]:
+    """ "O" first, then by type."""
+    return tag != OUTSIDE, parse(tag).type, tag
+
+
+def _count(seen: Accounting, windows: Sequence[Encoding]) -> None:
+    seen.sequences += len(windows)
+    seen.tokens += sum(len(window) for window in windows)
+    seen.unknown_tokens += sum(window.unknown_tokens for window in windows)
+    seen.windowed_rows += len(windows) > 1
+    lost = windows[0].truncated_tokens
+    seen.truncated_rows += lost > 0
+    seen.truncated_tokens += lost
