@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bertworks.estimators.encoder import Encoder
     from bertworks.estimators.entities.recognizer import EntityRecognizer
     from bertworks.estimators.generator import TextGenerator
+    from bertworks.estimators.feature_extractor import FeatureExtractor
     from bertworks.estimators.load import load
     from bertworks.estimators.mask_filler import MaskFiller
     from bertworks.estimators.multiple_choice import MultipleChoice
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Encoder",
     "EntityRecognizer",
+    "FeatureExtractor",
     "MaskFiller",
     "MultipleChoice",
     "NextSentence",
@@ -50,6 +52,7 @@ __all__ = [
 _HOMES = {
     "Encoder": "bertworks.estimators.encoder",
     "EntityRecognizer": "bertworks.estimators.entities.recognizer",
+    "FeatureExtractor": "bertworks.estimators.feature_extractor",
     "MaskFiller": "bertworks.estimators.mask_filler",
     "MultipleChoice": "bertworks.estimators.multiple_choice",
     "NextSentence": "bertworks.estimators.next_sentence",

@@ -28,15 +28,17 @@ LENGTHS: dict[str, Sequence[int]] = {
     "one token": (1,),
     "tokens": (1, 1, 1),
     "one sequence": (13,),
+    "long": (150, 97, 97, 5),
 }
 PATTERNS = {
     "all": AttentionPattern(SCALE),
     "causal": AttentionPattern(SCALE, causal=True),
     "window": AttentionPattern(SCALE, window=(2, 1)),
     "causal window": AttentionPattern(SCALE, causal=True, window=(3, 0)),
+    "wide window": AttentionPattern(SCALE, window=(61, 34)),
 }
 Kernel = Callable[..., Tensor]
-KERNELS: dict[str, Kernel] = {"runs": room._PieceAttention.apply, "flash": lambda *a: room._flash_pieces(*a[:6]), "chosen": attention}
+KERNELS: dict[str, Kernel] = {"pieces": room._PieceAttention.apply, "flash": lambda *a: room._flash_pieces(*a[:6]), "chosen": attention}
 
 
 def layout(lengths: Sequence[int]) -> Layout:
@@ -78,16 +80,16 @@ def test_kernels_equal_the_reference(kernel: str, lengths: str, pattern: str, dt
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_fewer_queries_than_keys(kernel: str, pattern: str, dtype: torch.dtype) -> None:
-    q_lengths, k_lengths = (2, 1, 3, 1), (5, 1, 3, 8)
+    q_lengths, k_lengths = (2, 1, 3, 1, 101), (5, 1, 3, 8, 143)
     q = states(sum(q_lengths), dtype)[0]
     _, k, v = states(sum(k_lengths), dtype, seed=1)
     both(KERNELS[kernel], q, k, v, layout(q_lengths), layout(k_lengths), PATTERNS[pattern], None)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("pattern", ["all", "causal window"])
+@pytest.mark.parametrize("pattern", ["all", "causal window", "wide window"])
 @pytest.mark.parametrize("lengths", LENGTHS)
-@pytest.mark.parametrize("kernel", ["runs", "chosen"])
+@pytest.mark.parametrize("kernel", ["pieces", "chosen"])
 def test_dropout_draws_the_same_masks(kernel: str, lengths: str, pattern: str, dtype: torch.dtype) -> None:
     tokens = sum(LENGTHS[lengths])
     keys = torch.randint(-(2**62), 2**62, (tokens,), generator=torch.Generator().manual_seed(2))
@@ -137,6 +139,19 @@ def test_long_sequences_keep_no_probabilities(monkeypatch: pytest.MonkeyPatch, p
     own, keys = layout((9, 3)), torch.arange(12)
     both(attention, *states(12), own, own, PATTERNS[pattern], AttentionDropout(0.3, keys))
     assert not used  # the flash kernel has no dropout of ours
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_long_sequences_with_dropout_compute_the_probabilities_again(monkeypatch: pytest.MonkeyPatch, pattern: str) -> None:
+    own, drop = layout((150, 9)), AttentionDropout(0.3, torch.arange(159) * 321)
+    kept = both(room._PieceAttention.apply, *states(159), own, own, PATTERNS[pattern], drop)
+    monkeypatch.setattr(room, "LONGEST_STORED", 8)
+    own = layout((150, 9))
+    again = both(room._PieceAttention.apply, *states(159), own, own, PATTERNS[pattern], drop)
+    for a, b in zip(kept, again, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
+    out = room._PieceAttention.apply(*states(159), own, own, PATTERNS[pattern], drop)
+    assert all(part is None for piece in out.grad_fn.kept for part in piece)
 
 
 @settings(max_examples=40, deadline=None)

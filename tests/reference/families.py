@@ -10,6 +10,7 @@ from tests.reference.comparison import CASES, SIZES, Case, _at_targets, at_token
 from tests.reference.gpt2 import GPT2_CASES
 from tests.reference.modernbert import MODERNBERT_CASES
 
+_SIZES = {**SIZES, "hidden_size": 36, "intermediate_size": 45}
 HEADS = ("bare", "masked_lm", "sequence_classification", "token_classification", "question_answering", "multiple_choice")
 
 
@@ -29,7 +30,7 @@ class Family:
     def cases(self) -> dict[str, Case]:
         of_bert = {head: replace(CASES[head], class_name=self.classes + CASES[head].class_name.removeprefix("Bert")) for head in self.heads}
         shared = {"config_class": f"{self.classes}Config", "segments": self.segments, "activation_key": self.activation_key}
-        sizes = {name: value for name, value in {**SIZES, **self.changes}.items() if value is not None}
+        sizes = {name: value for name, value in {**_SIZES, **self.changes}.items() if value is not None}
         return {head: replace(case, sizes=sizes, **shared) for head, case in {**of_bert, **self.own}.items()}
 
 
@@ -43,12 +44,12 @@ _REPLACED = Case(
     {"replaced": ("replaced_token_detection", 1)},
     lambda out, b: {"replaced": at_tokens(torch.unsqueeze(out.logits, -1), b)},
 )
-_DISTILBERT = dict.fromkeys(SIZES) | {
+_DISTILBERT = dict.fromkeys(_SIZES) | {
     "vocab_size": 97,
-    "dim": 60,
+    "dim": 36,
     "n_layers": 3,
     "n_heads": 4,
-    "hidden_dim": 70,
+    "hidden_dim": 45,
     "max_position_embeddings": 40,
 }
 
@@ -59,17 +60,17 @@ FAMILIES = {
     "distilbert": Family("DistilBert", _DISTILBERT, segments=False, activation_key="activation"),
     "albert": Family(
         "Albert",
-        {"embedding_size": 24, "num_hidden_groups": 2},
+        {"embedding_size": 17, "num_hidden_groups": 2},
         {"pretraining": _SENTENCE_ORDER},
     ),
     "albert-inner": Family(
         "Albert",
-        {"embedding_size": 24, "num_hidden_layers": 2, "inner_group_num": 2},
+        {"embedding_size": 17, "num_hidden_layers": 2, "inner_group_num": 2},
         {"pretraining": _SENTENCE_ORDER},
         heads=HEADS[1:],  # the attention of four shared layers chooses too little to be looked at by itself
     ),
-    "electra-generator": Family("Electra", {"embedding_size": 24}, {"replaced_token_detection": _REPLACED}),
-    "electra-discriminator": Family("Electra", {"embedding_size": 60}, {"replaced_token_detection": _REPLACED}),
+    "electra-generator": Family("Electra", {"embedding_size": 17}, {"replaced_token_detection": _REPLACED}),
+    "electra-discriminator": Family("Electra", {"embedding_size": 36}, {"replaced_token_detection": _REPLACED}),
 }
 """Where a family has no segments, or one, ours is told those of pairs all the same."""
 

@@ -56,7 +56,9 @@ def bases(change: Callable[[float, bool], float]) -> Fault:
 
     def fault(loaded: LoadedModel, patch: Patch) -> None:
         encoder = loaded.model.encoder
-        attentions = [replace(s.attention, rotary_base=change(s.attention.rotary_base, bool(s.attention.window))) for s in encoder.spec.layers]
+        attentions = [
+            replace(s.attention, rotary_base=change(s.attention.rotary_base, bool(s.attention.window))) for s in encoder.spec.layers
+        ]
         changed = tuple(replace(spec, attention=attention) for spec, attention in zip(encoder.spec.layers, attentions, strict=True))
         encoder.spec = replace(encoder.spec, layers=changed)
 
@@ -282,6 +284,8 @@ def test_half_precision_stays_near(reference: Make, case: str) -> None:
         (values.float() * torch.linspace(-1, 1, values.numel()).view_as(values)).sum().backward()
         return [values.detach().float(), *(p.grad.clone() for p in loaded.model.parameters() if p.grad is not None)]
 
-    for half, exact in zip(computed(torch.bfloat16), computed(torch.float32), strict=True):
-        assert (half - exact).norm() < 0.1 * exact.norm()  # 2⁻⁹ a rounding, some dozens of roundings
-        assert not torch.equal(half, exact)
+    half, exact = (computed(dtype) for dtype in (torch.bfloat16, torch.float32))
+    assert (half[0] - exact[0]).norm() < 0.05 * exact[0].norm()  # 2⁻⁹ a rounding, some dozens of roundings
+    gradients, wanted = (torch.cat([g.flatten() for g in side[1:]]) for side in (half, exact))
+    assert (gradients - wanted).norm() < 0.05 * wanted.norm()
+    assert not torch.equal(half[0], exact[0])

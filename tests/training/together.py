@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,7 @@ def answer(command: dict[str, Any]) -> list[dict[str, Any]]:
         signals = {"kill": signal.SIGKILL, "interrupt": signal.SIGINT}
         due = [(number, *what) for name, number in signals.items() for what in command.get(name, [])]
         codes: dict[int, int] = {}
+        terminate_at = inf
         while len(codes) < len(children):
             for number, rank, path, count in list(due):
                 if Path(path).exists() and Path(path).read_bytes().count(b"\n") >= count:
@@ -166,6 +168,12 @@ def answer(command: dict[str, Any]) -> list[dict[str, Any]]:
                 ended, status = os.waitpid(child, os.WNOHANG) if rank not in codes else (0, 0)
                 if ended:
                     codes[rank] = os.waitstatus_to_exitcode(status)
+                    if codes[rank]:
+                        terminate_at = min(terminate_at, time.monotonic() + 0.1)
+            if time.monotonic() >= terminate_at:  # as torchrun does where one has failed
+                for rank in set(range(len(children))) - codes.keys():
+                    os.kill(children[rank], signal.SIGTERM)
+                terminate_at = inf
             time.sleep(0.001)
         return [{"code": codes[rank], "said": said[rank].read_text()} for rank in range(command["size"])]
 

@@ -38,7 +38,7 @@ def encoder(config: Config) -> EncoderSpec:
         bias=flag(config, "mlp_bias", False),
         dropout=probability(config, "mlp_dropout", 0.0),
     )
-    side = whole(config, "local_attention", WINDOW) // 2
+    side = whole(config, "local_attention", WINDOW, least=0) // 2
     bases = {kind: _base(config, kind) for kind in BASES}
 
     def layer(number: int, kind: str) -> LayerSpec:

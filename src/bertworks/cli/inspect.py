@@ -69,7 +69,7 @@ def inspect(
     else:
         console = Console()
         show.lines(console, report.facts)
-        _print_labels(console, found.labels or {}, found.rows)
+        _print_labels(console, found.labels or {}, found.rows, found.labels_count)
         if found.lengths is not None:
             _print_lengths(console, found.lengths, report.tokenizer)
         for finding in found.findings:
@@ -84,12 +84,14 @@ def inspect(
         raise typer.Exit(DataError.exit_code)
 
 
-def _print_labels(console: Any, labels: Mapping[str, int], rows: int) -> None:
+def _print_labels(console: Any, labels: Mapping[str, int], rows: int, counted: str) -> None:
     from bertworks.cli import output as show
 
     if not labels:
         return
-    show.heading(console, f"labels ({len(labels)})")
+    if counted != "rows":
+        rows = sum(labels.values())
+    show.heading(console, f"labels ({len(labels)})" + ("" if counted == "rows" else f" of {rows:,} {counted}"))
     most = _MOST_LABELS if 2 * len(labels) <= rows else 3
     shown = list(labels.items())[:most]
     _print_bars(console, [(show.shorten(name, 24), count) for name, count in shown], rows)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bertworks import __version__
+from bertworks.cli.answer import answer
 from bertworks.cli.compare import compare
 from bertworks.cli.corpus import app as corpus
 from bertworks.cli.demo import demo
@@ -49,6 +50,7 @@ for _command in (
     cross_validate,
     learning_curve,
     predict,
+    answer,
     fill_mask,
     next_sentence,
     generate,

@@ -57,21 +57,24 @@ def print_columns(console: Console, rows: Sequence[Sequence[str]], *, strong: in
 def print_metrics(console: Console, title: str, metrics: Mapping[str, Any], headline: str) -> None:
     """The numbers of an evaluation, the main one first, then a row a label."""
     heading(console, title)
-    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float) and name != "rows"}
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float) and name not in ("rows", "words")}
     if "accuracy" in numbers:
         numbers.pop("micro_f1", None)  # the same for a single label
     names, intervals = sorted(numbers, key=lambda name: name != headline), metrics.get("intervals", {})
     print_columns(console, [(name.replace("_", " "), f"{numbers[name]:.4f}", _interval(intervals.get(name))) for name in names], strong=0)
-    rows = metrics.get("per_class") or metrics.get("per_label") or []
+    rows = metrics.get("per_class") or metrics.get("per_label") or metrics.get("per_type") or []
     if rows:
         figures = ("precision", "recall", "f1")
         table = [
             (shorten(str(row["label"])), *(f"{row[name]:.4f}" for name in figures), f"{row['support']:,}") for row in rows[:_MOST_LABELS]
         ]
         console.print()
-        print_columns(console, [("label", *figures, "rows"), *table])
+        print_columns(console, [("label", *figures, "support" if "per_type" in metrics else "rows"), *table])
     if len(rows) > _MOST_LABELS:
         lines(console, [f"… and {len(rows) - _MOST_LABELS} more labels"])
+    if "errors" in metrics:
+        told = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in metrics["errors"].items())
+        lines(console, ["", f"entities by what became of them: {told}"])
 
 
 def _interval(ends: Sequence[float] | None) -> str:

@@ -3,7 +3,7 @@
 import queue
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -105,7 +105,7 @@ def _pairs(lines: list[str]) -> list[tuple[str, str]]:
     return [(first, second) for first, second in (line.split("\t") for line in lines)]
 
 
-def _print_answers(found: list[Any], json: bool) -> None:
+def _print_answers(found: Sequence[Any], json: bool) -> None:
     from bertworks.cli.output import print_json
 
     for answer in found:

@@ -22,7 +22,9 @@ def _validation(*flags: str, text: str) -> Any:
 def train(
     data: Annotated[
         str | None,
-        typer.Argument(help="CSV, TSV, JSONL, Parquet or CoNLL file, folder of splits or classes, or hub data set.", show_default=False),
+        typer.Argument(
+            help="CSV, TSV, JSONL, Parquet, CoNLL or SQuAD file, folder of splits or classes, or hub data set.", show_default=False
+        ),
     ] = None,
     task: options.Task = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Run folder; by default the next free runs/NAME-N.")] = None,
@@ -36,6 +38,9 @@ def train(
     scheme: Annotated[
         str | None,
         _validation("--scheme", text="Entities: what tags mean, IOB1, IOB2, BIOES or words (no entities); found out by default."),
+    ] = None,
+    max_answer_tokens: Annotated[
+        int | None, _model("--max-answer-tokens", text="Answers: the longest that is given; 30 by default.")
     ] = None,
     validation: Annotated[str | None, _validation("--validation", text="Data to validate on: a file, folder or data set.")] = None,
     validation_split: Annotated[str | None, _validation("--validation-split", text="Part to validate on.")] = None,

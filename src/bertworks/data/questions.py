@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bertworks.accounting import Accounting
@@ -110,9 +111,7 @@ def _of_table(table: Table, columns: _Columns, require_answers: bool, on_bad_row
     gathered = Gathered(table.name, on_bad_rows)
     for number, row in zip(table.rows.tolist(), _rows(table, columns), strict=True):
         identity = str(row.get("id") or number)
-        gathered.add(
-            f"row {number} (the first is 0), question {identity[:80]}", lambda row=row, identity=identity: _of_row(row, identity, columns)
-        )  # type: ignore[misc]
+        gathered.add(f"row {number} (the first is 0), question {identity[:80]}", partial(_of_row, row, identity, columns))
     used = columns.used
     unused = [name for name in table.data.column_names if name not in used.values()]
     notes = ["columns: " + ", ".join(f"{what} '{name}'" for what, name in used.items())]

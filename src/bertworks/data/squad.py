@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,26 +30,36 @@ def is_questions(source: Any) -> bool:
     """Whether a source is unmistakably one of questions on contexts: a SQuAD file, JSON lines, or a list."""
     if isinstance(source, list | tuple) and len(source):
         return isinstance(source[0], QuestionExample) or _has_question(source[0])
-    try:
-        path = Path(source).expanduser() if isinstance(source, str | Path) else None
-        if path is None or not path.is_file():
-            return False
-        with opened(path) as (stream, _):
-            beginning = stream.read(_BEGINNING).decode("utf-8", errors="replace")
-    except (BertworksError, OSError, ValueError, EOFError):
-        return False
-    if split_suffixes(path)[1] == ".json":
-        return '"paragraphs"' in beginning and '"data"' in beginning
-    if split_suffixes(path)[1] in (".jsonl", ".ndjson"):
+    if isinstance(source, str | Path) and split_suffixes(Path(source))[1] in (".jsonl", ".ndjson"):
         try:
-            return _has_question(json.loads(beginning.partition("\n")[0]))
+            return _has_question(json.loads(_beginning(source).partition("\n")[0]))
         except ValueError:
             return False
-    return False
+    return is_squad_file(source)
+
+
+def _beginning(source: str | Path) -> str:
+    """The beginning of a file; empty where there is none that can be read."""
+    try:
+        path = Path(source).expanduser()
+        if not path.is_file():
+            return ""
+        with opened(path) as (stream, _):
+            return stream.read(_BEGINNING).decode("utf-8", errors="replace")
+    except (BertworksError, OSError, ValueError, EOFError, RuntimeError):
+        return ""
 
 
 def _has_question(row: Any) -> bool:
     return isinstance(row, dict) and {"question", "context"} <= row.keys() and bool({"answers", "answer"} & row.keys())
+
+
+def is_squad_file(source: Any) -> bool:
+    """Whether a source is a SQuAD file, by its name and its beginning. Does not raise."""
+    if not isinstance(source, str | Path) or split_suffixes(Path(source))[1] != ".json":
+        return False
+    beginning = _beginning(source)
+    return all(f'"{key}"' in beginning for key in ("data", "paragraphs", "qas"))
 
 
 def opened_squad(source: Any, encoding: str = "utf-8") -> dict[str, Any] | None:
@@ -89,7 +100,7 @@ def questions_of(
     name = "(in memory)" if len(name) > 300 else name
     gathered = Gathered(name, on_bad_rows)
     for title, context, entry, where in _entries(document, name):
-        gathered.add(where, lambda t=title, c=context, e=entry: _example(t, c, e, require_answers))  # type: ignore[misc]
+        gathered.add(where, partial(_example, title, context, entry, require_answers))
     data = gathered.data([f"SQuAD, version {document['version']!s:.20}"] if "version" in document else ["SQuAD"])
     if split is None and shuffle_seed is None and limit is None:
         return data

@@ -350,9 +350,9 @@ def _words(values: Any, kind: pa.DataType) -> list[str]:
 
 
 def _no_columns(table: Table, text: str | None, label: str | None) -> DataError:
-    given = " and ".join(f"{name}='{value}'" for name, value in (("text", text), ("label", label)) if value is not None)
+    named = " and ".join(f"{name}='{value}'" for name, value in (("text", text), ("label", label)) if value is not None)
     return DataError(
-        f"{table.name}: no words with tags and no text with entities can be told{f' with {given}' if given else ' by name'}; "
-        f"the columns are {listed(table)}. Name a column of words (or of a text) with text=… (--text …), and one of tags (or of entities) with label=… "
-        "(--label …)"
+        f"{table.name}: no words with tags and no text with entities can be told {f'with {named}' if named else 'by name'}; "
+        f"the columns are {listed(table)}. Name a column of words (or of a text) with text=… (--text …), and one of tags (or of "
+        "entities) with label=… (--label …)"
     )

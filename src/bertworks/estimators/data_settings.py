@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePath
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from jaxtyping import Int
 
@@ -133,7 +133,7 @@ class DataSettings:
         return values | {name: _named(getattr(self, name)) for name in ("source", "validation")}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], source: Any = None, validation: Any = None) -> "DataSettings":
+    def from_dict(cls, values: Mapping[str, Any], source: Any = None, validation: Any = None) -> Self:
         """The settings of a run; `source` and `validation` stand in for data that were in memory.
 
         Raises `SettingsError` for an unknown key or a value of a wrong type, and where data in memory are not handed over again.

@@ -16,6 +16,8 @@ _SHOWN = (
     "masked_lm_loss",
     "masked_lm_accuracy",
     "next_sentence_accuracy",
+    "conlleval_f1",
+    "strict_f1",
     "accuracy",
     "macro_f1",
     "micro_f1",

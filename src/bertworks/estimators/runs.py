@@ -18,7 +18,9 @@ from bertworks.errors import CheckpointError, SettingsError, nearest
 
 SETTINGS, METRICS, ACCOUNTING, INSPECTION = "config.toml", "metrics.json", "accounting.json", "inspection.json"
 
-_TABLES = ("data", "classifier", "training", "seeds", "study", "pretraining")
+ESTIMATORS = ("classifier", "entities", "answerer")
+"""The tables of config.toml that hold an estimator's own parameters, one a task."""
+_TABLES = ("data", *ESTIMATORS, "training", "seeds", "study", "pretraining")
 
 
 def free_name(folder: Path, *, numbered: bool = True) -> Path:

@@ -18,7 +18,7 @@ from bertworks.tasks.embedding import SentenceEmbedding
 from bertworks.tasks.fill_mask import FillMask
 from bertworks.tasks.multiple_choice import MultipleChoice
 from bertworks.tasks.question_answering import QuestionAnswering
-from bertworks.tasks.tagging import Tagging
+from bertworks.tasks.tagging import USUAL_JOINERS, Tagging
 from bertworks.tasks.text_classification import PROBLEM_TYPES, Label, TextClassification
 from bertworks.tokenization import Tokenizer
 
@@ -74,7 +74,7 @@ def _fill_mask(config: dict[str, Any], folder: Path, max_tokens: int) -> FillMas
 
 def _tagging(config: dict[str, Any], folder: Path, max_tokens: int) -> Tagging:
     labels = tuple(str(label) for label in stored_labels(config, folder))
-    return Tagging(labels, scheme_of_tags(labels), max_tokens=max_tokens)
+    return Tagging(labels, scheme_of_tags(labels), max_tokens=max_tokens, joiners=USUAL_JOINERS)
 
 
 _BY_CLASS: dict[str, Callable[[dict[str, Any], Path, int], StoredTask]] = {

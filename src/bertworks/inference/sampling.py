@@ -58,16 +58,16 @@ def _number(value: object) -> bool:
 def distribution(scores: Float[Tensor, "rows vocabulary"], settings: GenerationSettings) -> Float[Tensor, "rows vocabulary"]:
     """The probabilities that tokens are drawn with, 0 for those left out.
 
-    First the temperature, then `top_k` (tokens that equal the last of them stay too), then `top_p` of what is left: a
-    token stays if those before it have less than `top_p`, so the one that reaches it does.
+    The temperature does not change which are the `top_k` (tokens that equal the last of them stay too); `top_p` is of what
+    is left: a token stays if those before it have less than `top_p`, so the one that reaches it does.
     """
     if settings.temperature == 0:
         return torch.nn.functional.one_hot(scores.argmax(1), scores.shape[1]).double()
-    scores = (scores.double() - scores.amax(1, keepdim=True)) / settings.temperature  # so that no exponent overflows
     if settings.top_k is not None and settings.top_k < scores.shape[1]:
         least = scores.topk(settings.top_k, dim=1).values[:, -1:]
         scores = scores.masked_fill(scores < least, float("-inf"))
-    probabilities = scores.softmax(1)
+    distance = scores.double() - scores.amax(1, keepdim=True)  # so that no temperature is too small
+    probabilities = (distance / settings.temperature).softmax(1)
     if settings.top_p is not None and settings.top_p < 1:
         probabilities = probabilities.where(_nucleus(probabilities, settings.top_p), 0.0)
     return probabilities / probabilities.sum(1, keepdim=True)

@@ -179,7 +179,8 @@ class _PieceAttention(torch.autograd.Function):
         q, k, v = ctx.saved_tensors
         dropout: AttentionDropout | None = ctx.dropout
         g_out = gradients[0].contiguous() if dropout is None else gradients[0] * keep_scale(dropout.probability)
-        all_pieces = pieces(*ctx.layouts, ctx.pattern, q.device, LONGEST_STORED)
+        q_layout, k_layout = ctx.layouts
+        all_pieces = pieces(q_layout, k_layout, ctx.pattern, q.device, LONGEST_STORED)
         g_q = torch.empty_like(q, memory_format=torch.contiguous_format)
         whole = all(piece.is_whole for piece in all_pieces)  # else the keys of neighbouring pieces overlap
         fresh, put = (torch.empty_like, _put_back) if whole else (torch.zeros_like, _add_back)

@@ -88,8 +88,7 @@ class Encoder(nn.Module):
         if self.projection is not None:
             x = self.projection(x)
         x = x.to(self.compute_dtype)
-        turns = {(layer.attention.rotary_base, layer.attention.head_dim) for layer in self.spec.layers}
-        rotations = {(base, size): Rotation.make(inputs.position_ids, base, size) for base, size in turns if base is not None}
+        rotations = self._rotations(inputs)
         out = EncoderOutput(hidden=x, ends=ends)
         for number, spec in enumerate(self.spec.layers):
             layer = self.layers[spec.weights]
@@ -99,7 +98,7 @@ class Encoder(nn.Module):
             last = number == len(self.spec.layers) - 1
             watch = partial(out.attended.__setitem__, number) if number in attentions else None
             cache = None if inputs.cache is None else inputs.cache.layers[number]
-            rotation = rotations.get((spec.attention.rotary_base, spec.attention.head_dim))
+            rotation = rotations[spec.attention.rotary_base, spec.attention.head_dim]
             site = 1 + number * Layer.DROPOUT_SITES
             x = layer(x, spec, inputs.layout, inputs.dropout, site, ends if last else None, watch, cache, rotation)
         out.hidden = self.final_norm(x)
@@ -108,6 +107,11 @@ class Encoder(nn.Module):
         if self.pooler is not None and ends != "last":
             out.pooled = self.pooler(out.at("first", inputs.layout))
         return out
+
+    def _rotations(self, inputs: ModelInputs) -> dict[tuple[float | None, int], Rotation | None]:
+        """The angles of rotary positions, once for all layers of a kind."""
+        kinds = {(layer.attention.rotary_base, layer.attention.head_dim) for layer in self.spec.layers}
+        return {(base, size): None if base is None else Rotation.make(inputs.position_ids, base, size) for base, size in kinds}
 
     def may_compute_only(self, ends: End) -> bool:
         """Whether the last layer can compute the ends of sequences alone: a first token must see all others."""

@@ -10,6 +10,7 @@
 A row is a tuple of texts; its sequences are all in the same step. All losses compare whole texts: windows are merged first.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -63,6 +64,8 @@ class EmbeddingObjective:
     """Scores: the score of texts that have nothing in common, cosine 0, …"""
     highest: float = 1.0
     """… and of those that mean the same, cosine 1."""
+    teacher_width: int | None = None
+    """Distillation: features of the teacher's vectors."""
     vectors: VectorSpec = field(default_factory=VectorSpec)
     """How vectors are made; only told (`settings`), so that a resumed run knows."""
 
@@ -176,8 +179,8 @@ class EmbeddingObjective:
 
     def settings(self) -> dict[str, Any]:
         """All that decides the result of a training, as JSON can hold it."""
-        values = {name: value for name, value in asdict(self).items() if name != "vectors"}
-        return {**values, "vectors": repr(self.vectors)}
+        plain = json.dumps({**asdict(self), "vectors": repr(self.vectors)})
+        return json.loads(plain)  # type: ignore[no-any-return]
 
     def problems(self, width: int) -> list[str]:
         """What is wrong with the settings for vectors of so many features, in words."""
@@ -186,6 +189,9 @@ class EmbeddingObjective:
             f"highest must be above lowest, not {self.highest} and {self.lowest}": not self.highest > self.lowest,
             f"matryoshka sizes lie from 1 to {width}, the vectors' own: {list(self.matryoshka)}": not all(
                 isinstance(size, int) and 1 <= size <= width for size in self.matryoshka
+            ),
+            f"the teacher's vectors have {self.teacher_width} features, but these have {width}: add a layer with dense={self.teacher_width}": (
+                self.teacher_width not in (None, width)
             ),
             "a matryoshka size stands twice": len(set(self.matryoshka)) < len(self.matryoshka),
         }

@@ -20,7 +20,8 @@ from bertworks.tasks.masked_lm import MASKED_LM
 from bertworks.tasks.masking import IGNORED
 from bertworks.tasks.stored_settings import from_stored
 from bertworks.tasks.task import SMOKE_TEXTS, Scores
-from bertworks.tokenization import Encoding, Tokenizer
+from bertworks.tokenization import Tokenizer
+from bertworks.tokenization.encoding import best_places
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class FillMask:
         owners: list[int] = []
         spans: list[Array] = []
         for row, windows in enumerate(tokenizer.encode_batch(texts, max_tokens=self.max_tokens)):
-            places = [(number, at) for number, at in _best_places(windows) if windows[number].ids[at] == mask]
+            places = [(number, at) for number, at in best_places(windows) if windows[number].ids[at] == mask]
             if not places:
                 name = tokenizer.id_to_token(mask)
                 raise DataError(f"text {row} has no {name}: write {name} where something is to be filled in: {texts[row]!r:.60}")
@@ -101,7 +102,7 @@ class FillMask:
         targets: list[Array] = []
         groups: list[int] = []
         for row, windows in enumerate(tokenizer.encode_batch(texts, max_tokens=self.max_tokens, offsets=False)):
-            places = _best_places(windows)
+            places = best_places(windows)
             if not places:
                 raise DataError(f"text {row} has no token: there is nothing to judge")
             for number, place in places:
@@ -157,14 +158,3 @@ def _mask_of(tokenizer: Tokenizer) -> int:
     if tokenizer.mask_id is None:
         raise SettingsError("filling masks needs a tokenizer with a mask token, such as [MASK]; this one has none")
     return tokenizer.mask_id
-
-
-def _best_places(windows: list[Encoding]) -> list[tuple[int, int]]:
-    """Every token of a text once, in order: the window that shows most of the text on its poorer side, and its place there."""
-    best: dict[int, tuple[int, int, int]] = {}
-    for number, window in enumerate(windows):
-        for place in np.flatnonzero(window.sequence_ids == 0).tolist():
-            shown, name = min(place, len(window) - 1 - place), int(window.token_numbers[place])
-            if name not in best or shown > best[name][0]:
-                best[name] = (shown, number, place)
-    return [(number, place) for _, (_, number, place) in sorted(best.items())]

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Int
 from bertworks.batch import Array
 from bertworks.data.tag_schemes import Span
 from bertworks.tokenization import Encoding
-from bertworks.tokenization.words import joined, units_of, word_spans
+from bertworks.tokenization.words import joined, joined_by, units_of, word_spans
 
 _IGNORED = -100
 """The target of a token that has none, as in PyTorch."""
@@ -60,16 +60,18 @@ class Reading:
     @property
     def words(self) -> int:
         """The number of words, also of those that the tokenizer makes nothing of."""
-        return len(self.units) if self.sentence.words is None else len(self.sentence.words)
+        return int(self.word_of.max(initial=-1)) + 1 if self.sentence.words is None else len(self.sentence.words)
 
 
-def read(sentence: Sentence, windows: Sequence[Encoding], begin: int) -> tuple[Reading, Copies]:
+def read(sentence: Sentence, windows: Sequence[Encoding], begin: int, joiners: str = "") -> tuple[Reading, Copies]:
     """How a row is read whose first token is number `begin` of the batch; and, for each window, the units that begin in it
     with their places."""
     whole = windows[0].texts[0]
-    units = units_of(word_spans(sentence.text), whole.offsets)
+    parts = word_spans(sentence.text)
+    units = units_of(parts, whole.offsets)
     if sentence.words is None:
-        word_of = np.arange(len(units.tokens))
+        of_part = joined_by(sentence.text, parts, joiners)[np.searchsorted(parts[:, 0], units.spans[:, 0])]
+        word_of = np.unique(of_part, return_inverse=True)[1]
     else:
         word_of = np.searchsorted(sentence.words[:, 0], units.spans[:, 0], side="right") - 1
     best, context = np.full(len(units.tokens), -1), np.full(len(units.tokens), -1.0)

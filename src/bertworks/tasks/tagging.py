@@ -32,6 +32,8 @@ from bertworks.tokenization import Encoding, Overflow, Tokenizer
 HEAD = "tags"
 NAMELESS = "entity"
 """What entities are called whose tags have no type."""
+USUAL_JOINERS = "'.’"
+"""For models whose training data are not known: names and abbreviations stay whole."""
 _CHUNK = 1000
 
 
@@ -67,6 +69,10 @@ class Tagging:
     overflow: Overflow = "window"
     stride: int | None = None
     """Overlap of neighbouring windows in tokens; None is a quarter of the room."""
+
+    joiners: str = ""
+    """Characters that do not end a word in a text, where they stand within one: told by words of the training data. Empty where
+    labels may begin and end anywhere, as in data that are texts."""
 
     name = "tagging"
 
@@ -117,7 +123,7 @@ class Tagging:
                 first_row=start,
             )
             for row, (sentence, windows) in enumerate(zip(chunk, rows, strict=True), start):
-                reading, copies = read(sentence, windows, begin)
+                reading, copies = read(sentence, windows, begin, self.joiners)
                 readings.append(reading)
                 ids += [window.ids for window in windows]
                 segments += [window.segment_ids for window in windows]
@@ -261,7 +267,7 @@ class Tagging:
         for value in inputs:
             if not isinstance(value, str):
                 raise DataError(f"a case's input is {value!r:.60}, not a text")
-        task = Tagging(self.labels, self.scheme, self.max_tokens)
+        task = Tagging(self.labels, self.scheme, self.max_tokens, joiners=self.joiners)
         batch, readings, _ = task.encode([Sentence(text) for text in inputs], tokenizer)
         found = task.unit_scores(readings, score(batch)[HEAD])
         return [np.exp(values).mean(axis=0).tolist() if len(values) else [0.0] * len(self.labels) for values in found]

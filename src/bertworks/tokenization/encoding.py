@@ -1,6 +1,6 @@
 """An encoded sequence: token ids as the model sees them, and where each token came from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -176,3 +176,15 @@ class Encoding:
         if self.unknown_id is None:
             return 0
         return int(np.count_nonzero((self.ids == self.unknown_id) & (self.sequence_ids != SPECIAL)))
+
+
+def best_places(windows: Sequence[Encoding]) -> list[tuple[int, int]]:
+    """Every token of a row's first text once, in order: the window that shows most on the token's poorer side, and the token's
+    place there."""
+    best: dict[int, tuple[int, int, int]] = {}
+    for number, window in enumerate(windows):
+        for place in np.flatnonzero(window.sequence_ids == 0).tolist():
+            shown, name = min(place, len(window) - 1 - place), int(window.token_numbers[place])
+            if name not in best or shown > best[name][0]:
+                best[name] = (shown, number, place)
+    return [(number, place) for _, (_, number, place) in sorted(best.items())]

@@ -8,7 +8,8 @@ one: a unit is the smallest stretch of text whose borders are borders of words a
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -59,6 +60,53 @@ def _kind(character: str) -> int:
     if category[0] == "M" or category == "Cf":
         return _CLINGING
     return _ALONE if category[0] in "PS" or _UNSPACED.match(character) else _LETTER
+
+
+def joined_by(text: str, words: Int[Array, "words 2"], joiners: str) -> Int[Array, "words"]:
+    """The number of the larger word that each word of a text is a part of, where the characters `joiners` join what stands on
+    both sides of them ("Jean-Claude", "O'Neill", "3.14"); a full stop also belongs to an abbreviation of letters before it.
+
+    >>> text = "Mr. O'Neill (U.S.)."
+    >>> joined_by(text, word_spans(text), ".'").tolist()
+    [0, 1, 2, 2, 2, 3, 4, 4, 4, 4, 5, 6]
+    """
+    count = len(words)
+    if not joiners or not count:
+        return np.arange(count)
+    spans = words.tolist()
+    joins = [False] * count  # whether a word belongs to the one before it
+    for i in range(1, count):
+        start, end = spans[i]
+        if start + 1 != end or text[start] not in joiners or spans[i - 1][1] != start or not _is_word(text, spans[i - 1]):
+            continue
+        if i + 1 < count and spans[i + 1][0] == end and _is_word(text, spans[i + 1]):
+            joins[i] = joins[i + 1] = True
+        elif text[start] == "." and joins[i - 1] and text[spans[i - 2][0]] == "." and spans[i - 1][1] - spans[i - 1][0] == 1:
+            joins[i] = True
+    return np.cumsum(~np.array(joins)) - 1
+
+
+def joiners_of(sentences: Iterable[Sequence[str]]) -> str:
+    """The punctuation and symbols that, by sentences which come as words, stand within words rather than between them.
+
+    >>> joiners_of([["Jean-Claude", "met", "O'Neill", "."], ["a", "-", "b"], ["the", "so-called", "plan"]])
+    "'-"
+    """
+    within: Counter[str] = Counter()
+    between: Counter[str] = Counter()
+    for sentence in sentences:
+        for place, word in enumerate(sentence):
+            if len(word) == 1:
+                neighbours = [*sentence[place - 1 : place], *sentence[place + 1 : place + 2]]
+                if len(neighbours) == 2 and all(other[:1].isalnum() for other in neighbours):
+                    between[word] += 1
+            elif not word.isalnum():
+                within.update(b for a, b, c in zip(word, word[1:], word[2:], strict=False) if a.isalnum() and c.isalnum())
+    return "".join(sorted(c for c, times in within.items() if _kind(c) == _ALONE and times > between[c] and not c.isalnum()))
+
+
+def _is_word(text: str, span: list[int]) -> bool:
+    return text[span[0]].isalnum()
 
 
 class Units(NamedTuple):

@@ -45,6 +45,8 @@ class Inspection:
     """Errors first, then warnings, then notes."""
     labels: Mapping[str, int] | None = None
     """How often each label occurs, the most frequent first; None for numbers and without labels."""
+    labels_count: str = "rows"
+    """What is counted under `labels`: rows, entities or words."""
     lengths: Lengths | None = None
     columns: Mapping[str, Any] = field(default_factory=dict)
     """The names of the columns `text`, `pair` and `label`, and the list of those that are `unused`, where they are known."""
@@ -69,6 +71,7 @@ class Inspection:
             "columns": dict(self.columns),
             "findings": [finding.to_dict() for finding in self.findings],
             "labels": None if self.labels is None else dict(self.labels),
+            **({} if self.labels_count == "rows" else {"labels_count": self.labels_count}),
             "lengths": None if self.lengths is None else self.lengths.to_dict(),
             "accounting": None if self.accounting is None else self.accounting.to_dict(),
         }

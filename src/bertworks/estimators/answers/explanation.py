@@ -1,5 +1,6 @@
 """Explanations of answers: what the words of question and context add to the scores of that very span."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from bertworks.explain import Explanation, Question, Reading, Target, Term
 from bertworks.explain.question import ORIGINAL_TOKEN
 from bertworks.tasks import Scores
 from bertworks.tasks.answer_alignment import AnswerNotFoundError, occurrences, place_in_tokens
-from bertworks.tasks.question_answering import QuestionAnswering
+from bertworks.tasks.question_answering import Answer, QuestionAnswering
 from bertworks.tasks.question_windows import CHARACTERS, HEAD
 from bertworks.tasks.span_search import NOWHERE, Spans
 
@@ -62,12 +63,20 @@ def explain_answer(
         model,
         machine,
         reading,
-        answer=Explained(candidates[0].text or NO_ANSWER, {each.text or NO_ANSWER: each.score for each in candidates[:_SHOWN]}),
+        answer=Explained(candidates[0].text or NO_ANSWER, _shares(candidates[:_SHOWN])),
         question=_question(text, first, last, sequence, batch),
         baseline=stands_for_nothing,
         window=sequence if window is None else window,
         **options,
     )
+
+
+def _shares(candidates: Sequence[Answer]) -> dict[str, float]:
+    """The score of each text; of a text at several places that of the best."""
+    found: dict[str, float] = {}
+    for each in candidates:
+        found.setdefault(each.text or NO_ANSWER, each.score)
+    return found
 
 
 def _chosen(

@@ -27,7 +27,7 @@ from bertworks.nn.machine import Precision, choose
 from bertworks.spec import Activation, DenseStage, Pooling, UnitStage, VectorSpec
 from bertworks.tasks.embedding import HEAD, SentenceEmbedding
 from bertworks.tasks.embedding_objective import ObjectiveName
-from bertworks.tokenization import Tokenizer
+from bertworks.tokenization import Overflow, Tokenizer
 
 VectorDtype = Literal["float32", "float16", "int8", "binary"]
 Vectors = Shaped[Array, "rows features"]
@@ -41,6 +41,7 @@ class VectorEncoder(TaskEstimator):
     _write_model = staticmethod(folders.write_model)
     _read_model = staticmethod(folders.read_model)
 
+    overflow: Overflow | None  # type: ignore[assignment]
     objective: ObjectiveName | None
     pooling: Pooling | Sequence[Pooling] | None
     layers_from: int | None
@@ -76,8 +77,9 @@ class VectorEncoder(TaskEstimator):
         hidden = read_description(folder)[2].hidden
         layout, new = self._changed(stored, hidden)
         limit = read_description(folder)[2].max_tokens
-        task = replace(folders.stored_settings(folder), overflow=self.overflow, stride=self.stride)
-        task = folders.with_layout(task, layout, limit)
+        task = folders.with_layout(folders.stored_settings(folder), layout, limit)
+        given = {"overflow": self.overflow, "stride": self.stride}
+        task = replace(task, **{name: value for name, value in given.items() if value is not None})
         task = replace(task, max_tokens=task.max_tokens if self.max_tokens is None else self._limited(limit))
         loaded = load_vector_model(folder, HEAD, layout, new=new, **options)
         return task, loaded
@@ -92,12 +94,11 @@ class VectorEncoder(TaskEstimator):
         if self.pooling is None and self.layers_from is None and self.dense is None:
             return stored, False
         chosen = (self.pooling,) if isinstance(self.pooling, str) else tuple(self.pooling or stored.spec.pooling)
-        wrong = [name for name in chosen if name not in get_args(Pooling)]
+        known = get_args(Pooling)
+        wrong = [name for name in chosen if name not in known]
         if wrong or not chosen:
-            known = get_args(Pooling)
-            raise SettingsError(
-                f"pooling must be one or several of {', '.join(known)}, not {wrong or chosen}.{nearest(str(wrong[:1]), known)}"
-            )
+            hint = nearest(str(wrong[0]), known) if wrong else ""
+            raise SettingsError(f"pooling must be one or several of {', '.join(known)}, not {self.pooling!r}.{hint}")
         if self.dense is not None and not (isinstance(self.dense, int) and self.dense > 0):
             raise SettingsError(f"dense is the width of a layer, a whole number above 0, not {self.dense!r}")
         dense = () if self.dense is None else (DenseStage(hidden * len(chosen), self.dense, self.activation),)

@@ -45,10 +45,10 @@ class SentenceEncoder(VectorSearch):
       the first is what the teacher reads and all are to have its vector. None trains nothing;
     - `pooling`, `layers_from`, `dense`, `activation`, `normalize`: how a vector is made of the tokens' states (`VectorSpec`),
       anew; None takes what the folder says, and for a plain encoder the mean. `dense` is the width of a dense layer;
-    - `overflow`: what happens to texts longer than `max_tokens`. "window", the default, reads them whole, in overlapping
-      windows, whose vectors are averaged by their token counts: so nothing is lost, and texts that fit have the same vectors
-      whatever is chosen. "truncate" drops the rest, as sentence-transformers does, and counts it; "head_tail" keeps both
-      ends; "error" refuses;
+    - `overflow`: what happens to texts longer than `max_tokens`. "window" reads them whole, in overlapping windows, whose
+      vectors are averaged by their token counts: so nothing is lost, and texts that fit have the same vectors whatever is
+      chosen. "truncate" drops the rest, as sentence-transformers does, and counts it; "head_tail" keeps both ends; "error"
+      refuses. None takes what the folder says: "window", unless the model was saved with another;
     - `max_tokens`: longest sequence, None for what the folder says; `stride`: overlap of windows, in tokens;
     - `prompt`, `dimensions`: what `encode` takes where it is not told;
     - `scale`, `symmetric`: of "ranking" and "simcse", see `EmbeddingObjective`; `distance`: of "distillation";
@@ -76,7 +76,7 @@ class SentenceEncoder(VectorSearch):
         dense: int | None = None,
         activation: Activation | None = "tanh",
         normalize: bool | None = None,
-        overflow: Overflow = "window",
+        overflow: Overflow | None = None,
         max_tokens: int | None = None,
         stride: int | None = None,
         prompt: str | None = None,

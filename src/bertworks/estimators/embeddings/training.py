@@ -57,6 +57,7 @@ def objective_for(
         distance=encoder.distance,
         lowest=low,
         highest=high,
+        teacher_width=np.shape(targets)[1] if kind == "distillation" and np.ndim(targets) == 2 else None,
         vectors=spec,
     )
 

@@ -11,7 +11,7 @@ from jaxtyping import Int
 from bertworks.accounting import Accounting
 from bertworks.batch import Array
 from bertworks.data.holdout import hold_out
-from bertworks.data.tag_schemes import OUTSIDE, Scheme
+from bertworks.data.tag_schemes import OUTSIDE, Scheme, spans_of, tags_of
 from bertworks.data.tagged import TaggedData, read_tagged, tagged_splits
 from bertworks.errors import DataError
 from bertworks.estimators.data_settings import DataSettings
@@ -74,7 +74,7 @@ class TaggedSettings(DataSettings):
             seen = Accounting(rows=rows.accounting.rows - len(held), dropped=rows.accounting.dropped, notes=rows.accounting.notes)
             held_rows = rows.part(held, Accounting(rows=len(held)), f"the validation part of {rows.name}")
             return rows.part(kept, seen, rows.name), held_rows, lines
-        validation = self._read_validation(data, reading)
+        validation = self._validation_rows(data, reading)
         lines.append(f"validation: {validation.name}, {len(validation.sentences):,} rows")
         repeated = len(set(map(as_key, rows.sentences)).intersection(map(as_key, validation.sentences)))
         if repeated:
@@ -82,7 +82,7 @@ class TaggedSettings(DataSettings):
             validation.accounting.notes["also in the training data"] += repeated
         return rows, validation, lines
 
-    def _read_validation(self, data: TaggedData, reading: dict[str, Any]) -> TaggedRows:
+    def _validation_rows(self, data: TaggedData, reading: dict[str, Any]) -> TaggedRows:
         source, split = (self.source, self.validation_split) if self.validation is None else (self.validation, self.validation_split)
         if self.validation is not None and split is None:
             names = tagged_splits(source)
@@ -91,7 +91,9 @@ class TaggedSettings(DataSettings):
         validation = read_tagged(source, split=split, shuffle_seed=shuffle_seed, **{**reading, "scheme": data.scheme})
         if validation.is_text != data.is_text:
             kinds = ("texts with entities", "words with tags")
-            raise DataError(f"{validation.table.name} has {kinds[not validation.is_text]}, but the training data have {kinds[not data.is_text]}")
+            raise DataError(
+                f"{validation.table.name} has {kinds[not validation.is_text]}, but the training data have {kinds[not data.is_text]}"
+            )
         return rows_of(validation)
 
 
@@ -107,8 +109,8 @@ def rows_of(data: TaggedData) -> TaggedRows:
 
 def describe(data: TaggedData) -> list[str]:
     """Where the rows come from, which columns are used, what the tags mean and how often each label occurs."""
-    what = "text" if data.is_text else "words"
-    lines = [f"{data.table.name}: {len(data):,} rows; {what} '{data.text_column}', {'entities' if data.is_text else 'tags'} '{data.label_column}'"]
+    sentences, labels = ("text", "entities") if data.is_text else ("words", "tags")
+    lines = [f"{data.table.name}: {len(data):,} rows; {sentences} '{data.text_column}', {labels} '{data.label_column}'"]
     unused = [name for name in data.table.data.column_names if name not in (data.text_column, data.label_column)]
     if unused:
         lines.append(f"columns not used: {', '.join(unused)}")
@@ -130,6 +132,17 @@ def count_labels(labels: Sequence[Any], sentences: Sequence[Any], scheme: Scheme
     """How often each label occurs: entities, or words."""
     rows = truth_rows(labels, sentences, "labels") if labels else []
     return Counter(span.label or "entity" for row in rows for span in spans_in(row, scheme) if span.label != OUTSIDE or scheme == "words")
+
+
+def in_scheme(labels: Sequence[Any], scheme: Scheme, wanted: Scheme) -> list[Any]:
+    """Tags of one scheme in another. Raises `DataError` where one has labels of single words and the other entities."""
+    if scheme == wanted:
+        return list(labels)
+    if "words" in (scheme, wanted):
+        raise DataError(
+            f"the tags are {described(scheme)}, but the model's are {described(wanted)}: name another column of tags, or the scheme"
+        )
+    return [tags_of(spans_of(row, scheme), len(row), wanted) for row in labels]
 
 
 def source_stem(source: Any) -> Any:

@@ -24,6 +24,7 @@ from bertworks.nn.machine import MachineChoice
 from bertworks.tasks.sentence_reading import Reading, Truth
 from bertworks.tasks.tagging import HEAD, Entity, Tagging, infer
 from bertworks.tokenization import Overflow, Tokenizer
+from bertworks.tokenization.words import joiners_of
 from bertworks.training.progress import Progress
 
 SENTENCES_AT_ONCE = 512
@@ -125,7 +126,7 @@ class EntityRecognizer(TaskEstimator):
         held_truth = [] if validation is None or held is None else truth_rows(validation[1], held, "validation")
         self.losses_: list[Loss] = []
         return self._train(
-            lambda limit: self._task([*truth, *held_truth], self._limited(limit)),
+            lambda limit: self._task([*truth, *held_truth], rows, self._limited(limit)),
             lambda task, tokenizer: self._encode_labelled(task, tokenizer, rows, truth, self.losses_),
             rows=len(rows),
             validation=None if held is None else lambda task, tokenizer: self._encode_labelled(task, tokenizer, held, held_truth, []),
@@ -133,10 +134,11 @@ class EntityRecognizer(TaskEstimator):
             provenance=provenance,
         )
 
-    def _task(self, truth: Sequence[Truth], max_tokens: int) -> Tagging:
+    def _task(self, truth: Sequence[Truth], rows: Sequence[Any], max_tokens: int) -> Tagging:
         tags = [row.tags for row in truth if row.tags is not None]
         scheme: Scheme = self.scheme if self.scheme != "auto" else guess_scheme(tags) if tags else "IOB2"
-        return infer(truth, scheme, max_tokens=max_tokens, overflow=self.overflow, stride=self.stride)
+        joiners = joiners_of(row for row in rows if not isinstance(row, str))
+        return infer(truth, scheme, max_tokens=max_tokens, overflow=self.overflow, stride=self.stride, joiners=joiners)
 
     def _encode_labelled(
         self, task: Tagging, tokenizer: Tokenizer, rows: Sequence[Any], truth: Sequence[Truth], losses: list[Loss]

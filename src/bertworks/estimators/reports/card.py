@@ -9,7 +9,7 @@ from typing import Any
 from bertworks.checkpoints.atomic import atomic_write
 from bertworks.estimators.reports.blocks import Block, Points, Prose, Section
 from bertworks.estimators.reports.judgement import notices
-from bertworks.estimators.reports.public_names import base_model, data_name, is_hub_name, without_folders
+from bertworks.estimators.reports.public_names import base_model, data_name, estimator_settings, is_hub_name, without_folders
 from bertworks.estimators.reports.rendering import to_markdown
 from bertworks.estimators.reports.run_record import RunRecord, read_model
 from bertworks.estimators.reports.sections.calibration import about_calibration
@@ -21,12 +21,13 @@ from bertworks.estimators.reports.snippets import use
 from bertworks.estimators.reports.wording import facts_table, mapping, metric_name, number, percent
 
 CARD = "README.md"
-_PIPELINES = {"text_classification": "text-classification"}
+_PIPELINES = {"text_classification": "text-classification", "tagging": "token-classification"}
 """What the hub calls our tasks."""
 _METRICS: dict[str, tuple[str, dict[str, str] | None]] = {
     "accuracy": ("accuracy", None),
     "macro_f1": ("f1", {"average": "macro"}),
     "micro_f1": ("f1", {"average": "micro"}),
+    "conlleval_f1": ("seqeval", None),
     "weighted_f1": ("f1", {"average": "weighted"}),
     "exact_match": ("accuracy", None),
     "matthews_correlation": ("matthews_correlation", None),
@@ -191,7 +192,7 @@ def _evaluation(run: RunRecord) -> list[Block]:
 
 
 def _settings(run: RunRecord) -> list[Block]:
-    values = {**mapping(run.settings.get("classifier")), **mapping(run.about.get("training")), **mapping(run.settings.get("training"))}
+    values = {**estimator_settings(run), **mapping(run.about.get("training")), **mapping(run.settings.get("training"))}
     public = {name: without_folders(value) for name, value in values.items() if name not in _HIDDEN_SETTINGS and value is not None}
     facts = as_written(public)
     return [facts_table("How it was trained", facts, ("setting", "value"))] if facts else []

@@ -1,6 +1,7 @@
 """What models and data are called where others read it: by names of the hub, never by folders of this machine."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -9,6 +10,7 @@ from bertworks.estimators.data_settings import IN_MEMORY
 from bertworks.estimators.default_model import HUB_NAME
 from bertworks.estimators.reports.run_record import RunRecord
 from bertworks.estimators.reports.wording import mapping
+from bertworks.estimators.runs import ESTIMATORS
 
 _PRIVATE = "private data"
 _NAME = re.compile(r"(?P<repository>[^:]+)(:[\w.-]+)?")
@@ -19,12 +21,17 @@ def base_model(run: RunRecord) -> str | None:
     if "base_model" in run.about:
         stored = run.about["base_model"]
         return stored if is_hub_name(stored) else None
-    if "classifier" not in run.settings:
+    if not any(name in run.settings for name in ESTIMATORS):
         return None
-    model = mapping(run.settings["classifier"]).get("model")
+    model = estimator_settings(run).get("model")
     if model is None:
         return HUB_NAME
     return model if is_hub_name(model) else None
+
+
+def estimator_settings(run: RunRecord) -> Mapping[str, Any]:
+    """What the estimator of a run was made with."""
+    return mapping(next((run.settings[name] for name in ESTIMATORS if name in run.settings), None))
 
 
 def is_hub_name(value: Any) -> bool:

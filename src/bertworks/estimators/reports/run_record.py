@@ -78,14 +78,22 @@ class RunRecord:
 
     @property
     def labels(self) -> list[str]:
-        """The labels' names in the order of the model's outputs."""
-        stored = self.task_settings.get("labels") or [row.get("label") for row in self.per_label]
+        """The labels' names in the order of the model's outputs; of a model that finds spans, the types of spans."""
+        stored = self.task_settings.get("labels")
+        if self.finds_spans or not stored:
+            stored = [row.get("label") for row in self.per_label]
         return [str(label) for label in stored]
 
     @property
     def per_label(self) -> list[Values]:
         """Precision, recall, F1 and support of each label."""
-        return rows_in(self.validation.get("per_class") or self.validation.get("per_label"))
+        found = (self.validation.get(name) for name in ("per_class", "per_label", "per_type"))
+        return rows_in(next((rows for rows in found if rows), None))
+
+    @property
+    def finds_spans(self) -> bool:
+        """Whether the model labels words, or finds entities, in a text."""
+        return self.model.get("task") == "tagging" or "per_type" in self.validation
 
     @property
     def pairs(self) -> bool:

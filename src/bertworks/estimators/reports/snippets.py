@@ -12,7 +12,7 @@ _TEXT, _FIRST, _SECOND = "A new text.", "A first text.", "A second text."
 def use(run: RunRecord) -> list[Block]:
     """With bertworks, and with `transformers`, which reads the same folder."""
     blocks: list[Block] = [Prose("With bertworks:"), Code("python", with_bertworks(run))]
-    if run.kind is not None:
+    if run.kind is not None or run.finds_spans:
         blocks += [Prose(f"With transformers{_difference(run)}:"), Code("python", with_transformers(run))]
     return blocks
 
@@ -28,6 +28,13 @@ def with_bertworks(run: RunRecord) -> str:
 
 def with_transformers(run: RunRecord) -> str:
     """Loads the folder as a pipeline and predicts."""
+    if run.finds_spans:
+        lines = [
+            "from transformers import pipeline",
+            "",
+            f'find = pipeline("token-classification", model="{FOLDER}", aggregation_strategy="first")',
+        ]
+        return "\n".join([*lines, f'print(find("{_TEXT}"))'])
     row = f'{{"text": "{_FIRST}", "text_pair": "{_SECOND}"}}' if run.pairs else f'"{_TEXT}"'
     limit = number(run.task_settings.get("max_tokens"))
     options = "truncation=True" + (f", max_length={limit:.0f}" if limit else "")
@@ -48,5 +55,7 @@ def with_transformers(run: RunRecord) -> str:
 
 def _difference(run: RunRecord) -> str:
     """What `transformers` does otherwise than bertworks."""
+    if run.finds_spans:
+        return ", which knows neither the rules of tags nor windows"
     cuts = run.task_settings.get("overflow") in ("window", "head_tail")
     return ", which reads only the beginning of a text that is too long" if cuts else ""

@@ -9,7 +9,7 @@ from bertworks.data.embedded import REVIEWS
 from bertworks.estimators import runs
 from bertworks.estimators.one_training import TrainReport
 from bertworks.estimators.verbs.evaluate import EvaluationReport, evaluate
-from bertworks.estimators.verbs.predict import Prediction, predict
+from bertworks.estimators.verbs.predict import predict
 from bertworks.estimators.verbs.train import train
 from bertworks.training.progress import Progress
 
@@ -25,7 +25,8 @@ class DemoReport:
     training: TrainReport
     test: EvaluationReport
     """Metrics on reviews that the model has never seen."""
-    prediction: Prediction
+    prediction: Any
+    """The `Prediction` for one text."""
     seconds: float
 
     @property

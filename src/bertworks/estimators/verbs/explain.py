@@ -72,6 +72,13 @@ def explain(
         explanation = Encoder(model, **machine).explain(given)
     else:
         explanation = explain_classifier(load(model, **machine), given, target=target, window=window, baseline=baseline, progress=progress)
+    return written(explanation, kind, layer, head, output, started)
+
+
+def written(
+    explanation: Explanation, kind: Kind | None, layer: int | None, head: int | None, output: str | Path | None, started: float
+) -> ExplanationReport:
+    """Writes what is asked for, where it is asked for; `started` is the time from which seconds are counted."""
     path = None if output is None else Path(output)
     picture = path is not None and path.suffix.lower() in (".png", ".svg")
     chosen = resolved_kind(explanation, kind, layer, head, picture=picture)

@@ -65,6 +65,7 @@ CLASSIFICATION = TaskKind("classification", "text_classification", "classifier")
 KINDS = (
     CLASSIFICATION,
     TaskKind("entities", "tagging", "entities", "bertworks.estimators.entities.verbs", "bertworks.data.tagged:is_tagged"),
+    TaskKind("answers", "question_answering", "answerer", "bertworks.estimators.answers.verbs", "bertworks.data.squad:is_questions"),
 )
 
 

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from bertworks.accounting import Accounting
 from bertworks.data.faults import OnBadRows
@@ -56,11 +56,24 @@ class Prediction:
         return {name: value for name, value in vars(self).items() if name not in usual or value != usual[name]}
 
 
+class Answer(Protocol):
+    """What is predicted for one row, whatever the task."""
+
+    @property
+    def line(self) -> str:
+        """As the command line shows it."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `--json` has them."""
+        ...
+
+
 @dataclass(frozen=True)
 class PredictionReport:
     """What a prediction gave."""
 
-    predictions: list[Prediction]
+    predictions: Sequence[Answer]
     """One a row; empty where they were written to a file."""
     output: Path | None
     """The file that was written."""

@@ -11,7 +11,7 @@ from bertworks.estimators.reports.sections.calibration import calibration
 from bertworks.estimators.reports.sections.closing import machine, next_steps, settings
 from bertworks.estimators.reports.sections.confusion import confusion
 from bertworks.estimators.reports.sections.data import accounting, data
-from bertworks.estimators.reports.sections.metrics import metrics, per_label
+from bertworks.estimators.reports.sections.metrics import metrics, per_label, span_errors
 from bertworks.estimators.reports.sections.mistakes import mistakes
 from bertworks.estimators.reports.sections.training import seeds, training
 from bertworks.estimators.reports.sections.verdict import verdict
@@ -24,6 +24,7 @@ SECTIONS: tuple[Builder, ...] = (
     data,
     metrics,
     per_label,
+    span_errors,
     confusion,
     calibration,
     training,

@@ -66,19 +66,21 @@ def label_table(run: RunRecord) -> Table | None:
     if not found:
         return None
     found.sort(key=lambda pair: -pair[1])
-    total = number(run.inspection.get("rows")) or sum(rows for _, rows in found)
+    what = str(run.inspection.get("labels_count") or "rows")
+    total = sum(rows for _, rows in found) if what != "rows" else number(run.inspection.get("rows")) or sum(rows for _, rows in found)
     lines = [
         (Cell(name), count(rows), Cell(percent(rows / max(1, total)), rows / max(1, total), share=rows / max(1, total)))
         for name, rows in found[:_MOST_LABELS]
     ]
     rest = len(found) - len(lines)
     less = (
-        f" The {rest:,} rarest of {len(found):,} labels, with {counted(found[_MOST_LABELS][1], 'row')} at most, are left out here."
+        f" The {rest:,} rarest of {len(found):,} labels, with {found[_MOST_LABELS][1]:,.0f} {what} at most, are left out here."
         if rest
         else ""
     )
     several = " A row may have several labels." if run.kind == "multi" else ""
-    return Table(f"Labels of {counted(total, 'row')}.{several}{less}", ("label", "rows", "share"), lines)
+    of = counted(total, "row") if what == "rows" else f"{total:,.0f} {what}"
+    return Table(f"Labels of {of}.{several}{less}", ("label", what, "share"), lines)
 
 
 def _lengths(run: RunRecord) -> list[Block]:

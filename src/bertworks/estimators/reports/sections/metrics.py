@@ -10,6 +10,7 @@ from bertworks.estimators.reports.wording import (
     figure,
     interval_of,
     interval_text,
+    mapping,
     metric_name,
     named,
     number,
@@ -18,6 +19,14 @@ from bertworks.estimators.reports.wording import (
 
 _MOST_LABELS = 200
 _MODEL = "this model"
+_OUTCOMES = {
+    "correct": "found, with the right borders and label",
+    "boundary": "found with other borders",
+    "type": "found with another label",
+    "boundary_and_type": "found with other borders and another label",
+    "missed": "not found",
+    "spurious": "made up: predictions that touch no entity",
+}
 
 
 def metrics(run: RunRecord) -> Section | None:
@@ -34,7 +43,7 @@ def metrics(run: RunRecord) -> Section | None:
 
 def metric_names(run: RunRecord) -> list[str]:
     """The metrics of the validation data that are single numbers, the main one first."""
-    names = [name for name, value in run.validation.items() if number(value) is not None and name != "rows"]
+    names = [name for name, value in run.validation.items() if number(value) is not None and name not in ("rows", "words")]
     if "accuracy" in names and run.kind == "single":
         names = [name for name in names if name != "micro_f1"]  # the same for a single label
     return sorted(names, key=lambda name: name != run.headline)
@@ -86,7 +95,22 @@ def per_label(run: RunRecord) -> Section | None:
     table = per_label_table(run)
     if table is None:
         return None
-    return Section("labels", "Labels" if run.kind == "multi" else "Classes", (table,))
+    return Section("labels", "Types" if run.finds_spans else "Labels" if run.kind == "multi" else "Classes", (table,))
+
+
+def span_errors(run: RunRecord) -> Section | None:
+    """What became of the true entities, and how many were made up."""
+    found = mapping(run.validation.get("errors"))
+    if not found:
+        return None
+    lines = [[Cell(_OUTCOMES.get(name, name)), count(value)] for name, value in found.items()]
+    told = (
+        f"By conlleval's reading of the tags, whose scheme is {run.validation.get('scheme')}. The strict convention counts only entities "
+        "that are spelled by the rules of the scheme; where all are, the two agree."
+    )
+    return Section(
+        "errors", "Kinds of errors", (Table("Entities of the validation data", ("what became of them", "entities"), lines), Prose(told))
+    )
 
 
 def per_label_table(run: RunRecord) -> Table | None:
@@ -94,7 +118,7 @@ def per_label_table(run: RunRecord) -> Table | None:
     rows = run.per_label
     if not rows:
         return None
-    one, many = ("label", "labels") if run.kind == "multi" else ("class", "classes")
+    one, many = ("type", "types") if run.finds_spans else ("label", "labels") if run.kind == "multi" else ("class", "classes")
     caption = f"Each {one} of the validation data"
     if len(rows) > _MOST_LABELS:
         rows = sorted(rows, key=lambda row: number(row.get("f1")) or 0.0)[:_MOST_LABELS]
@@ -105,4 +129,8 @@ def per_label_table(run: RunRecord) -> Table | None:
     for row in rows:
         cells = [Cell(named(row.get("label"))), *(figure(row.get(key)) for key in ("precision", "recall", "f1")), count(row.get("support"))]
         lines.append([*cells, figure(thresholds.get(str(row.get("label"))))] if thresholds else cells)
-    return Table(caption, (one, "precision", "recall", "F1", "rows", *(("threshold",) if thresholds else ())), lines)
+    return Table(
+        caption,
+        (one, "precision", "recall", "F1", "support" if run.finds_spans else "rows", *(("threshold",) if thresholds else ())),
+        lines,
+    )

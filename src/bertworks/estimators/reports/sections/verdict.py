@@ -42,6 +42,10 @@ def purpose(run: RunRecord) -> str:
         return f"This model gives {texts} {any_of}: {listed(labels, _NAMED_LABELS)}."
     if run.kind == "number":
         return f"This model gives {texts} a number."
+    if run.finds_spans and labels:
+        of = f"{counted(len(labels), 'type')}: {listed(labels, _NAMED_LABELS)}"
+        words = run.task_settings.get("scheme") == "words"
+        return f"This model {'gives every word of a text a label' if words else 'finds entities in texts'}, of {of}."
     task = str(run.model.get("task") or "").replace("_", " ")
     return f"This model was trained for {task}." if task else ""
 

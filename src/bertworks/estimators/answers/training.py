@@ -1,0 +1,120 @@
+"""One training of an answerer and its run folder: the questions, the model, what it is worth, and the files that say so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from bertworks.checkpoints.files import write_json
+from bertworks.data.inspection import Inspection
+from bertworks.data.inspection.findings import by_level
+from bertworks.data.question_examples import QuestionData
+from bertworks.data.writing import write_table
+from bertworks.estimators import row_results, runs
+from bertworks.estimators.answers.answerer import QuestionAnswerer
+from bertworks.estimators.answers.assessment import compare_with_baselines
+from bertworks.estimators.answers.data_settings import QuestionSettings
+from bertworks.estimators.answers.inspection import findings_of_lost, findings_of_notes, inspect_questions
+from bertworks.estimators.data_settings import with_reading
+from bertworks.estimators.one_training import TrainReport, read_report, write_files
+from bertworks.training.progress import Progress
+
+LOST = "lost_answers.json"
+"""The file of a run folder that lists the answers that were not found."""
+
+
+class AnswerTrainReport(TrainReport):
+    """What the training of an answerer left behind."""
+
+    @property
+    def next_steps(self) -> list[str]:
+        """Commands to go on with."""
+        name = runs.quoted(self.folder)
+        return [
+            f'bertworks answer {name} "a question" --context "a text that may answer it"',
+            f"bertworks predict {name} --file questions.json --output answers.json",
+            f"bertworks evaluate {name} test.json",
+        ]
+
+
+@dataclass(frozen=True)
+class Material:
+    """The questions of a training, and what a look at them found."""
+
+    data: QuestionData
+    validation: QuestionData | None
+    inspection: Inspection
+
+
+def read_material(data: QuestionSettings, progress: Progress | None) -> Material:
+    """Reads the questions and looks through them. Raises `DataError` for data with which a training cannot be right."""
+    questions, validation, lines = data.read_questions()
+    if progress is not None:
+        progress.facts("data", lines)
+    found = inspect_questions(questions, validation)
+    if progress is not None:
+        progress.facts("inspection", [f"{f.level}: {f.title.lower()}: {f.message}" for f in found.findings if f.level != "note"])
+    found.raise_if_wrong()
+    return Material(questions, validation, found)
+
+
+def train_one(
+    folder: Path,
+    data: QuestionSettings,
+    settings: Mapping[str, Any],
+    progress: Progress | None,
+    material: Material,
+    *,
+    resume: bool = False,
+) -> TrainReport:
+    """Trains, evaluates and writes all files of the run folder."""
+    questions, validation = material.data, material.validation
+    answerer = QuestionAnswerer(**{**settings, "output": folder, "progress": progress or False})
+    held = None if validation is None else validation.examples
+    answerer.fit(questions.examples, validation=held, on_bad_rows=data.on_bad_rows, resume=resume, provenance=data.to_dict())
+    accounting = {"training": with_reading(answerer.accounting_, questions.accounting)}
+    found: dict[str, Any] = {}
+    if validation is not None:
+        assessed = answerer.assess(validation.examples, results=True)
+        accounting["validation"] = with_reading(assessed.accounting, validation.accounting)
+        write_table(pa.Table.from_pylist(assessed.results), folder / row_results.FILE)
+        found = {"baselines": compare_with_baselines(validation.examples), "calibration": None, "mistakes": assessed.mistakes}
+    report = AnswerTrainReport(
+        folder=folder,
+        headline="f1",
+        metrics=None if validation is None else assessed.metrics,
+        accounting={name: seen.to_dict() for name, seen in accounting.items()},
+        steps=answerer.result_.state.step,
+        seconds=answerer.result_.state.seconds,
+        pairs=True,
+        findings=found,
+    )
+    write_json(folder / LOST, {"lost_answers": [each.to_dict() for each in answerer.lost_answers_]})
+    more = [*findings_of_lost(answerer.lost_answers_, len(questions)), *findings_of_notes(answerer.accounting_, len(questions))]
+    inspection = replace(material.inspection, findings=by_level([*material.inspection.findings, *more]))
+    write_json(folder / runs.INSPECTION, inspection.to_dict())
+    write_files(report)
+    return report
+
+
+def train_in(
+    folder: Path, data: QuestionSettings, settings: Mapping[str, Any], progress: Progress | None, material: Material
+) -> TrainReport:
+    """One of several trainings: read where it is finished, gone on with where it was begun, else begun."""
+    if runs.is_finished(folder):
+        return finished(folder)
+    if (folder / runs.SETTINGS).exists():
+        return train_one(folder, data, own_settings(runs.read_settings(folder)), progress, material, resume=True)
+    return train_one(folder, data, settings, progress, material)
+
+
+def finished(folder: Path) -> TrainReport:
+    """The report of a run that has ended."""
+    return AnswerTrainReport(**vars(read_report(folder)))
+
+
+def own_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the answerer of a run was made with, as its config.toml says."""
+    return {**settings.get(QuestionAnswerer.settings_table, {}), **settings.get("training", {})}

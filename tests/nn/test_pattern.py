@@ -1,0 +1,67 @@
+"""The pieces that attention is cut into hold every pair of tokens that see each other, once; and few others."""
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bertworks.nn.layout import Layout
+from bertworks.nn.pattern import AttentionPattern, pieces
+from tests.nn.small import CPU
+
+lengths = st.lists(st.integers(1, 400), min_size=1, max_size=5)
+patterns = st.builds(AttentionPattern, st.just(1.0), st.booleans(), st.none() | st.tuples(st.integers(0, 150), st.integers(0, 150)))
+
+
+def layout(of: list[int]) -> Layout:
+    return Layout(np.concatenate([[0], np.cumsum(of)]))
+
+
+def seen_by_pieces(q: Layout, k: Layout, pattern: AttentionPattern, longest_whole: int) -> np.ndarray:
+    """How often each query meets each key."""
+    met = np.zeros((int(q.offsets[-1]), int(k.offsets[-1])), dtype=int)
+    for queries, keys, hidden in pieces(q, k, pattern, CPU, longest_whole):
+        assert keys.first % 4 == 0
+        for i in range(queries.sequences):
+            rows, columns = (part.start + i * part.length for part in (queries, keys))
+            shown = np.ones((queries.rows, keys.rows), dtype=int) if hidden is None else 1 - hidden.numpy()
+            met[rows + queries.first : rows + queries.last, columns + keys.first : columns + keys.last] += shown
+    return met
+
+
+def seen(q: Layout, k: Layout, pattern: AttentionPattern) -> np.ndarray:
+    """The definition, pair by pair: the last query of a sequence stands at its last key."""
+    sequence_q, sequence_k = (np.repeat(np.arange(x.sequences), x.lengths) for x in (q, k))
+    place_q, place_k = (np.arange(len(s)) - x.offsets[1:][s] for x, s in ((q, sequence_q), (k, sequence_k)))
+    distance = place_k[None] - place_q[:, None]
+    left, right = pattern.window or (10**6, 10**6)
+    return (sequence_q[:, None] == sequence_k) & (distance >= -left) & (distance <= (0 if pattern.causal else right))
+
+
+@given(lengths, patterns, st.sampled_from([64, 200, 10**6]))
+def test_every_visible_pair_once(of: list[int], pattern: AttentionPattern, longest_whole: int) -> None:
+    own = layout(of)
+    assert np.array_equal(seen_by_pieces(own, own, pattern, longest_whole), seen(own, own, pattern))
+
+
+@given(lengths, patterns, st.randoms(use_true_random=False))
+def test_every_visible_pair_once_with_fewer_queries(of: list[int], pattern: AttentionPattern, random: np.random.Generator) -> None:
+    k, q = layout(of), layout([random.randint(1, n) for n in of])  # type: ignore[attr-defined]
+    assert np.array_equal(seen_by_pieces(q, k, pattern, 10**6), seen(q, k, pattern))
+
+
+@given(st.integers(1, 20_000), st.integers(0, 100), st.integers(0, 100))
+def test_windows_cost_a_band(length: int, left: int, right: int) -> None:
+    own = layout([length])
+    products = sum(p.queries.rows * p.keys.rows for p in pieces(own, own, AttentionPattern(1.0, window=(left, right)), CPU))
+    assert products <= length * (left + right + 3 + 192)
+
+
+def test_layers_of_one_pattern_share_the_pieces() -> None:
+    own = layout([300, 7])
+    first = pieces(own, own, AttentionPattern(1.0, window=(9, 9)), CPU)
+    assert pieces(own, own, AttentionPattern(1.0, window=(9, 9)), CPU) is first
+    assert pieces(own, own, AttentionPattern(1.0, window=(9, 8)), CPU) is not first
+    masks = {id(piece.hidden) for piece in first if piece.hidden is not None}
+    assert len(masks) < len(first)
+    assert isinstance(first[0].hidden, torch.Tensor)
