@@ -66,6 +66,7 @@ COVERAGE_TITLES = {
     "mean_absolute_error": "absolute error",
     "r2": "R²",
 }
+AGREEMENT_PARTS = {"lines": "lines of text", "strings": "random characters", "code_points": "random code points"}
 PEER_TITLES = {
     "tutorial": "transformers, tutorial loop: padded to 512, float32",
     "dynamic": "transformers, dynamic padding, float32",
@@ -239,17 +240,17 @@ def tokenizer_agreement(title: str, content: Result) -> str:
     """Texts that `transformers` reads to other ids than bertworks, by vocabulary and reader."""
     rows = []
     for kind, result in content["kinds"].items():
-        for part in ("lines", "strings"):
+        for part, name in AGREEMENT_PARTS.items():
             found = result[part]
             for reader, differences in found.items():
                 if isinstance(differences, Mapping):
-                    cells = [kind, f"{result['vocabulary']:,}", "lines of text" if part == "lines" else "random strings", reader]
+                    cells = [kind, f"{result['vocabulary']:,}", name, reader]
                     cells += [f"{found['texts']:,}", f"{found['tokens']:,}", f"{differences['different']:,}"]
                     rows.append([*cells, f"{differences['distinct_characters']:,}"])
     text = (
         f"### {title}\n\n"
         "Vocabularies trained by bertworks, loaded by `transformers`: texts whose ids are not the same, and how many characters are cut "
-        "differently by themselves. `slow` is the tokenizer in Python, which knows other versions of Unicode.\n\n"
+        "differently by themselves. `slow` is the tokenizer in Python: it drops code points that are no characters, `fast` does not.\n\n"
     )
     titles = ["vocabulary", "size", "texts", "reader", "compared", "tokens", "different", "characters"]
     return text + markdown(titles, rows) + "\n\n" + footer(content)

@@ -5,11 +5,12 @@
 
 A WordPiece (uncased) and a byte-level BPE vocabulary (cased) are trained, saved and loaded: by `bertworks.tokenization.Tokenizer`,
 by `transformers.AutoTokenizer` ("fast"), and, where this version of `transformers` still has one, by its tokenizer written in
-Python ("slow"; for WordPiece). Whole sequences are compared, special tokens included: lines of text, and strings of random
-characters out of all of Unicode. Of a difference the result holds the characters that alone are cut differently, never the text.
+Python ("slow"; for WordPiece). Whole sequences are compared, special tokens included: lines of text, strings of random characters
+out of all of Unicode, and strings of random code points, whether or not they are characters. Of a difference the result holds
+the characters that alone are cut differently, never the text.
 
-The slow tokenizer classifies characters by Python's tables of Unicode, the fast one and bertworks by those of the `tokenizers`
-library: characters that are newer than one of the two tables may differ.
+The slow tokenizer takes code points that are no characters away, the fast one, and so bertworks, keeps them; and its tables of
+Unicode are Python's, those of the other two are the `tokenizers` library's.
 """
 
 import argparse
@@ -37,19 +38,22 @@ AT_ONCE = 10_000
 LONGEST = 40
 """Characters of a random string, at most."""
 MOST_SHOWN = 40
-"""Characters that a result names."""
+"""Characters of each category that a result names, at most."""
 RANGES = ((0x20, 0x7F, 0.35), (0x00, 0x20, 0.05), (0xA0, 0x250, 0.15), (0x250, 0x3000, 0.2), (0x3000, 0xD800, 0.1), (0xE000, 0x10000, 0.05))
 RANGES += ((0x10000, 0x110000, 0.1),)
 """First character, the one behind the last, and the share of the characters that are drawn from there."""
 
 
-def random_strings(count: int, seed: int = 0) -> Iterator[str]:
-    """Strings of characters out of all of Unicode but the halves of surrogate pairs; many from the parts that texts use."""
+def random_strings(count: int, *, assigned: bool = True, seed: int = 0) -> Iterator[str]:
+    """Strings out of all of Unicode but the halves of surrogate pairs, with much from the parts that texts use; of characters,
+    or, not `assigned`, of any code points."""
     random = np.random.default_rng(seed)
-    firsts, stops, shares = (np.array(column) for column in zip(*RANGES, strict=True))
+    pools = [np.array([c for c in range(*ends) if not assigned or unicodedata.category(chr(c)) != "Cn"]) for *ends, _ in RANGES]
+    shares = [share for *_, share in RANGES]
     for _ in range(count):
         chosen = random.choice(len(RANGES), size=int(random.integers(1, LONGEST + 1)), p=shares)
-        yield "".join(map(chr, random.integers(firsts[chosen], stops[chosen]).tolist()))
+        places = random.random(len(chosen))
+        yield "".join(chr(pools[pool][int(place * len(pools[pool]))]) for pool, place in zip(chosen.tolist(), places.tolist(), strict=True))
 
 
 def lines_of(files: Sequence[str], count: int) -> Iterator[str]:
@@ -99,12 +103,20 @@ def compare(texts: Iterable[str], own: Encode, theirs: Mapping[str, Encode]) -> 
     return counts | {
         name: {
             "different": different[name],
-            "characters": [f"U+{ord(c):04X} {unicodedata.category(c)}" for c in found[name][:MOST_SHOWN]],
             "distinct_characters": len(found[name]),
+            "characters": by_category(found[name]),
             "without_such_a_character": unexplained[name],
         }
         for name in theirs
     }
+
+
+def by_category(characters: Sequence[str]) -> dict[str, Any]:
+    """How many there are of each of Unicode's categories, and the first of them."""
+    found: dict[str, list[str]] = {}
+    for character in characters:
+        found.setdefault(unicodedata.category(character), []).append(f"U+{ord(character):04X}")
+    return {category: {"count": len(some), "first": some[:MOST_SHOWN]} for category, some in sorted(found.items())}
 
 
 def try_characters(characters: set[str], own: Encode, other: Encode, tried: dict[str, bool]) -> None:
@@ -123,11 +135,18 @@ def run(kind: str, arguments: argparse.Namespace) -> dict[str, Any]:
         machine.log(f"{kind}: {report.trained.tokenizer.vocabulary_size:,} tokens learnt in {time.perf_counter() - started:.0f} s")
         own, theirs = readers(folder, kind)
         result: dict[str, Any] = {"vocabulary": report.trained.tokenizer.vocabulary_size, "settings": KINDS[kind]}
-        for name, texts in (("lines", lines_of(arguments.compare, arguments.lines)), ("strings", random_strings(arguments.strings))):
+        parts = {
+            "lines": lines_of(arguments.compare, arguments.lines),
+            "strings": random_strings(arguments.strings),
+            "code_points": random_strings(arguments.strings, assigned=False),
+        }
+        for name, texts in parts.items():
             started = time.perf_counter()
             result[name] = compare(texts, own, theirs)
             told = ", ".join(f"{reader} {result[name][reader]['different']:,}" for reader in theirs)
-            machine.log(f"{kind}: {result[name]['texts']:,} {name}: different from {told} ({time.perf_counter() - started:.0f} s)")
+            machine.log(
+                f"{kind}: {result[name]['texts']:,} {name.replace('_', ' ')}: different from {told} ({time.perf_counter() - started:.0f} s)"
+            )
         return result
 
 
@@ -163,13 +182,7 @@ def main() -> None:
     for kind in arguments.kinds:
         content["kinds"][kind] = run(kind, arguments)
         machine.write_result(machine.output_folder(arguments), "tokenizer_agreement", content)
-    found = [
-        part[reader]["different"]
-        for result in content["kinds"].values()
-        for part in (result["lines"], result["strings"])
-        for reader in part
-        if isinstance(part[reader], dict)
-    ]
+    found = [result[part]["fast"]["different"] for result in content["kinds"].values() for part in ("lines", "strings", "code_points")]
     sys.exit(f"{sum(found):,} texts differ" if any(found) else None)
 
 

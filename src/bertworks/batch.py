@@ -101,7 +101,7 @@ class PackedBatch:
         ids = np.concatenate([np.asarray(s, dtype=np.int64) for s in input_ids]) if tokens else np.zeros(0, dtype=np.int64)
         segments = (
             np.zeros(tokens, dtype=np.int64)
-            if segment_ids is None
+            if segment_ids is None or not tokens
             else np.concatenate([np.asarray(s, dtype=np.int64) for s in segment_ids])
         )
         numbered = np.arange(len(lengths), dtype=np.int64)

@@ -137,6 +137,17 @@ class HeadSpec:
     """The projection's weight is the token embedding (masked LM)."""
 
 
+@dataclass(frozen=True)
+class RelationSpec:
+    """Queries, keys and values of the last layer's attention, side by side and as they are: what another model's attention is
+    learnt by (Wang et al. 2020)."""
+
+    outputs: int
+    """Three times heads × head_dim of that layer."""
+    reads: Literal["relations"] = "relations"
+    tied: Literal[False] = False
+
+
 Pooling = Literal["mean", "cls", "max", "last", "mean_sqrt_length", "position_weighted_mean"]
 """From the states of a sequence's tokens to one: their mean, the first token's, the largest of each feature, the last token's,
 their sum divided by √length, or their mean with weights 1, 2, 3 … (Muennighoff 2022, section 3.1)."""

@@ -1,6 +1,7 @@
 """What the pretraining benchmarks measure: the same work for all, and differences that are there."""
 
 import argparse
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -67,18 +68,20 @@ def lowered(texts: Sequence[str]) -> list[list[int]]:
 def test_differences_are_counted_and_traced_to_characters() -> None:
     found = tokenizer_agreement.compare(["same", "Two Words", " begins", "AB"], plain, {"fast": lowered, "slow": plain})
     assert (found["texts"], found["tokens"]) == (4, 4 + 9 + 7 + 2)
-    assert found["slow"] == {"different": 0, "characters": [], "distinct_characters": 0, "without_such_a_character": 0}
+    assert found["slow"] == {"different": 0, "characters": {}, "distinct_characters": 0, "without_such_a_character": 0}
     assert found["fast"]["different"] == 3
-    assert found["fast"]["characters"] == ["U+0041 Lu", "U+0042 Lu", "U+0054 Lu", "U+0057 Lu"]
+    assert found["fast"]["characters"] == {"Lu": {"count": 4, "first": ["U+0041", "U+0042", "U+0054", "U+0057"]}}
     assert found["fast"]["without_such_a_character"] == 1, "the one that begins with a space"
 
 
 def test_random_strings_reach_all_planes_and_no_surrogates() -> None:
-    strings = list(tokenizer_agreement.random_strings(3000))
-    characters = set("".join(strings))
+    strings, wild = list(tokenizer_agreement.random_strings(3000)), list(tokenizer_agreement.random_strings(3000, assigned=False))
+    characters, code_points = set("".join(strings)), set("".join(wild))
     assert strings == list(tokenizer_agreement.random_strings(3000))
-    assert not any(0xD800 <= ord(c) < 0xE000 for c in characters)
-    assert {ord(c) >> 16 for c in characters} == set(range(17))
+    assert not {unicodedata.category(c) for c in characters} & {"Cn", "Cs"}
+    assert {ord(c) >> 16 for c in characters} >= {0, 1, 2, 15, 16}
+    assert not any(0xD800 <= ord(c) < 0xE000 for c in code_points)
+    assert {ord(c) >> 16 for c in code_points} == set(range(17))
     assert max(map(len, strings)) == tokenizer_agreement.LONGEST
 
 
@@ -98,4 +101,4 @@ def test_a_small_vocabulary_agrees(tmp_path: Path) -> None:
         found = tokenizer_agreement.run(kind, arguments)
         assert found["lines"]["texts"] == 40
         assert found["lines"]["fast"]["different"] == 0
-        assert found["strings"]["fast"]["different"] == 0
+        assert found["strings"]["fast"]["different"] == found["code_points"]["fast"]["different"] == 0

@@ -107,7 +107,7 @@ def test_coverage_and_agreement_are_shown(tmp_path: Path) -> None:
     machine.write_result(tmp_path, "interval_coverage", content)
     fast = {"different": 0, "distinct_characters": 0}
     part = {"texts": 50000, "tokens": 900000, "fast": fast, "slow": {"different": 7, "distinct_characters": 3}}
-    kinds = {"wordpiece": {"vocabulary": 24000, "lines": part, "strings": part}}
+    kinds = {"wordpiece": {"vocabulary": 24000, "lines": part, "strings": part, "code_points": part}}
     machine.write_result(tmp_path, "tokenizer_agreement", {"command": "c", "kinds": kinds, "machine": FACTS})
     page = tables.document(tmp_path, tmp_path)
     assert "| simulated | rows | accuracy | log-loss |" in page

@@ -10,7 +10,7 @@ import pytest
 from bertworks import Encoder, Tokenizer
 from bertworks.batch import Array
 from bertworks.checkpoints.files import read_json
-from bertworks.errors import SettingsError
+from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.pretraining.config import PretrainingConfig
 from bertworks.estimators.pretraining.run import _Pretraining, pretrain
 from bertworks.estimators.workflows import prepare_corpus, train_tokenizer
@@ -63,8 +63,8 @@ def test_vectors_of_words_and_texts_are_those_of_the_teacher(corpus: Path, tiny_
     """One text at a time, one word at a time, by strings alone."""
     run, teacher = made(corpus, tiny_bert), Encoder(tiny_bert, precision="float32", device="cpu")
     batch, word_starts = run.sequences.take(np.arange(12))
-    assert run.teacher is not None
-    vectors = run.teacher[0](batch, word_starts)
+    assert DISTILLATION in run.teachers
+    vectors = run.teachers[DISTILLATION][0](batch, word_starts)
     words_seen = 0
     for start, stop in zip(batch.offsets[:-1].tolist(), batch.offsets[1:].tolist(), strict=True):
         sums = np.zeros(32)
@@ -92,8 +92,8 @@ def test_a_text_beyond_the_teachers_limit_has_no_targets_there(corpus: Path, mak
     short = make_bert(max_position_embeddings=10)
     run = made(corpus, short)
     batch, word_starts = run.sequences.take(np.arange(6))
-    assert run.teacher is not None
-    vectors = run.teacher[0](batch, word_starts)
+    assert DISTILLATION in run.teachers
+    vectors = run.teachers[DISTILLATION][0](batch, word_starts)
     told = np.abs(vectors.astype(np.float32)).sum(1) > 0
     ordinary = ~np.isin(batch.input_ids, sorted(run.tokenizer.special_ids))
     assert told[~ordinary].all(), "special tokens have vectors of what was read"
@@ -177,3 +177,73 @@ def test_another_teacher_is_another_run(corpus: Path, tiny_bert: Path, make_bert
 def test_wrong_configurations(corpus: Path, tmp_path: Path, objectives: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         pretrain({**settings(corpus, tmp_path), "objectives": objectives}, output=tmp_path / "run")
+
+
+# ---- attention as the teacher's
+
+
+def attention_settings(corpus: Path, teacher: Path, **training: Any) -> dict[str, Any]:
+    values = settings(corpus, teacher, **training)
+    return {**values, "objectives": {"attention_relations": {"teacher": str(teacher)}}}
+
+
+@pytest.fixture(scope="module")
+def same_tokens(corpus: Path, make_bert: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A teacher with the tokenizer of the corpus."""
+    tokenizer = Tokenizer.load(corpus / "tokenizer")
+    folder = make_bert(vocab_size=len(tokenizer), hidden_size=48, num_attention_heads=2, num_hidden_layers=1, initializer_range=0.2)
+    own = tmp_path_factory.mktemp("teachers") / "bert"
+    own.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(folder / name, own / name)
+    tokenizer.save(own)
+    return own
+
+
+def test_the_loss_is_the_divergence_of_attention_and_values(corpus: Path, same_tokens: Path) -> None:
+    """PyTorch on the probabilities that `Encoder` shows, and the metric's own way."""
+    torch = pytest.importorskip("torch")
+    from bertworks.nn.inputs import model_inputs
+    from bertworks.training.steps import Step, StepLoss
+
+    run = _Pretraining(PretrainingConfig.from_dict(attention_settings(corpus, same_tokens)), Progress())
+    batch, word_starts = run.sequences.take(np.arange(9))
+    prepared = run.task.prepare(batch, word_starts)
+    device = torch.device("cpu")
+    loss = StepLoss(run.loaded.model, run.task, device)
+    step = Step(0, 100, [model_inputs(prepared.take(part), device) for part in (np.arange(4), np.arange(4, 9))])
+    counts = [batch.tokens]
+    assert loss.counts(step) == counts
+    ours = loss.backward(step, counts)
+
+    teacher = Encoder(same_tokens, precision="float32", device="cpu")(batch, attentions="all").attentions
+    student = run.loaded.model
+    with torch.no_grad():
+        own = student.encoder(model_inputs(batch, device), attentions=[1]).attentions[1]
+    assert teacher is not None
+    expected = 0.0
+    for i, (probabilities, length) in enumerate(zip(own, batch.lengths.tolist(), strict=True)):
+        wanted = teacher[-1][i, :, :length, :length]
+        expected += float((wanted * (np.log(wanted) - np.log(probabilities.numpy()))).sum()) / 2 / batch.tokens
+    scores = score(student, prepared, device=device, token_budget=100)
+    metrics = run.task.metrics()
+    run.task.update_metrics(metrics, prepared, scores)
+    found = metrics.parts["attention_relations"].compute()
+    assert found["attention_divergence"] == pytest.approx(expected, rel=5e-3), "targets are kept in float16"
+    assert ours == pytest.approx(found["attention_divergence"] + found["value_divergence"], rel=1e-4)
+    assert found["attention_divergence"] == pytest.approx(np.mean(found["attention_divergence_by_head"]))
+
+
+def test_a_student_comes_to_attend_as_its_teacher(corpus: Path, same_tokens: Path, tmp_path: Path) -> None:
+    begun = pretrain(attention_settings(corpus, same_tokens, steps=1, learning_rate=1e-9), output=tmp_path / "begun")
+    report = pretrain(attention_settings(corpus, same_tokens, steps=200, batch_size=24, learning_rate=0.01), output=tmp_path / "run")
+    assert begun.metrics is not None
+    assert report.metrics is not None
+    for name in ("attention_divergence", "value_divergence"):
+        assert report.metrics[f"attention_relations_{name}"] < 0.6 * begun.metrics[f"attention_relations_{name}"]
+    assert read_json(report.model / "config.json")["architectures"] == ["BertModel"]
+
+
+def test_attention_needs_the_same_tokens(corpus: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="prepare it again with that, or use distillation"):
+        pretrain(attention_settings(corpus, tiny_bert), output=tmp_path / "run")

@@ -11,13 +11,14 @@ import pytest
 
 from bertworks import TextClassifier
 from bertworks.checkpoints.checksums import write_checksums
+from bertworks.checkpoints.files import read_json, write_json
 from bertworks.errors import CheckpointError, Interrupted, SettingsError
 from bertworks.nn.machine import MachineChoice
 from bertworks.training import TrainingConfig
 from bertworks.training.checkpoints import Checkpoints
 from bertworks.training.progress import Progress, StepReport
 from bertworks.training.run import RunFolder
-from bertworks.training.state import WITHOUT_EFFECT, TrainingState, identity
+from bertworks.training.state import STATE, WITHOUT_EFFECT, TrainingState, identity
 
 Fit = Callable[..., TextClassifier]
 
@@ -55,6 +56,8 @@ def interrupted(tiny_bert: Path, reviews: Callable[..., Any], tmp_path: Path) ->
         ("epochs", 2.0),
         ("batch_size", 6),
         ("learning_rate", 0.02),
+        ("optimizer", "muon"),
+        ("average", 0.5),
         ("schedule", "cosine"),
         ("weight_decay", 0.1),
         ("max_gradient_norm", 2.0),
@@ -91,6 +94,18 @@ def test_other_material_is_refused_by_name(interrupted: Fit, reviews: Callable[.
     ):
         with pytest.raises(CheckpointError, match=named):
             interrupted(**changes)
+
+
+def test_a_run_that_is_older_than_a_setting_goes_on_without_it(interrupted: Fit, tmp_path: Path) -> None:
+    (stored,) = (tmp_path / "run" / "checkpoints").iterdir()
+    told = read_json(stored / STATE)
+    for name in ("optimizer", "average", "processes"):
+        del told["identity"][name]
+    write_json(stored / STATE, told)
+    write_checksums(stored)
+    with pytest.raises(CheckpointError, match="average was 0.0, is 0.5"):
+        interrupted(average=0.5)
+    assert interrupted().result_.state.step == 4
 
 
 def test_what_has_no_effect_may_change(interrupted: Fit, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 A command is a line of JSON: {"size", "call" (a function of this file), "arguments"}, where 0 processes are the one that
 forks, so that its children inherit what it sets up at first use; with "kill" or "interrupt" (a list of
 [rank, path, count]: the signal is sent once the file has so many lines) if wished. The answer is, for each process, its
-exit code and what it wrote to standard error.
+exit code and what it wrote.
 """
 
 import io
@@ -95,10 +95,10 @@ def short_of_memory(line: list[str], rank: int, at_call: int) -> int:
 
 
 def differing(line: list[str]) -> int:
-    """The same, where the processes were given corpora of different names."""
-    from bertworks.data.corpus.corpus import Corpus
+    """The same, where the processes were given different models."""
+    from bertworks.estimators.pretraining import run
 
-    Corpus.key = property(lambda corpus: f"corpus of process {os.environ['RANK']}")  # type: ignore[assignment,misc]
+    run.fingerprint_of_model = lambda model: f"the model of process {os.environ['RANK']}"
     return command_line(line)
 
 
@@ -184,8 +184,8 @@ def fork(command: dict[str, Any], rank: int, port: int, said: Path) -> int:
         return child
     code = 1
     try:
-        os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT), 2)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        for stream in (1, 2):
+            os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND), stream)
         size = str(command["size"])
         if command["size"] > 1:
             os.environ.update({"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size})
@@ -197,6 +197,7 @@ def fork(command: dict[str, Any], rank: int, port: int, said: Path) -> int:
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
+        sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from bertworks.checkpoints.table import Table, renames
 from bertworks.errors import CheckpointError, nearest
-from bertworks.spec import Activation, EncoderSpec, HeadSpec
+from bertworks.spec import Activation, EncoderSpec, HeadSpec, RelationSpec
 
 Config = Mapping[str, Any]
 
@@ -21,6 +21,7 @@ HeadKind = Literal[
     "question_answering",
     "multiple_choice",
     "token_vectors",
+    "attention_relations",
 ]
 
 LARGEST_SIZE = 10**8
@@ -47,7 +48,7 @@ ACTIVATION_NAMES: dict[str, Activation] = {
 class HeadDefinition:
     """A task's head as a family defines it."""
 
-    spec: Callable[[Config, EncoderSpec, int], HeadSpec]
+    spec: Callable[[Config, EncoderSpec, int], HeadSpec | RelationSpec]
     """From config.json, the encoder and the number of outputs to a description."""
     table: Callable[[str], Table]
     """The weight table, given the prefix of our names ("heads.labels.")."""
@@ -56,14 +57,21 @@ class HeadDefinition:
     needs_pooler: bool = False
 
 
+def _relations(encoder: EncoderSpec) -> RelationSpec:
+    attention = encoder.layers[-1].attention
+    return RelationSpec(3 * attention.heads * attention.head_dim)
+
+
 GENERIC_HEADS: Mapping[HeadKind, HeadDefinition] = {
     "token_vectors": HeadDefinition(
         lambda config, encoder, outputs: HeadSpec(reads="tokens", outputs=outputs),
         lambda ours: Table(renames(f"{ours}output", "token_vectors")),
         "",
     ),
+    "attention_relations": HeadDefinition(lambda config, encoder, outputs: _relations(encoder), lambda ours: Table(()), ""),
 }
-"""Heads that every encoder can have and no family names: a vector for each token, which another model's is learnt by."""
+"""Heads that every encoder can have and no family names: a vector for each token, by which another model's is learnt, and the
+attention of the last layer."""
 
 
 @dataclass(frozen=True)

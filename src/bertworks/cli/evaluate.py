@@ -1,5 +1,6 @@
 """`bertworks evaluate`."""
 
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,12 @@ def evaluate(
     on_bad_rows: options.OnBadRows = "error",
     encoding: options.Encoding = "utf-8",
     delimiter: options.Delimiter = None,
+    corpus: Annotated[
+        str | None, typer.Option("--corpus", help="Sentence encoders: texts in which DATA, queries, are to find what is relevant.")
+    ] = None,
+    relevance: Annotated[
+        str | None, typer.Option("--relevance", help="Sentence encoders: which text is relevant to which query, by their ids.")
+    ] = None,
     mistakes: Annotated[int, typer.Option("--mistakes", help="Show so many of the wrong answers that the model is surest of.")] = 3,
     results: Annotated[Path | None, typer.Option("--results", help="Write every answer beside its label to this Parquet file.")] = None,
     device: options.Device = "auto",
@@ -31,11 +38,13 @@ def evaluate(
 
     Example: bertworks evaluate runs/reviews-1 test.csv
     """
-    arguments = {k: v for k, v in locals().items() if k != "json"}
+    arguments = {k: v for k, v in locals().items() if k != "json" and not (k in ("corpus", "relevance", "results") and v is None)}
     from rich.console import Console
 
     from bertworks.cli import output as show
-    from bertworks.estimators.verbs.evaluate import evaluate as run
+
+    verbs = "bertworks.estimators.verbs.evaluate" if corpus is None and relevance is None else "bertworks.estimators.embeddings.verbs"
+    run = import_module(verbs).evaluate
 
     with show.row_bar("evaluating") as progress:
         report = run(**arguments, progress=progress)

@@ -13,6 +13,7 @@ from bertworks.cli.compare import compare
 from bertworks.cli.corpus import app as corpus
 from bertworks.cli.demo import demo
 from bertworks.cli.doctor import doctor
+from bertworks.cli.embed import embed
 from bertworks.cli.evaluate import evaluate
 from bertworks.cli.explain import explain
 from bertworks.cli.fill_mask import fill_mask
@@ -24,6 +25,7 @@ from bertworks.cli.pretrain import pretrain
 from bertworks.cli.probe import probe
 from bertworks.cli.recipe import app as recipe
 from bertworks.cli.report import report
+from bertworks.cli.search import search
 from bertworks.cli.studies import cross_validate, learning_curve, tune
 from bertworks.cli.tokenizer import app as tokenizer
 from bertworks.cli.train import train
@@ -50,6 +52,8 @@ for _command in (
     cross_validate,
     learning_curve,
     predict,
+    embed,
+    search,
     answer,
     fill_mask,
     next_sentence,

@@ -20,6 +20,9 @@ def pretrain(
     The configuration has the tables [corpus], [model], [objectives.masked_lm] (next_sentence, sentence_order) and
     [training]. Ctrl-C saves the run, and --resume goes on with it.
 
+    Several processes, on as many GPUs or CPUs, share the work: torchrun --nproc-per-node 2 --max-restarts 3 -m bertworks
+    pretrain evening.toml --output runs/my-encoder. Begun again, such a command goes on with its run.
+
     Example: bertworks pretrain evening.toml --output runs/my-encoder
     """
     if config is not None and resume is not None:
@@ -29,8 +32,11 @@ def pretrain(
     from bertworks.cli import output as show
     from bertworks.estimators.pretraining.run import pretrain as run
     from bertworks.estimators.progress import TerminalProgress
+    from bertworks.training.distributed import is_first
 
     report = run(config, output=output, resume=resume, progress=TerminalProgress())
+    if not is_first():
+        return
     if json:
         show.print_json(report.to_dict())
         return

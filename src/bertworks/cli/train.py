@@ -42,6 +42,17 @@ def train(
     max_answer_tokens: Annotated[
         int | None, _model("--max-answer-tokens", text="Answers: the longest that is given; 30 by default.")
     ] = None,
+    objective: Annotated[
+        str | None,
+        _model("--objective", text="Embeddings: by what; seen from the data.", metavar="scores|ranking|simcse|distillation"),
+    ] = None,
+    teacher: Annotated[str | None, _model("--teacher", text="Embeddings: the model whose vectors are imitated.")] = None,
+    pooling: Annotated[str | None, _model("--pooling", text="Embeddings: mean, cls, max, last …; as the model has it.")] = None,
+    matryoshka: Annotated[
+        list[int] | None, _model("--matryoshka", text="Embeddings: train the first so many features by themselves too; may be repeated.")
+    ] = None,
+    scale: Annotated[float | None, _model("--scale", text="Embeddings: factor on cosines in ranking; 20 by default.")] = None,
+    symmetric: Annotated[bool, _model("--symmetric", text="Embeddings: partners have to find their texts, too.")] = False,
     validation: Annotated[str | None, _validation("--validation", text="Data to validate on: a file, folder or data set.")] = None,
     validation_split: Annotated[str | None, _validation("--validation-split", text="Part to validate on.")] = None,
     validation_fraction: Annotated[

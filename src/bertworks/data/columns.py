@@ -34,6 +34,7 @@ PAIR_NAMES = (
     ("question", "sentence"),
     ("query", "passage"),
     ("query", "document"),
+    ("anchor", "positive"),
 )
 """Names of the two texts of a pair."""
 # fmt: off

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,8 @@ class Layout:
     tag: int
     universal: bool
     """CoNLL-U: ten columns, of which the first counts the words."""
+    tags: frozenset[str] = frozenset()
+    """Tags of the first lines, by which a word "#" is told from a comment."""
 
     def cells(self, line: str) -> list[str]:
         return line.split("\t") if self.tabs else _SPACE.split(line.strip(" \t"))
@@ -105,7 +107,9 @@ def _word(cells: Sequence[str], layout: Layout, line: int) -> tuple[str, str] | 
 
 
 def _is_comment(line: str, cells: Sequence[str], layout: Layout) -> bool:
-    return line.startswith("#") and (len(cells) != layout.columns or (not layout.tabs and " = " in line))
+    if not line.startswith("#") or len(cells) != layout.columns:
+        return line.startswith("#")
+    return cells[0] == "#" and cells[layout.tag].strip() not in layout.tags
 
 
 def _layout(lines: Sequence[str], source: str, word: int | None, tag: int | None) -> Layout:
@@ -127,7 +131,9 @@ def _layout(lines: Sequence[str], source: str, word: int | None, tag: int | None
             raise DataError(
                 f"{source} has {columns} columns, so there is no column {place} ({name}): give a number from 0 to {columns - 1}"
             )
-    return Layout(tabs, columns, chosen[0] % columns, chosen[1] % columns, universal)
+    layout = Layout(tabs, columns, chosen[0] % columns, chosen[1] % columns, universal)
+    rows = (layout.cells(line) for line in plain)
+    return replace(layout, tags=frozenset(cells[layout.tag].strip() for cells in rows if len(cells) == columns))
 
 
 def is_conll(path: Path) -> bool:

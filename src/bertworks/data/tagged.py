@@ -21,7 +21,7 @@ from bertworks.data.class_labels import with_class_names
 from bertworks.data.columns import is_text, listed
 from bertworks.data.conll import conll_source, is_conll
 from bertworks.data.faults import OnBadRows
-from bertworks.data.files import opened, split_suffixes
+from bertworks.data.files import missing_file, opened, split_suffixes
 from bertworks.data.loaded import ReadOptions
 from bertworks.data.records import rows_to_table
 from bertworks.data.table import Table, read_table, split_names
@@ -77,8 +77,10 @@ def is_tagged(source: Any) -> bool:
             path = Path(source).expanduser()
             if path.is_dir():
                 return any(is_conll(entry) for entry in path.iterdir() if entry.is_file())
-            if not path.is_file() or is_conll(path):
-                return path.is_file()
+            if is_conll(path):
+                return True
+            if not path.is_file():
+                return False
             data = _beginning(path)
         else:
             names = split_names(source)
@@ -161,6 +163,8 @@ def read_tagged(
         raise DataError(f"{table.name} has no rows: name another file, or another split")
     names = (None, None) if lines is not None else (text, label)
     words, tags, spans = _columns(table.data, *names)
+    if not require_labels and words is not None and not _is_list(table.data, words):
+        words, spans = None, (words, None)  # without tags beside it, a text is a text
     if words is not None and (tags is not None or not require_labels):
         columns: tuple[str, str | None] = (words, tags)
         rows: list[Any] = [_words(values, table.data[words].type) for values in table.data[words].to_pylist()]
@@ -282,6 +286,8 @@ def _as_conll(source: Any, text: str | None, label: str | None, options: ReadOpt
     path = Path(source).expanduser()
     try:
         if not path.exists():
+            if is_conll(path):
+                raise missing_file(path)
             return None
     except OSError:
         return None

@@ -48,7 +48,7 @@ def save(
     their own beside weights and config."""
     with atomic_folder(folder, replace=replace) as writing:
         write(writing, loaded, task)
-        tokenizer.save(writing)
+        tokenizer.save(writing, segments=loaded.model.spec.embedding.segments > 1)
         write_json(writing / SETTINGS, {"bertworks": __version__, "task": task.name, "settings": task.settings(), "about": dict(about)})
         inputs = task.smoke_inputs()
         cases = [SmokeCase(i, o) for i, o in zip(inputs, smoke_outputs(loaded, tokenizer, task, inputs), strict=True)]
@@ -56,9 +56,7 @@ def save(
         write_smoke(writing, cases, tolerance=_SMOKE_TOLERANCE, computed_with=made)
 
 
-def load(
-    folder: Path, *, verify: bool = False, read: ReadModel = read_model
-) -> tuple[LoadedModel, Tokenizer, StoredTask, dict[str, Any]]:
+def load(folder: Path, *, verify: bool = False, read: ReadModel = read_model) -> tuple[LoadedModel, Tokenizer, StoredTask, dict[str, Any]]:
     """Reads a folder that bertworks or `transformers` saved. With `verify`, its files must be those that were saved, and
     its smoke cases must come out the same."""
     task, about = read_task(folder)

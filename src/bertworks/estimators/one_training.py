@@ -8,6 +8,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from bertworks.checkpoints.files import write_json
+from bertworks.checkpoints.sentence_layout import has_layout
 from bertworks.data.inspection import Inspection
 from bertworks.errors import Interrupted, TrainingError
 from bertworks.estimators import row_results, runs
@@ -66,7 +67,7 @@ class TrainReport:
     @property
     def next_steps(self) -> list[str]:
         """Commands to go on with."""
-        return runs.next_steps(self.folder, self.pairs)
+        return runs.vector_steps(self.folder) if has_layout(self.model) else runs.next_steps(self.folder, self.pairs)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as metrics.json and `--json` have them."""

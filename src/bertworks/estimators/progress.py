@@ -16,6 +16,7 @@ _SHOWN = (
     "masked_lm_loss",
     "masked_lm_accuracy",
     "next_sentence_accuracy",
+    "f1",
     "conlleval_f1",
     "strict_f1",
     "accuracy",

@@ -18,7 +18,7 @@ from bertworks.errors import CheckpointError, SettingsError, nearest
 
 SETTINGS, METRICS, ACCOUNTING, INSPECTION = "config.toml", "metrics.json", "accounting.json", "inspection.json"
 
-ESTIMATORS = ("classifier", "entities", "answerer")
+ESTIMATORS = ("classifier", "entities", "answerer", "embeddings")
 """The tables of config.toml that hold an estimator's own parameters, one a task."""
 _TABLES = ("data", *ESTIMATORS, "training", "seeds", "study", "pretraining")
 
@@ -115,6 +115,27 @@ def next_steps(folder: Path, pairs: bool) -> list[str]:
         f"bertworks predict {name} {texts}",
         f"bertworks predict {name} --file new.csv --output answers.csv",
         f"bertworks evaluate {name} test.csv",
+    ]
+
+
+def vector_steps(folder: Path) -> list[str]:
+    """Commands to go on with a model that gives vectors."""
+    name = quoted(folder)
+    return [
+        f'bertworks embed {name} "a new text"',
+        f"bertworks embed {name} --file new.csv --output vectors.parquet",
+        f'bertworks search {name} "what is looked for" --file texts.csv',
+        f"bertworks evaluate {name} pairs.csv",
+    ]
+
+
+def answer_steps(folder: Path) -> list[str]:
+    """Commands to go on with a model that answers questions."""
+    name = quoted(folder)
+    return [
+        f'bertworks answer {name} "a question" --context "a text that may answer it"',
+        f"bertworks predict {name} --file questions.json --output answers.json",
+        f"bertworks evaluate {name} test.json",
     ]
 
 

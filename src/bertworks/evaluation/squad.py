@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float
 from bertworks.batch import Array
 from bertworks.errors import DataError
 from bertworks.evaluation.bootstrap import Replicates, merge_replicates
-from bertworks.evaluation.intervals import Method, interval_lists
+from bertworks.evaluation.intervals import Method, interval_lists, wilson_interval
 from bertworks.evaluation.metrics import ratio, require_rows
 
 Version = Literal["1.1", "2.0"]
@@ -117,9 +117,11 @@ def best_threshold(
     has_answer: Bool[Array, "questions"],
     predicted: Bool[Array, "questions"],
     doubts: Float[Array, "questions"],
+    *,
+    of_nothing: float = 0.0,
 ) -> tuple[float, float]:
     """The best mean score that any threshold on the doubts gives, and the lowest such threshold, as the official script finds
-    them: 0.0 where it is best to answer nothing; a question is answered where its doubt is at most the threshold.
+    them: `of_nothing` where it is best to answer nothing; a question is answered where its doubt is at most the threshold.
 
     `scores` are those of the answers, `predicted` says which are not empty.
 
@@ -132,7 +134,7 @@ def best_threshold(
     best = int(np.argmax(sums))
     if sums[best] > (~has_answer).sum():
         return float(sums[best]) / len(scores), float(doubts[order][best])
-    return float((~has_answer).sum()) / len(scores), 0.0
+    return float((~has_answer).sum()) / len(scores), of_nothing
 
 
 class AnswerStatistics:
@@ -143,12 +145,8 @@ class AnswerStatistics:
     def __init__(self, both: bool) -> None:
         self.both = both
         """Whether there are questions with and without an answer."""
-        parts: dict[str, Method] = {
-            "has_answer_exact_match": "accelerated",
-            "has_answer_f1": "accelerated",
-            "no_answer_accuracy": "accelerated",
-        }
-        self.methods: Mapping[str, Method] = {"exact_match": "proportion", "f1": "accelerated", **(parts if both else {})}
+        own: dict[str, Method] = {"has_answer_f1": "accelerated"} if both else {}
+        self.methods: Mapping[str, Method] = {"exact_match": "proportion", "f1": "accelerated", **own}
 
     @staticmethod
     def of_rows(exact: Float[Array, "rows"], f1: Float[Array, "rows"], has_answer: Bool[Array, "rows"]) -> Float[Array, "rows columns"]:
@@ -170,7 +168,7 @@ class AnswerMetrics:
     """Exact match and F1, and, where some questions have no answer, each kind's own and what the best threshold would give.
 
     Intervals take questions to be independent; where many share a context they are a little too narrow. Of each question
-    32 bytes are kept, for the thresholds.
+    40 bytes are kept, for the thresholds.
 
     >>> metrics = AnswerMetrics("1.1")
     >>> metrics.update([["noon", "at noon"], ["a blackbird"]], ["At noon.", "a bird"])
@@ -185,7 +183,7 @@ class AnswerMetrics:
         self.version = version
         self.sums: Float[Array, "columns"] = np.zeros(AnswerStatistics.columns)
         self.replicates = Replicates(replicates, AnswerStatistics.columns, seed=seed) if replicates else None
-        self._forced: list[Float[Array, "questions 4"]] = []
+        self._forced: list[Float[Array, "questions 5"]] = []
 
     def update(
         self,
@@ -212,7 +210,7 @@ class AnswerMetrics:
                 scores = np.array([answer_scores(text, right, self.version) for text, right in zip(forced, answers, strict=True)]).reshape(
                     -1, 2
                 )
-            self._forced.append(np.column_stack([scores, has, doubts]))
+            self._forced.append(np.column_stack([scores, has, [bool(text) for text in forced], doubts]))
 
     def merge(self, other: "AnswerMetrics") -> None:
         """Adds the questions of other metrics. Raises `DataError` where their versions differ."""
@@ -229,12 +227,17 @@ class AnswerMetrics:
         statistics = AnswerStatistics(both)
         values = {name: float(value) for name, value in statistics.values(self.sums).items()}
         found: dict[str, Any] = {"rows": int(self.sums[0]), "f1": values.pop("f1"), **values}
+        kinds = {"has_answer": int(self.sums[3]), "no_answer": int(self.sums[0] - self.sums[3])}
         if both:
-            found |= {"has_answer_rows": int(self.sums[3]), "no_answer_rows": int(self.sums[0] - self.sums[3])}
+            found["rows_of_kinds"] = kinds
         if both and self._forced:
-            exact, f1, has, doubts = np.concatenate(self._forced).T
-            everything = np.ones(len(has), dtype=bool)
+            exact, f1, has, predicted, doubts = np.concatenate(self._forced).T
             for name, column in (("exact_match", exact), ("f1", f1)):
-                best, at = best_threshold(column, has > 0, everything, doubts)
-                found |= {f"best_{name}": best, f"best_{name}_threshold": at}
-        return found | interval_lists(statistics, self.replicates)
+                best, at = best_threshold(column, has > 0, predicted > 0, doubts, of_nothing=float(doubts.min()) - 1)
+                found[f"best_{name}"] = best
+                found.setdefault("best_thresholds", {})[name] = at
+        found |= interval_lists(statistics, self.replicates)
+        if both and self.replicates is not None:  # shares of a part of the rows
+            for name, rows in (("has_answer_exact_match", kinds["has_answer"]), ("no_answer_accuracy", kinds["no_answer"])):
+                found["intervals"][name] = list(wilson_interval(found[name], rows))
+        return found

@@ -13,11 +13,9 @@ from bertworks.data.prefetch import prefetch
 from bertworks.data.sampler import cut_by_tokens
 from bertworks.evaluation import Metrics
 from bertworks.inference.memory import TokenBudget
-from bertworks.nn.heads import IGNORED, Head
+from bertworks.nn.heads import IGNORED
 from bertworks.nn.inputs import ModelInputs, model_inputs
-from bertworks.nn.model import Model
-from bertworks.nn.vectors import VectorHead
-from bertworks.spec import HeadSpec, VectorSpec
+from bertworks.nn.model import AnyHead, AnyHeadSpec, Model
 from bertworks.tasks.task import Task
 
 SEQUENCES_AT_ONCE = 4096
@@ -53,9 +51,9 @@ def score(
     return results
 
 
-def _rows_a_sequence(spec: HeadSpec | VectorSpec, name: str, data: PackedBatch) -> Int[Array, "sequences"]:
+def _rows_a_sequence(spec: AnyHeadSpec, name: str, data: PackedBatch) -> Int[Array, "sequences"]:
     """How many rows a head scores of each sequence."""
-    if spec.reads == "tokens":
+    if spec.reads in ("tokens", "relations"):
         return data.lengths
     if spec.reads == "targets":
         wanted = data.token_targets[name] != IGNORED
@@ -82,7 +80,7 @@ def _score_batch(model: Model, batch: PackedBatch, device: torch.device, tokens:
     return out
 
 
-def _told(head: Head | VectorHead, scores: Float[Tensor, "rows outputs"], inputs: ModelInputs, name: str) -> Float[Tensor, "rows told"]:
+def _told(head: AnyHead, scores: Float[Tensor, "rows outputs"], inputs: ModelInputs, name: str) -> Float[Tensor, "rows told"]:
     """Scores as they are, or what is told of targets instead."""
     if head.spec.reads != "targets":
         return scores

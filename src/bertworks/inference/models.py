@@ -13,8 +13,8 @@ from bertworks.checkpoints.files import open_tensors, write_json, write_tensors
 from bertworks.checkpoints.loading import LoadingReport, load_through
 from bertworks.checkpoints.table import Table, normalized
 from bertworks.errors import CheckpointError
-from bertworks.nn.model import Model
-from bertworks.spec import EncoderSpec
+from bertworks.nn.model import AnyHeadSpec, Model
+from bertworks.spec import EncoderSpec, HeadSpec
 
 Heads = Mapping[str, tuple[HeadKind, int]]
 StoredDtype = Literal["float32", "float16", "bfloat16"]
@@ -151,7 +151,8 @@ def resize_vocabulary(loaded: LoadedModel, size: int) -> None:
     if size == old:
         return
     spec = replace(model.spec, embedding=replace(model.spec.embedding, vocabulary=size))
-    tied = {name: replace(head.spec, outputs=size) if head.spec.tied else head.spec for name, head in model.head_items()}
+    tied: dict[str, AnyHeadSpec] = {name: head.spec for name, head in model.head_items()}
+    tied |= {name: replace(head, outputs=size) for name, head in tied.items() if isinstance(head, HeadSpec) and head.tied}
     arrays = model.arrays()
     loaded.model = Model(spec, tied).to(model.encoder.embeddings.token.weight.device).compute_in(model.encoder.compute_dtype)
     loaded.heads = {name: (kind, size if tied[name].tied else outputs) for name, (kind, outputs) in loaded.heads.items()}

@@ -1,4 +1,4 @@
-"""A pretrained encoder as the teacher of another (`tasks/distillation.py`)."""
+"""A pretrained encoder as the teacher of another (`tasks/distillation.py`, `tasks/attention_relations.py`)."""
 
 import numpy as np
 import torch
@@ -62,6 +62,32 @@ class WordTeacher:
                 hidden = self._model.encoder(model_inputs(batch, self._machine.torch_device)).hidden
                 states[rows] = hidden.float().cpu().numpy()
         return states
+
+
+class AttentionTeacher:
+    """Queries, keys and values of an encoder's last layer, for a student that has the same tokenizer."""
+
+    def __init__(self, model: Model, machine: MachineChoice) -> None:
+        self._model = model.to(machine.torch_device).compute_in(machine.dtype)
+        self._machine = machine
+        self._last = len(model.spec.layers) - 1
+
+    @property
+    def heads(self) -> int:
+        return self._model.spec.layers[-1].attention.heads
+
+    def __call__(self, batch: PackedBatch) -> Float[Array, "tokens width"]:
+        """Query, key and value of each token, side by side, in float16."""
+        attention = self._model.spec.layers[-1].attention
+        out = np.empty((batch.tokens, 3 * attention.heads * attention.head_dim), dtype=np.float16)
+        with torch.inference_mode():
+            for part in cut_by_tokens(batch.lengths, self._machine.token_budget):
+                inputs = model_inputs(batch.take(part), self._machine.torch_device)
+                attended = self._model.encoder(inputs, attentions=[self._last]).attended[self._last]
+                told = torch.cat([x.flatten(1) for x in (attended.q, attended.k, attended.v)], dim=1)
+                rows = np.repeat(batch.offsets[part], batch.lengths[part]) + ragged_positions(batch.lengths[part])
+                out[rows] = told.to(torch.float16).cpu().numpy()
+        return out
 
 
 def _means(states: Float[Array, "tokens width"], starts: Int[Array, "spans"], lengths: Int[Array, "spans"]) -> Float[Array, "spans width"]:

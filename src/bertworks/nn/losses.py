@@ -26,6 +26,8 @@ class LossOptions:
     """Share of the target that is spread evenly over the labels (Szegedy et al. 2016, section 7)."""
     weight: float = 1.0
     """Factor on the loss where several are summed."""
+    heads: int = 1
+    """Of relations: into how many the widths of both models are divided."""
 
 
 def _cross_entropy(scores: Float[Tensor, "rows labels"], labels: Int[Tensor, "rows"], options: LossOptions) -> Float[Tensor, "rows"]:

@@ -14,8 +14,12 @@ from bertworks.nn.heads import Head
 from bertworks.nn.inputs import ModelInputs
 from bertworks.nn.layer import End
 from bertworks.nn.norm import Norm
+from bertworks.nn.relations import RelationHead
 from bertworks.nn.vectors import VectorHead
-from bertworks.spec import EncoderSpec, HeadSpec, VectorSpec
+from bertworks.spec import EncoderSpec, HeadSpec, RelationSpec, VectorSpec
+
+AnyHead = Head | VectorHead | RelationHead
+AnyHeadSpec = HeadSpec | VectorSpec | RelationSpec
 
 _END_READ: dict[str, End] = {"first": "first", "pooled": "first", "last": "last"}
 
@@ -23,7 +27,7 @@ _END_READ: dict[str, End] = {"first": "first", "pooled": "first", "last": "last"
 class Model(nn.Module):
     """`encoder` and `heads` by name. Parameters are float32; the dtype of the computation is set by `compute_in`."""
 
-    def __init__(self, spec: EncoderSpec, heads: Mapping[str, HeadSpec | VectorSpec] | None = None) -> None:
+    def __init__(self, spec: EncoderSpec, heads: Mapping[str, AnyHeadSpec] | None = None) -> None:
         super().__init__()
         self.spec = spec
         self.encoder = Encoder(spec)
@@ -37,7 +41,9 @@ class Model(nn.Module):
     def forward(self, inputs: ModelInputs) -> dict[str, Float[Tensor, "rows outputs"]]:
         """The scores of each head (`Head.forward`)."""
         every = any(isinstance(head.spec, VectorSpec) and head.spec.layers_from is not None for _, head in self.head_items())
-        return self.scores(self.encoder(inputs, ends=self._ends_read(), hidden_states=every), inputs)
+        last = len(self.spec.layers) - 1
+        watched = [last] if any(isinstance(head, RelationHead) for _, head in self.head_items()) else []
+        return self.scores(self.encoder(inputs, ends=self._ends_read(), hidden_states=every, attentions=watched), inputs)
 
     def _ends_read(self) -> End | None:
         """Where all heads read the same end of each sequence: that end, if the encoder can compute it alone."""
@@ -57,9 +63,9 @@ class Model(nn.Module):
         last = self.encoder(inputs, ends="last").at("last", inputs.layout).float()
         return head.score(last, None, self.encoder.embeddings.token.weight, 0)
 
-    def head_items(self) -> list[tuple[str, Head | VectorHead]]:
+    def head_items(self) -> list[tuple[str, AnyHead]]:
         """The heads with their names."""
-        return [(name, head) for name, head in self.heads.items() if isinstance(head, Head | VectorHead)]
+        return [(name, head) for name, head in self.heads.items() if isinstance(head, AnyHead)]
 
     def initialize(self, seed: int, only: set[str] | None = None) -> None:
         """Draws new weights: normal with the description's standard deviation, biases 0, gains 1.
@@ -99,5 +105,7 @@ class Model(nn.Module):
         self.initialize(seed, only={name for name, _ in self.named_parameters() if name.startswith(prefixes)} if prefixes else set())
 
 
-def _build(head: HeadSpec | VectorSpec, spec: EncoderSpec) -> Head | VectorHead:
+def _build(head: AnyHeadSpec, spec: EncoderSpec) -> AnyHead:
+    if isinstance(head, RelationSpec):
+        return RelationHead(head)
     return VectorHead(head, spec.hidden, len(spec.layers)) if isinstance(head, VectorSpec) else Head(head, spec.hidden)

@@ -184,16 +184,15 @@ class EmbeddingObjective:
 
     def problems(self, width: int) -> list[str]:
         """What is wrong with the settings for vectors of so many features, in words."""
+        sizes, other = self.matryoshka, self.teacher_width
         wrong = {
             f"scale must be above 0, not {self.scale}": not self.scale > 0,
             f"highest must be above lowest, not {self.highest} and {self.lowest}": not self.highest > self.lowest,
-            f"matryoshka sizes lie from 1 to {width}, the vectors' own: {list(self.matryoshka)}": not all(
-                isinstance(size, int) and 1 <= size <= width for size in self.matryoshka
+            f"matryoshka sizes lie from 1 to {width}, the vectors' own: {list(sizes)}": not all(1 <= size <= width for size in sizes),
+            "a matryoshka size stands twice": len(set(sizes)) < len(sizes),
+            f"the teacher's vectors have {other} features, but these have {width}: add a layer with dense={other}": (
+                other is not None and other != width
             ),
-            f"the teacher's vectors have {self.teacher_width} features, but these have {width}: add a layer with dense={self.teacher_width}": (
-                self.teacher_width not in (None, width)
-            ),
-            "a matryoshka size stands twice": len(set(self.matryoshka)) < len(self.matryoshka),
         }
         return [words for words, is_wrong in wrong.items() if is_wrong]
 

@@ -119,13 +119,14 @@ class Lattice:
         """How probable it is that exactly these units are a span with this label: the share of the paths that say so."""
         steps, scheme = self.steps, self.steps.scheme
         own = [i for i, tag in enumerate(steps.labels) if (tag == span.label if scheme == "words" else _is_part(tag, span.label))]
-        if not own:
+        cut = scheme != "words" and (self.glued[span.start] or (span.end < len(self.scores) and self.glued[span.end]))
+        if not own or cut:
             return 0.0
         opens, edge = steps.begins, len(steps.labels)
         if span.start == 0:
             reach = np.where(opens[edge, own], steps.first[own], -np.inf) + self.scores[0, own]
         else:
-            ways = np.where(opens[:edge, own], self.ahead[span.start - 1][:, None] + steps.between[:, own], -np.inf)
+            ways = np.where(opens[:edge, own], self.ahead[span.start - 1][:, None] + self._costs(span.start)[:, own], -np.inf)
             reach = _log_sum(ways, axis=0) + self.scores[span.start, own]
         among = np.ix_(own, own)
         inner = [np.where(opens[among], -np.inf, steps.between[among]), steps.glued[among]]
@@ -135,9 +136,13 @@ class Lattice:
             left = steps.last[own]
         else:
             stays = np.array([[not opens[i, j] and steps.labels[j] != OUTSIDE for j in range(edge)] for i in own])
-            onward = steps.between[own] + self.scores[span.end] + self.behind[span.end]
+            onward = self._costs(span.end)[own] + self.scores[span.end] + self.behind[span.end]
             left = _log_sum(np.where(stays, -np.inf, onward), axis=1)
         return float(np.exp(np.minimum(_log_sum(reach + left, axis=0) - self.total, 0.0)))
+
+    def _costs(self, place: int) -> Float[Array, "labels labels"]:
+        """What the step to the unit at `place` costs."""
+        return self.steps.glued if self.glued[place] else self.steps.between
 
 
 def lattices(

@@ -9,13 +9,14 @@ from typing import Any
 from tokenizers import Tokenizer as Backend
 
 
-def write(backend: Backend, roles: Mapping[str, str], folder: Path) -> None:
+def write(backend: Backend, roles: Mapping[str, str], folder: Path, *, segments: bool = True) -> None:
     """Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json and, for WordPiece, vocab.txt; for byte-level BPE
-    without a normalizer, which plain files cannot express, vocab.json and merges.txt."""
+    without a normalizer, which plain files cannot express, vocab.json and merges.txt. `segments` says whether the model can be
+    told them."""
     folder.mkdir(parents=True, exist_ok=True)
     description = json.loads(backend.to_str())
     _write(folder / "tokenizer.json", backend.to_str(pretty=True))
-    _write_json(folder / "tokenizer_config.json", _config(description, roles))
+    _write_json(folder / "tokenizer_config.json", _config(description, roles, segments))
     _write_json(folder / "special_tokens_map.json", dict(roles))
     vocabulary = folder / "vocab.txt"
     tokens = sorted(description["model"]["vocab"], key=description["model"]["vocab"].__getitem__) if _is_wordpiece(description) else []
@@ -32,7 +33,7 @@ def write(backend: Backend, roles: Mapping[str, str], folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def _config(description: Mapping[str, Any], roles: Mapping[str, str]) -> dict[str, Any]:
+def _config(description: Mapping[str, Any], roles: Mapping[str, str], segments: bool) -> dict[str, Any]:
     """With the class BertTokenizer, transformers rebuilds the tokenizer from its vocabulary and these settings;
     with PreTrainedTokenizerFast it takes tokenizer.json as it is. The first is for what BERT's class can express."""
     bert = _is_plain_bert(description, roles)
@@ -48,8 +49,8 @@ def _config(description: Mapping[str, Any], roles: Mapping[str, str]) -> dict[st
     # A decoder of the library cleans up by itself where its family does; model_input_names says whether the
     # family has segments.
     config["clean_up_tokenization_spaces"] = False
-    segments = ["token_type_ids"] if _has_segments(description) else []
-    config["model_input_names"] = ["input_ids", *segments, "attention_mask"]
+    names = ["token_type_ids"] if segments and _has_segments(description) else []
+    config["model_input_names"] = ["input_ids", *names, "attention_mask"]
     config["added_tokens_decoder"] = {
         str(token["id"]): {name: value for name, value in token.items() if name != "id"} for token in description["added_tokens"]
     }

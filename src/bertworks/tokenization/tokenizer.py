@@ -88,9 +88,12 @@ class Tokenizer:
             raise CheckpointError(f"{path}: the tokenizer has {tokens:,} tokens, but an id of {size - 1:,}: download or copy it again")
         return tokenizer
 
-    def save(self, folder: str | PathLike[str]) -> None:
-        """Writes the tokenizer into a folder, for `load` and for transformers' `AutoTokenizer`, which makes the same ids."""
-        saving.write(self._backend, self._roles, Path(folder))
+    def save(self, folder: str | PathLike[str], *, segments: bool = True) -> None:
+        """Writes the tokenizer into a folder, for `load` and for transformers' `AutoTokenizer`, which makes the same ids.
+
+        With `segments` False, `AutoTokenizer` gives none: for the folder of a model that cannot be told them (DistilBERT).
+        """
+        saving.write(self._backend, self._roles, Path(folder), segments=segments)
 
     def encode(self, text: str, pair: str | None = None) -> Encoding:
         """Encodes one text, or two as a pair, whole and without a limit.

@@ -143,7 +143,7 @@ def train(
                 if due or ended or interrupted or checkpoints.due(state.step):
                     checkpoints.save(state, model, optimizer, average)
                 if interrupted:
-                    processes.gather([])  # none says so before it is saved
+                    processes.gather([0.0])  # none says so before it is saved
                     raise Interrupted(_explain_interrupt(state.step, total, run))
                 if ended:
                     break

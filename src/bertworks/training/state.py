@@ -147,7 +147,7 @@ def load_checkpoint(
     the same up to rounding, and `tell` gets a line. Raises `CheckpointError` where other settings or data have changed.
     """
     stored = read_json(folder / STATE)
-    before, now = {**_BEFORE_IT_WAS_A_SETTING, **dict(_flat(stored["identity"]))}, dict(_flat(identity))
+    before, now = {**_YOUNGER_SETTINGS, **dict(_flat(stored["identity"]))}, dict(_flat(identity))
     changed = [key for key in now if before.get(key) != now[key]]
     if "token_budget" in changed and now["token_budget"] < before.get("token_budget", 0):
         changed.remove("token_budget")
@@ -166,7 +166,7 @@ def load_checkpoint(
     return TrainingState(**stored["state"])
 
 
-_BEFORE_IT_WAS_A_SETTING = {**{f.name: f.default for f in fields(TrainingConfig) if f.name in ("optimizer", "average")}, "processes": 1}
+_YOUNGER_SETTINGS = {**{f.name: f.default for f in fields(TrainingConfig) if f.name in ("optimizer", "average")}, "processes": 1}
 """What younger settings stood at in runs that were begun before there were any."""
 
 

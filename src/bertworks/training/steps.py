@@ -15,9 +15,10 @@ from bertworks.data.sampler import Sampler, cut_by_tokens
 from bertworks.inference.memory import TokenBudget
 from bertworks.nn.heads import Head
 from bertworks.nn.inputs import ModelInputs, model_inputs
-from bertworks.nn.losses import LossOptions, build_loss
+from bertworks.nn.losses import AnyLoss, LossOptions, build_loss
 from bertworks.nn.machine import MachineChoice
 from bertworks.nn.model import Model
+from bertworks.nn.relations import AttentionRelations, RelationHead
 from bertworks.tasks.task import Task
 from bertworks.training.config import TrainingConfig
 
@@ -86,13 +87,13 @@ class ShuffledRows:
 
 
 def dealt(sequences: Int[Array, "sequences"], share: Share) -> Int[Array, "dealt"]:
-    """One of several shares of what is sorted by size: dealt to and fro, so that all are about equally large.
+    """One of several shares of what is sorted by size: dealt to and fro from the largest, so that all are about equally large.
 
     >>> [dealt(np.arange(7), (which, 3)).tolist() for which in range(3)]
-    [[0, 5, 6], [1, 4], [2, 3]]
+    [[0, 1, 6], [2, 5], [3, 4]]
     """
     which, shares = share
-    rounds, places = np.divmod(np.arange(len(sequences)), shares)
+    rounds, places = np.divmod(np.arange(len(sequences))[::-1], shares)
     own: Array = sequences[np.where(rounds % 2 == 0, places, shares - 1 - places) == which]
     return own
 
@@ -129,7 +130,7 @@ class StepLoss:
 
     def __init__(self, model: Model, task: Task, device: torch.device) -> None:
         self._model = model
-        self._losses = {name: build_loss(loss, _options(options, device)) for name, (loss, options) in task.losses.items()}
+        self._losses = {name: _loss(loss, _options(options, device)) for name, (loss, options) in task.losses.items()}
 
     def counts(self, step: Step) -> list[float]:
         """What each head's sum is to be divided by, as far as this share of the step goes."""
@@ -154,11 +155,15 @@ class StepLoss:
 
     def _targets(self, name: str, batch: ModelInputs) -> tuple[Tensor, Tensor | None]:
         head = self._model.heads[name]
-        assert isinstance(head, Head)
+        assert isinstance(head, Head | RelationHead)
         return head.targets(batch, name)
+
+
+def _loss(name: str, options: LossOptions) -> AnyLoss:
+    return AttentionRelations(options) if name == "attention_relations" else build_loss(name, options)
 
 
 def _options(options: Mapping[str, Any], device: torch.device) -> LossOptions:
     weights: Array | None = options.get("class_weights")
     of_classes = None if weights is None else torch.from_numpy(weights).to(device)
-    return LossOptions(of_classes, options.get("smoothing", 0.0), options.get("weight", 1.0))
+    return LossOptions(of_classes, options.get("smoothing", 0.0), options.get("weight", 1.0), options.get("heads", 1))

@@ -31,12 +31,7 @@ class AnswerTrainReport(TrainReport):
     @property
     def next_steps(self) -> list[str]:
         """Commands to go on with."""
-        name = runs.quoted(self.folder)
-        return [
-            f'bertworks answer {name} "a question" --context "a text that may answer it"',
-            f"bertworks predict {name} --file questions.json --output answers.json",
-            f"bertworks evaluate {name} test.json",
-        ]
+        return runs.answer_steps(self.folder)
 
 
 @dataclass(frozen=True)

@@ -217,7 +217,8 @@ class AnswerPrediction:
 
 
 def _rounded(answer: Answer) -> dict[str, Any]:
-    return {name: round(value, _DIGITS) if isinstance(value, float) else value for name, value in answer.to_dict().items()}
+    values = {"answer": answer.text, **{name: value for name, value in answer.to_dict().items() if name != "text"}}
+    return {name: round(value, _DIGITS) if isinstance(value, float) else value for name, value in values.items()}
 
 
 def answers(

@@ -73,12 +73,15 @@ class VectorEncoder(TaskEstimator):
         return model_path(path)
 
     def _read(self, folder: Path, **options: Any) -> tuple[SentenceEmbedding, LoadedModel]:
+        if self.overflow is not None and self.overflow not in get_args(Overflow):
+            known = get_args(Overflow)
+            raise SettingsError(f"overflow must be one of {', '.join(known)}, not {self.overflow!r}.{nearest(str(self.overflow), known)}")
         stored = read_layout(folder) if has_layout(folder) else SentenceLayout()
         hidden = read_description(folder)[2].hidden
         layout, new = self._changed(stored, hidden)
         limit = read_description(folder)[2].max_tokens
         task = folders.with_layout(folders.stored_settings(folder), layout, limit)
-        given = {"overflow": self.overflow, "stride": self.stride}
+        given: dict[str, Any] = {"overflow": self.overflow, "stride": self.stride}
         task = replace(task, **{name: value for name, value in given.items() if value is not None})
         task = replace(task, max_tokens=task.max_tokens if self.max_tokens is None else self._limited(limit))
         loaded = load_vector_model(folder, HEAD, layout, new=new, **options)
@@ -217,9 +220,23 @@ class VectorEncoder(TaskEstimator):
 
     def calibrate(self, texts: Iterable[str], *, prompt: str | None = None, dimensions: int | None = None) -> Self:
         """Takes the range of each feature, that int8 divides, from the vectors of a sample of texts; saved with the model."""
-        lows, highs = feature_ranges(self.encode(list(texts), prompt=prompt, dimensions=dimensions))
+        return self.use_ranges(*feature_ranges(self.encode(list(texts), prompt=prompt, dimensions=dimensions)))
+
+    def use_ranges(self, lows: Float[Array, "width"], highs: Float[Array, "width"]) -> Self:
+        """Takes the range of each feature as it was measured before."""
+        self._ready()
         self.task_ = replace(self.task_, lows=tuple(map(float, lows)), highs=tuple(map(float, highs)))
         return self
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the ranges are known that int8 needs."""
+        return self._ready().lows is not None
+
+    @property
+    def ranges(self) -> tuple[Float[Array, "width"], Float[Array, "width"]]:
+        """The lowest and the highest value of each feature, as `calibrate` found them. Raises `SettingsError` where it did not."""
+        return self._ranges(len(self._ready().lows or ()))
 
     def _ranges(self, size: int, needed: bool = True) -> tuple[Float[Array, "width"], Float[Array, "width"]]:
         lows, highs = self.task_.lows, self.task_.highs

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -52,7 +53,8 @@ class SentenceEncoder(VectorSearch):
     - `max_tokens`: longest sequence, None for what the folder says; `stride`: overlap of windows, in tokens;
     - `prompt`, `dimensions`: what `encode` takes where it is not told;
     - `scale`, `symmetric`: of "ranking" and "simcse", see `EmbeddingObjective`; `distance`: of "distillation";
-    - `matryoshka`: sizes of the vectors' beginnings that are trained to be good vectors by themselves (any objective);
+    - `matryoshka`: sizes of the vectors' beginnings that are trained to be good vectors by themselves, beside the whole ones
+      (any objective);
     - `score_range`: the scores that mean cosines 0 and 1; None is the lowest and the highest of the training data;
     - `new_tokens`, `output`, `progress`: as in `TextClassifier`.
 
@@ -167,7 +169,10 @@ class SentenceEncoder(VectorSearch):
     def _pretrained(self, folder: Path, make_task: Any, config: TrainingConfig) -> tuple[Any, LoadedModel]:
         task, loaded = self._read(folder, dropout=config.dropout, seed=config.seed, pooler=False)
         objective = self._make_objective(task, folders.vector_spec(loaded))
-        objective.check(folders.vector_spec(loaded).width(loaded.model.spec.hidden))
+        width = folders.vector_spec(loaded).width(loaded.model.spec.hidden)
+        objective.check(width)
+        if objective.matryoshka and width not in objective.matryoshka:
+            objective = replace(objective, matryoshka=(*objective.matryoshka, width))
         return objective, loaded
 
     def _finish(self, task: EmbeddingObjective, loaded: LoadedModel, machine: MachineChoice, held_out: Any) -> tuple[Any, dict[str, Any]]:
@@ -235,10 +240,11 @@ class SentenceEncoder(VectorSearch):
             raise DataError(f"{len(queries)} queries, but what is relevant is said of {len(relevance)}")
         names = dict(self._ready().prompts)
         document = next((name for name in DOCUMENT_PROMPTS if name in names), None)
-        asked = self.encode(queries, prompt="query" if "query" in names else None)
+        asked, seen = self.encode_with_accounting(queries, prompt="query" if "query" in names else None)
+        stored, of_corpus = self.encode_with_accounting(corpus, prompt=document)
         metrics = RetrievalMetrics(replicates=DEFAULT_REPLICATES if intervals else 0)
-        metrics.update(*ranked_gains(asked, self.encode(corpus, prompt=document), relevance, by=self._comparison()))
-        return metrics.compute()
+        metrics.update(*ranked_gains(asked, stored, relevance, by=self._comparison()))
+        return {**metrics.compute(), "accounting": (seen + of_corpus).to_dict()}
 
     def score(self, texts: Any, targets: Any = None) -> float:
         """Spearman's correlation of pairs' similarities with `targets`; nDCG@10 of rows without targets."""

@@ -2,7 +2,7 @@
 
 [corpus]                  what is read, and how it is cut into sequences
 [model]                   the shape of a new model, or the model to go on from
-[objectives.masked_lm]    what is learnt; besides: next_sentence, sentence_order, distillation
+[objectives.masked_lm]    what is learnt; besides: next_sentence, sentence_order, distillation, attention_relations
 [training]                budget, optimizer, schedule, machine
 """
 
@@ -62,7 +62,7 @@ class ModelSettings:
 @dataclass(frozen=True)
 class ObjectiveSettings:
     """An objective: its weight in the sum of the losses; for masked_lm, what is masked (`tasks.masking.Masking`); for
-    distillation, who teaches (`tasks.distillation`)."""
+    distillation and attention_relations, who teaches (`tasks.distillation`, `tasks.attention_relations`)."""
 
     weight: float = 1.0
     rate: float = 0.15
@@ -74,7 +74,7 @@ class ObjectiveSettings:
     random_share: float = 0.1
     """… and that a random token stands for."""
     teacher: str | None = None
-    """distillation: the model folder or hub name of the encoder to learn from."""
+    """distillation, attention_relations: the model folder or hub name of the encoder to learn from."""
 
     def masking(self, seed: int) -> Masking:
         """Raises `SettingsError` where the settings do not go together."""
@@ -131,7 +131,8 @@ class BudgetSettings:
         return TrainingConfig(**{name: getattr(self, name) for name in names}, dropout=dropout)
 
 
-OBJECTIVES = ("distillation", "masked_lm", "next_sentence", "sentence_order")
+OBJECTIVES = ("distillation", "attention_relations", "masked_lm", "next_sentence", "sentence_order")
+_TAUGHT = ("distillation", "attention_relations")
 _TABLES: dict[str, type] = {"corpus": CorpusSettings, "model": ModelSettings, "training": BudgetSettings}
 
 
@@ -163,8 +164,8 @@ class PretrainingConfig:
         for name, settings in self.objectives.items():
             if name not in OBJECTIVES:
                 out.append(f"[objectives.{name}] is unknown.{nearest(name, OBJECTIVES)} Known: {', '.join(OBJECTIVES)}")
-            elif (settings.teacher is None) == (name == "distillation"):
-                wanted = "needs a teacher: a model folder or hub name" if name == "distillation" else "takes no teacher"
+            elif (settings.teacher is None) == (name in _TAUGHT):
+                wanted = "needs a teacher: a model folder or hub name" if name in _TAUGHT else "takes no teacher"
                 out.append(f"[objectives.{name}] {wanted}")
         if not 0 <= self.training.batch_ramp < 1:
             out.append(f"[training] batch_ramp must lie in [0, 1), not {self.training.batch_ramp}")

@@ -23,7 +23,8 @@ from bertworks.estimators.pretraining.batches import PretrainingBatches, prepare
 from bertworks.estimators.pretraining.config import PretrainingConfig
 from bertworks.inference import LoadedModel, load_model, save_model
 from bertworks.inference.models import new_model, without_heads
-from bertworks.inference.teacher import WordTeacher
+from bertworks.inference.teacher import AttentionTeacher, WordTeacher
+from bertworks.tasks.attention_relations import ATTENTION_RELATIONS, AttentionRelations
 from bertworks.tasks.distillation import DISTILLATION, Distillation
 from bertworks.tasks.fill_mask import FillMask
 from bertworks.tasks.masked_lm import MASKED_LM, MaskedLM
@@ -148,7 +149,7 @@ class _Pretraining:
         vocabulary = self._vocabulary(start)
         self.training = config.training.training_config(config.model.dropout)
         self.machine = choose_together(self.group, self.training)
-        self.teacher = self._teacher()
+        self.teachers = self._teachers()
         self.task = Pretraining(self._objectives(vocabulary, config.training.seed))
         self.loaded = self._model(start, vocabulary)
         self.sequences = self._sequences(self.corpus.shards, config.training.seed)
@@ -166,22 +167,34 @@ class _Pretraining:
             )
         return load_model(start).model.spec.embedding.vocabulary
 
-    def _teacher(self) -> tuple[WordTeacher, str] | None:
-        """The encoder to learn from, and its fingerprint."""
-        settings = self.config.objectives.get(DISTILLATION)
-        if settings is None or settings.teacher is None:
-            return None
-        folder = resolve(settings.teacher)
-        loaded = load_model(folder)
-        return WordTeacher(loaded.model, Tokenizer.load(folder), self.tokenizer, self.machine), fingerprint_of_model(loaded.model)
+    def _teachers(self) -> dict[str, tuple[Any, str]]:
+        """Of each objective that has one: the encoder to learn from, and its fingerprint."""
+        out: dict[str, tuple[Any, str]] = {}
+        for name, settings in self.config.objectives.items():
+            if settings.teacher is None:
+                continue
+            folder = resolve(settings.teacher)
+            loaded, tokenizer = load_model(folder), Tokenizer.load(folder)
+            if name == DISTILLATION:
+                teacher: Any = WordTeacher(loaded.model, tokenizer, self.tokenizer, self.machine)
+            elif tokenizer.fingerprint() != self.tokenizer.fingerprint():
+                raise DataError(
+                    f"[objectives.{name}] learns token by token, but the corpus was not prepared with the tokenizer of "
+                    f"'{settings.teacher}': prepare it again with that, or use distillation, which goes by words"
+                )
+            else:
+                teacher = AttentionTeacher(loaded.model, self.machine)
+            out[name] = teacher, fingerprint_of_model(loaded.model)
+        return out
 
     def _objectives(self, vocabulary: int, seed: int, *, held_out: bool = False) -> list[Objective]:
-        """The objectives; distillation, whose teacher must see the text before others hide some of it, comes first."""
+        """The objectives; those with a teacher, who must see the text before others hide some of it, come first."""
         out: list[Objective] = []
-        for name, settings in sorted(self.config.objectives.items(), key=lambda item: item[0] != DISTILLATION):
+        for name, settings in sorted(self.config.objectives.items(), key=lambda item: item[0] not in self.teachers):
             if name == DISTILLATION:
-                assert self.teacher is not None
-                out.append(Distillation(self.teacher[0], settings.weight))
+                out.append(Distillation(self.teachers[name][0], settings.weight))
+            elif name == ATTENTION_RELATIONS:
+                out.append(AttentionRelations(self.teachers[name][0], settings.weight))
             elif name == MASKED_LM:
                 # held-out text is always masked alike, so that losses of different recipes compare
                 masking = Masking(seed=_EVALUATION_SEED) if held_out else settings.masking(seed)
@@ -256,7 +269,7 @@ class _Pretraining:
             "model": fingerprint_of_model(self.loaded.model),
             "objectives": {name: vars(settings) for name, settings in config.objectives.items()},
             "sequences": vars(config.sequences()),
-            "teacher": None if self.teacher is None else self.teacher[1],
+            "teachers": {name: fingerprint for name, (_, fingerprint) in self.teachers.items()},
             "steps": steps,
             "ramp": ramp,
         }
@@ -290,7 +303,7 @@ class _Pretraining:
     def _save(self, folder: Path, report: PretrainReport) -> None:
         told = {name: value for name, value in report.to_dict().items() if name not in ("folder", "model")}
         about = {"pretraining": self.config.to_dict(), "corpus": self.corpus.key, **told}
-        loaded = without_heads(self.loaded, [DISTILLATION])
+        loaded = without_heads(self.loaded, [DISTILLATION, ATTENTION_RELATIONS])
         loaded.config = {**loaded.config, **self._dropout_for_use()}
         if MASKED_LM in loaded.heads:
             task = FillMask(loaded.model.spec.max_tokens, loaded.model.spec.embedding.vocabulary)
@@ -298,7 +311,7 @@ class _Pretraining:
             return
         with atomic_folder(folder, replace=True) as writing:
             save_model(writing, loaded)
-            self.tokenizer.save(writing)
+            self.tokenizer.save(writing, segments=self.loaded.model.spec.embedding.segments > 1)
 
     def _dropout_for_use(self) -> dict[str, float]:
         """Dropout that fine-tuning starts from: none while pretraining on more text than the model can learn by heart, the

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,9 @@ def write_twin(encoder: Path, folder: Path, seed: int) -> Path:
     return folder
 
 
-def forget(folder: Path) -> None:
-    """Removes what a trial left behind: its result is kept elsewhere."""
-    shutil.rmtree(folder, ignore_errors=True)
+def forget(*folders: Path) -> None:
+    """Removes what a trial left behind, whose result is kept elsewhere; their parent too, where nothing else is in it."""
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        folders[0].parent.rmdir()

@@ -21,7 +21,12 @@ from bertworks.estimators.reports.snippets import use
 from bertworks.estimators.reports.wording import facts_table, mapping, metric_name, number, percent
 
 CARD = "README.md"
-_PIPELINES = {"text_classification": "text-classification", "tagging": "token-classification"}
+_PIPELINES = {
+    "text_classification": "text-classification",
+    "tagging": "token-classification",
+    "question_answering": "question-answering",
+    "sentence_embedding": "sentence-similarity",
+}
 """What the hub calls our tasks."""
 _METRICS: dict[str, tuple[str, dict[str, str] | None]] = {
     "accuracy": ("accuracy", None),
@@ -29,6 +34,7 @@ _METRICS: dict[str, tuple[str, dict[str, str] | None]] = {
     "micro_f1": ("f1", {"average": "micro"}),
     "conlleval_f1": ("seqeval", None),
     "weighted_f1": ("f1", {"average": "weighted"}),
+    "f1": ("f1", None),
     "exact_match": ("accuracy", None),
     "matthews_correlation": ("matthews_correlation", None),
     "spearman": ("spearmanr", None),
@@ -111,8 +117,8 @@ def front_matter(run: RunRecord, name: str, language: str | None, license: str |
     facts = ModelCardData(
         language=language,
         license=license,
-        library_name="transformers" if pipeline else "bertworks",
-        tags=["bertworks", *([family] if family else [])],
+        library_name="sentence-transformers" if run.gives_vectors else "transformers" if pipeline else "bertworks",
+        tags=["bertworks", *(["sentence-similarity", "feature-extraction"] if run.gives_vectors else []), *([family] if family else [])],
         base_model=base_model(run),
         datasets=[str(source).partition(":")[0]] if is_hub_name(source) else None,
         pipeline_tag=pipeline,
@@ -143,7 +149,8 @@ def _opening(run: RunRecord) -> list[Block]:
     version = run.model.get("bertworks")
     made += f" with bertworks {version}." if version else " with bertworks."
     text = " ".join(part for part in (purpose(run), made, rows(run), quality(run)) if part)
-    both = [Prose("The folder is in Hugging Face's layout: bertworks and transformers both read it.")] if _pipeline(run) else []
+    reader = "sentence-transformers" if run.gives_vectors else "transformers"
+    both = [Prose(f"The folder is in Hugging Face's layout: bertworks and {reader} both read it.")] if _pipeline(run) else []
     return [Prose(text), *both]
 
 
@@ -205,6 +212,7 @@ def _limits(run: RunRecord) -> list[str]:
     limit = number(run.task_settings.get("max_tokens"))
     if limit is not None:
         how = _LONG_TEXTS.get(str(run.task_settings.get("overflow")), "of longer texts only a part is read")
+        how = "longer contexts are read in overlapping windows" if run.answers_questions else how
         found.append(f"It reads {limit:,.0f} tokens at once; {how}.")
     found.append("Texts of another language, source or time than those it was trained on may be answered worse than these figures say.")
     return found

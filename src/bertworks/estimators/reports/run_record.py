@@ -71,8 +71,8 @@ class RunRecord:
     def kind(self) -> str | None:
         """What labels are: "single", "multi" or "number"; None for tasks without labels and where nothing tells."""
         stored = self.task_settings.get("kind")
-        if isinstance(stored, str):
-            return stored
+        if isinstance(stored, str) or self.gives_vectors:
+            return stored if isinstance(stored, str) else None
         signs = {"confusion": "single", "per_label": "multi", "spearman": "number"}
         return next((kind for sign, kind in signs.items() if sign in self.validation), None)
 
@@ -91,9 +91,19 @@ class RunRecord:
         return rows_in(next((rows for rows in found if rows), None))
 
     @property
+    def answers_questions(self) -> bool:
+        """Whether the task is to answer questions by their contexts."""
+        return self.model.get("task") == "question_answering"
+
+    @property
     def finds_spans(self) -> bool:
         """Whether the model labels words, or finds entities, in a text."""
         return self.model.get("task") == "tagging" or "per_type" in self.validation
+
+    @property
+    def gives_vectors(self) -> bool:
+        """Whether the model turns texts into vectors."""
+        return self.model.get("task") == "sentence_embedding" or "embeddings" in self.settings
 
     @property
     def pairs(self) -> bool:

@@ -11,6 +11,8 @@ _TEXT, _FIRST, _SECOND = "A new text.", "A first text.", "A second text."
 
 def use(run: RunRecord) -> list[Block]:
     """With bertworks, and with `transformers`, which reads the same folder."""
+    if run.gives_vectors:
+        return _vectors(run)
     blocks: list[Block] = [Prose("With bertworks:"), Code("python", with_bertworks(run))]
     if run.kind is not None or run.finds_spans:
         blocks += [Prose(f"With transformers{_difference(run)}:"), Code("python", with_transformers(run))]
@@ -19,11 +21,27 @@ def use(run: RunRecord) -> list[Block]:
 
 def with_bertworks(run: RunRecord) -> str:
     """Loads the folder and predicts."""
+    if run.answers_questions:
+        lines = ["import bertworks as bw", "", f'model = bw.load("{FOLDER}")', 'answer = model.answer("Who sang?", "A blackbird sang.")']
+        return "\n".join([*lines, "print(answer.text, answer.start, answer.end, answer.score)"])
     row = f'("{_FIRST}", "{_SECOND}")' if run.pairs else f'"{_TEXT}"'
     lines = ["import bertworks as bw", "", f'model = bw.load("{FOLDER}")', f"print(model.predict([{row}]))"]
     if run.kind in ("single", "multi"):
         lines.append(f"print(model.predict_proba([{row}]), model.classes_)")
     return "\n".join(lines)
+
+
+def _vectors(run: RunRecord) -> list[Block]:
+    texts = f'["{_FIRST}", "{_SECOND}"]'
+    own = ["import bertworks as bw", "", f'encoder = bw.load("{FOLDER}")', f"vectors = encoder.encode({texts})"]
+    theirs = ["from sentence_transformers import SentenceTransformer", "", f'encoder = SentenceTransformer("{FOLDER}")']
+    theirs += [f"vectors = encoder.encode({texts})", "print(encoder.similarity(vectors, vectors))"]
+    return [
+        Prose("With bertworks:"),
+        Code("python", "\n".join([*own, "print(encoder.similarity(vectors, vectors))"])),
+        Prose(f"With sentence-transformers{_difference(run)}:"),
+        Code("python", "\n".join(theirs)),
+    ]
 
 
 def with_transformers(run: RunRecord) -> str:

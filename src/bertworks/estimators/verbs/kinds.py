@@ -66,6 +66,7 @@ KINDS = (
     CLASSIFICATION,
     TaskKind("entities", "tagging", "entities", "bertworks.estimators.entities.verbs", "bertworks.data.tagged:is_tagged"),
     TaskKind("answers", "question_answering", "answerer", "bertworks.estimators.answers.verbs", "bertworks.data.squad:is_questions"),
+    TaskKind("embeddings", "sentence_embedding", "embeddings", "bertworks.estimators.embeddings.verbs"),
 )
 
 

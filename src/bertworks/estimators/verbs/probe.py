@@ -15,6 +15,7 @@ from bertworks.checkpoints.smoke import fingerprint
 from bertworks.errors import BertworksError, DataError, Interrupted, SettingsError
 from bertworks.estimators import runs
 from bertworks.estimators.default_model import default_model
+from bertworks.estimators.one_training import told_of
 from bertworks.estimators.probing.data import TaskFiles, TaskRows, find_files, read_rows
 from bertworks.estimators.probing.tasks import PUBLISHED, SETTINGS, SHAPES, ProbeTask, chosen_tasks
 from bertworks.estimators.probing.trials import Trial, classify_features, fine_tune, forget, write_twin
@@ -171,7 +172,7 @@ def probe(
     encoder = encoder / "model" if (encoder / "model" / "config.json").exists() else encoder
     spec = read_description(encoder)[2]
     files, skipped = _files(Path(data), wanted, asked=bool(tasks))
-    name = runs.source_name(encoder.parent if encoder.name == "model" else encoder)
+    name = _name(model, encoder)
     folder = Path(output) if output is not None else Path("runs") / f"{name}-probe"
     identity = {"model": fingerprint(encoder)[:_DIGITS], "limit": limit}
     _open_folder(folder, {"kind": "probe", **identity}, data)
@@ -190,6 +191,12 @@ def probe(
     report = ProbeReport(folder, name, f"{len(spec.layers)}/{spec.hidden}", present, skipped, results, limit)
     write_json(folder / REPORT, {k: v for k, v in report.to_dict().items() if k != "folder"})
     return report
+
+
+def _name(model: str | Path | None, encoder: Path) -> str:
+    """What the model is called: by its folder, or that of its run, or by its name on the hub."""
+    named = encoder if model is None or Path(model).exists() else Path(model)
+    return runs.source_name(named.parent if named.name == "model" else named)
 
 
 def _files(folder: Path, tasks: Sequence[ProbeTask], *, asked: bool) -> tuple[dict[str, TaskFiles], dict[str, str]]:
@@ -242,10 +249,11 @@ class _Probe:
             return ProbeResult(task.name, seed, floor, stored["metrics"], stored["about"])
         told = f"{task.name}, seed {seed}{f', {FLOOR}' if floor else ''}"
         self.progress.facts("probe", [f"{told} ({place})"])
-        found = self._train(task, rows, seed, floor, self.folder / _WORKING / name)
+        working = self.folder / _WORKING / name
+        found = self._train(task, rows, seed, floor, working)
         about = {key: found.pop(key) for key in ("training", "evaluation", "precision", "seconds")}
         write_json(kept, {"made_of": made_of, "metrics": found, "about": about})
-        forget(self.folder / _WORKING)
+        forget(working, _twin_of(working))
         figures = ", ".join(f"{metric.replace('_', ' ')} {found[metric]:.4f}" for metric in task.metrics)
         self.progress.facts("", [f"{figures} ({about['seconds']:,.0f} s)"])
         return ProbeResult(task.name, seed, floor, found, about)
@@ -257,12 +265,15 @@ class _Probe:
         return self._rows[task.name, draw]
 
     def _train(self, task: ProbeTask, rows: TaskRows, seed: int, floor: bool, working: Path) -> dict[str, Any]:
-        encoder = write_twin(self.encoder, working.with_name(f"{working.name}-twin"), seed) if floor else self.encoder
+        encoder = write_twin(self.encoder, _twin_of(working), seed) if floor else self.encoder
         trial = Trial(task, encoder, seed, self.machine)
-        with _telling_how_to_go_on(self.folder):
-            if task.epochs is None:
-                return classify_features(trial, rows)
-            return fine_tune(trial, rows, working, self.progress)
+        with _telling_how_to_go_on(self.folder), told_of(self.folder, working):
+            return classify_features(trial, rows) if task.epochs is None else fine_tune(trial, rows, working, self.progress)
+
+
+def _twin_of(working: Path) -> Path:
+    """Where the encoder with random weights stands while it is trained from."""
+    return working.with_name(f"{working.name}-twin")
 
 
 @contextmanager

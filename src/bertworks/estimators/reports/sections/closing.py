@@ -9,8 +9,8 @@ from typing import Any
 from bertworks.estimators.reports.blocks import Block, Cell, Code, Prose, Section
 from bertworks.estimators.reports.run_record import RunRecord, training_steps
 from bertworks.estimators.reports.wording import count, facts_table, mapping, number
+from bertworks.estimators.runs import answer_steps, quoted, vector_steps
 from bertworks.estimators.runs import next_steps as commands
-from bertworks.estimators.runs import quoted
 
 _MACHINE = ("device", "precision", "threads", "token_budget")
 
@@ -80,18 +80,23 @@ def next_steps(run: RunRecord) -> Section | None:
     if not run.finished:
         lines = [f"bertworks train --resume {quoted(name)}", f"bertworks report {quoted(name)}"]
     else:
-        lines = [*commands(name, run.pairs), f"bertworks report {quoted(name)}"]
+        steps = vector_steps(name) if run.gives_vectors else answer_steps(name) if run.answers_questions else commands(name, run.pairs)
+        lines = [*steps, f"bertworks report {quoted(name)}"]
     told = "Commands for a terminal in the folder that holds this run's folder, with data of your own:"
     blocks: list[Block] = [Prose(told), Code("sh", "\n".join(lines))]
     if run.finished:
         blocks.append(
             Code(
                 "python",
-                f"import bertworks as bw\n\nmodel = bw.load({json.dumps(run.name, ensure_ascii=False)})\nmodel.predict([{_example(run)}])",
+                f"import bertworks as bw\n\nmodel = bw.load({json.dumps(run.name, ensure_ascii=False)})\nmodel.{_example(run)}",
             )
         )
     return Section("next", "How to go on", blocks)
 
 
 def _example(run: RunRecord) -> str:
-    return '("a first text", "a second text")' if run.pairs else '"a new text"'
+    if run.answers_questions:
+        return 'answer("a question", "a text that may answer it")'
+    if run.gives_vectors:
+        return 'encode(["a new text"])'
+    return 'predict([("a first text", "a second text")])' if run.pairs else 'predict(["a new text"])'

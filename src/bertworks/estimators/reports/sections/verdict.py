@@ -46,6 +46,8 @@ def purpose(run: RunRecord) -> str:
         of = f"{counted(len(labels), 'type')}: {listed(labels, _NAMED_LABELS)}"
         words = run.task_settings.get("scheme") == "words"
         return f"This model {'gives every word of a text a label' if words else 'finds entities in texts'}, of {of}."
+    if run.gives_vectors:
+        return "This model turns texts into vectors that are near where texts mean the same."
     task = str(run.model.get("task") or "").replace("_", " ")
     return f"This model was trained for {task}." if task else ""
 

@@ -1,0 +1,141 @@
+"""Where the rows of a training of vectors come from: pairs with scores, texts that belong together, or texts alone."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Any, Literal, get_args
+
+import numpy as np
+from jaxtyping import Int
+
+from bertworks.accounting import Accounting
+from bertworks.batch import Array
+from bertworks.data.holdout import hold_out
+from bertworks.data.table import split_names
+from bertworks.data.text_data import TextData, read_texts
+from bertworks.errors import DataError
+from bertworks.estimators.data_settings import DataSettings
+from bertworks.tasks.embedding_objective import ObjectiveName
+
+_NEGATIVE = re.compile(r"(hard_)?negatives?(_?\d+)?", re.IGNORECASE)
+"""Names of columns whose texts are negatives of the row's first text."""
+
+
+@dataclass(frozen=True)
+class EmbeddingRows:
+    """Rows of texts with their scores, and what became of the source's rows."""
+
+    texts: list[tuple[str, ...]]
+    scores: list[float] | None
+    accounting: Accounting
+    numbers: Int[Array, "rows"]
+    """The number of each row in its source."""
+    name: str
+    """The source, for messages."""
+    facts: list[str]
+    """What was read, in lines."""
+
+    def part(self, chosen: Int[Array, "part"], accounting: Accounting, name: str) -> "EmbeddingRows":
+        """Some of the rows."""
+        scores = None if self.scores is None else [self.scores[i] for i in chosen]
+        return replace(
+            self, texts=[self.texts[i] for i in chosen], scores=scores, accounting=accounting, numbers=self.numbers[chosen], name=name
+        )
+
+
+def read_rows(source: Any, objective: ObjectiveName | None, *, label: str | None = None, **reading: Any) -> EmbeddingRows:
+    """Reads rows of one text, of a pair, or of a pair with negatives; `reading` are options of `read_texts`.
+
+    Scores are read for the objective "scores", and where none is named and a column of a pair's label holds numbers. Columns
+    called negative, negative_1 … are read with the others. Rows with an empty text are left out and counted.
+
+    Raises `DataError` where nothing can be read, and where labels are no numbers: they do not say which texts belong together.
+    """
+    wants_scores = objective in (None, "scores")
+    data = read_texts(source, label=label if wants_scores else False, kind="number", require_labels=objective == "scores", **reading)
+    if objective is None and data.pairs is not None and data.label_column is not None:
+        if data.labels is None:
+            raise DataError(
+                f"{data.table.name}: '{data.label_column}' does not hold a number for each pair. If each pair belongs together, say so "
+                'with objective="ranking" (--objective ranking); else leave out the pairs that do not'
+            )
+        data = read_texts(source, label=data.label_column, kind="number", require_labels=True, **reading)
+    return _rows(data)
+
+
+def _rows(data: TextData) -> EmbeddingRows:
+    names = (
+        [name for name in data.table.data.column_names if _NEGATIVE.fullmatch(name)] if data.pairs is not None and not data.labels else []
+    )
+    negatives = [[str(value or "") for value in data.table.data[name].to_pylist()] for name in names]
+    columns: list[Sequence[str]] = [data.texts, *([] if data.pairs is None else [data.pairs])]
+    rows = [tuple(row) for row in zip(*columns, strict=True)]
+    keep = np.array([all(text.strip() for text in row) for row in rows], dtype=bool)
+    rows = [(*row, *(text for text in more if text.strip())) for row, *more in zip(rows, *negatives, strict=True)] if names else rows
+    seen, chosen = data.accounting, np.flatnonzero(keep)
+    notes = {reason: count for reason, count in seen.notes.items() if reason not in ("empty text", "empty second text")}
+    seen = replace(seen, notes=type(seen.notes)(notes))
+    if not keep.all():
+        seen.dropped["empty text"] += int((~keep).sum())
+    if not len(chosen):
+        raise DataError(f"{data.table.name} has no row without an empty text")
+    scores = None if data.labels is None else [float(value) for value in data.labels]  # type: ignore[arg-type]
+    found = EmbeddingRows(rows, scores, seen, data.table.rows, PurePath(data.table.name).name, _facts(data, names, scores))
+    return found if keep.all() else found.part(chosen, seen, found.name)
+
+
+def _facts(data: TextData, negatives: Sequence[str], scores: Sequence[float] | None) -> list[str]:
+    pair = "" if data.pair_column is None else f", second text '{data.pair_column}'"
+    more = f", negatives {', '.join(negatives)}" if negatives else ""
+    score = f", score '{data.label_column}' from {min(scores):g} to {max(scores):g}" if scores else ""
+    unused = [name for name in data.unused_columns if name not in negatives]
+    lines = [f"{data.table.name}: {len(data):,} rows; text '{data.text_column}'{pair}{more}{score}"]
+    lines += [f"columns not used: {', '.join(unused)}"] if unused else []
+    return lines + [f"{count:,} rows dropped: {reason}" for reason, count in data.accounting.dropped.items()]
+
+
+@dataclass(frozen=True)
+class EmbeddingSettings(DataSettings):
+    """What to train and to validate on. `label` is the column of scores; kinds of labels there are none."""
+
+    objective: Literal["scores", "ranking", "simcse", "distillation"] | None = None
+    """What vectors are trained by; None is seen from the data."""
+
+    def read_rows(self) -> tuple[EmbeddingRows, EmbeddingRows | None, ObjectiveName, list[str]]:
+        """Rows to train on, rows to validate on, what is trained by, and what a person should know about them, in lines.
+
+        Raises `DataError` where the data cannot be read.
+        """
+        reading = {name: getattr(self, name) for name in ("text", "pair", "on_bad_rows", "encoding", "delimiter")}
+        slices = {"split": self.split, "shuffle_seed": self.shuffle_seed, "limit": self.limit}
+        rows = read_rows(self.source, self.objective, label=self.label, **slices, **reading)
+        objective = self.objective or objective_of(rows)
+        lines = [*rows.facts, f"objective: {objective}"]
+        if self.validation is not None or self.validation_split is not None:
+            source = self.source if self.validation is None else self.validation
+            split = self.validation_split or (split_names(source).get("validation") if self.validation is not None else None)
+            columns = reading if self.validation is None else {**reading, "text": None, "pair": None}
+            held: EmbeddingRows | None = read_rows(
+                source, None, label=self.label if self.validation is None else None, split=split, **columns
+            )
+            assert held is not None
+            return rows, held, objective, [*lines, *(f"validation: {line}" for line in held.facts)]
+        if objective == "simcse":
+            return rows, None, objective, [*lines, "no validation data: the model of the last step is kept (scored pairs would judge it)"]
+        kept, chosen = hold_out(rows.texts, self.validation_fraction, self.validation_seed, stratify=False)
+        if not len(chosen):
+            return rows, None, objective, [*lines, "no validation data: the model of the last step is kept"]
+        lines.append(f"{len(chosen):,} of {len(rows.texts):,} rows held out for validation (drawn at random, seed {self.validation_seed})")
+        seen = replace(rows.accounting, rows=rows.accounting.rows - len(chosen))
+        part = rows.part(chosen, Accounting(rows=len(chosen)), f"the validation part of {rows.name}")
+        return rows.part(kept, seen, rows.name), part, objective, lines
+
+
+def objective_of(rows: EmbeddingRows) -> ObjectiveName:
+    """What rows of such a form are for."""
+    if rows.scores is not None:
+        return "scores"
+    found: ObjectiveName = "ranking" if len(rows.texts[0]) > 1 else "simcse"
+    assert found in get_args(ObjectiveName)
+    return found

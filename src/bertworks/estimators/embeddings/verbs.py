@@ -1,0 +1,352 @@
+"""The verbs for vectors of texts: `train` and `evaluate` as those of text classification, and `embed` and `search`."""
+
+import inspect as inspection_of
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Float
+
+from bertworks.accounting import Accounting
+from bertworks.batch import Array
+from bertworks.data.faults import OnBadRows
+from bertworks.data.table import split_names
+from bertworks.data.text_data import TextData, read_texts
+from bertworks.errors import DataError, SettingsError, nearest
+from bertworks.estimators import runs
+from bertworks.estimators.data_settings import with_reading
+from bertworks.estimators.embeddings.data_settings import EmbeddingSettings, read_rows
+from bertworks.estimators.embeddings.encoding import VectorDtype, Vectors
+from bertworks.estimators.embeddings.one_run import own_settings, read_material, train_one
+from bertworks.estimators.embeddings.relevance import read_retrieval
+from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
+from bertworks.estimators.embeddings.writing import check_output, ranges_path, write_npy, write_parquet
+from bertworks.estimators.one_training import TrainReport, read_report
+from bertworks.estimators.verbs.evaluate import Counting, EvaluationReport
+from bertworks.tasks.embedding_objective import ObjectiveName
+from bertworks.training.config import TrainingConfig
+from bertworks.training.progress import Progress
+
+_DIGITS = 6
+_SAMPLE = 10_000
+"""Texts that int8 is calibrated by where the model was not."""
+
+# ---- train
+
+
+def train(
+    data: Any = None,
+    *,
+    output: str | Path | None = None,
+    model: str | Path | None = None,
+    objective: ObjectiveName | None = None,
+    validation: Any = None,
+    validation_split: str | None = None,
+    validation_fraction: float = 0.1,
+    split: str | None = None,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    shuffle_seed: int | None = None,
+    limit: int | None = None,
+    on_bad_rows: OnBadRows = "error",
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+    resume: str | Path | None = None,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> TrainReport:
+    """Trains a sentence encoder, and keeps everything in a run folder.
+
+    Without an `objective`, pairs with a column of numbers (`label`) are scored pairs, pairs without are texts that belong
+    together, and texts alone are learnt from by themselves (SimCSE); with a `teacher`, its vectors are imitated. Columns
+    called negative, negative_1 … are negatives of a row. All else is as in `verbs.train.train`; `settings` are parameters of
+    `SentenceEncoder` and fields of `TrainingConfig`.
+    """
+    if resume is not None:
+        return _resume(Path(resume), data, validation, progress)
+    if data is None:
+        raise SettingsError("there is nothing to train on: name a file, a folder or a data set")
+    _check_names(settings)
+    folder = runs.free_name(Path("runs") / runs.source_name(data)) if output is None else Path(output)
+    if (folder / runs.SETTINGS).exists():
+        raise SettingsError(f"{folder} already holds a run: resume it (--resume), choose another folder, or delete it")
+    for name, value in (("model", model), ("teacher", settings.get("teacher"))):
+        if value is not None:
+            settings[name] = str(Path(value).absolute()) if Path(value).is_dir() else str(value)
+    config = TrainingConfig(**{f.name: settings[f.name] for f in fields(TrainingConfig) if f.name in settings})
+    reading: dict[str, Any] = {"split": split, "text": text, "pair": pair, "label": label, "shuffle_seed": shuffle_seed, "limit": limit}
+    reading |= {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter, "objective": objective}
+    reading |= {"validation_split": validation_split, "validation_fraction": validation_fraction}
+    chosen = replace(EmbeddingSettings(source=data, validation=validation, **reading).resolved(), validation_seed=config.seed)
+    assert isinstance(chosen, EmbeddingSettings)
+    return train_one(folder, chosen, settings, progress, read_material(chosen, settings, progress))
+
+
+def _resume(folder: Path, data: Any, validation: Any, progress: Progress | None) -> TrainReport:
+    settings = runs.read_settings(folder)
+    if runs.is_finished(folder):
+        return read_report(folder)
+    chosen = EmbeddingSettings.from_dict(settings["data"], data, validation)
+    assert isinstance(chosen, EmbeddingSettings)
+    own = own_settings(settings)
+    return train_one(folder, chosen, own, progress, read_material(chosen, own, progress), resume=True)
+
+
+def _check_names(settings: Mapping[str, Any]) -> None:
+    """Raises `SettingsError` for an argument that does not exist, before any data are read."""
+    own = [name for name in SentenceEncoder._own_names() if name not in ("output", "progress", "objective")]
+    known = [*own, *(f.name for f in fields(TrainingConfig))]
+    for name in settings:
+        if name not in known:
+            hint = nearest(name, [*inspection_of.signature(train).parameters, *known])
+            raise SettingsError(f"train has no option '{name}' for the task 'embeddings'.{hint}")
+
+
+# ---- evaluate
+
+
+def evaluate(
+    model: str | Path,
+    data: Any,
+    *,
+    corpus: Any = None,
+    relevance: Any = None,
+    split: str | None = None,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    shuffle_seed: int | None = None,
+    limit: int | None = None,
+    on_bad_rows: OnBadRows = "error",
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    mistakes: int = 0,
+    progress: Counting | None = None,
+) -> EvaluationReport:
+    """Evaluates vectors on scored pairs (Spearman), on texts that belong together (how high each partner is ranked), or on a
+    search: `data` are queries then, and `corpus` and `relevance` say what is to be found (`relevance.read_retrieval`).
+
+    `mistakes` is there for the sake of other tasks: what is wrong cannot be told row by row.
+    """
+    encoder = SentenceEncoder(model, device=device, precision=precision, threads=threads)
+    started = time.perf_counter()
+    if (corpus is None) != (relevance is None):
+        raise SettingsError("a search is judged by a corpus and by what is relevant in it: give both corpus and relevance")
+    if corpus is not None:
+        told = read_retrieval(data, corpus, relevance, text=text)
+        found = encoder.evaluate_search(told.queries, told.corpus, told.relevance)
+        seen = Accounting.from_dict(found.pop("accounting"))
+        return EvaluationReport("ndcg@10", found, seen, told.facts, [], time.perf_counter() - started)
+    names = split_names(data) if split is None else {}
+    part = split or names.get("test") or names.get("validation")
+    reading: dict[str, Any] = {"text": text, "pair": pair, "on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
+    rows = read_rows(data, None, label=label, split=part, shuffle_seed=shuffle_seed, limit=limit, **reading)
+    if len(rows.texts[0]) < 2:
+        raise DataError(f"{rows.name} has single texts: name the two columns of pairs with text and pair (--text, --pair)")
+    found = encoder.evaluate(rows.texts, rows.scores)
+    seen = with_reading(Accounting.from_dict(found.pop("accounting")), rows.accounting)
+    if progress is not None:
+        progress(len(rows.texts), len(rows.texts))
+    return EvaluationReport("ndcg@10" if rows.scores is None else "spearman", found, seen, rows.facts, [], time.perf_counter() - started)
+
+
+def answers(*_: Any, **__: Any) -> Any:
+    """Raises `SettingsError`: there is nothing to predict."""
+    raise SettingsError(
+        "this model gives vectors, not answers: bertworks embed MODEL TEXTS, or bertworks search MODEL QUERY --file corpus.csv"
+    )
+
+
+# ---- embed
+
+
+@dataclass(frozen=True)
+class EmbedReport:
+    """What became of texts."""
+
+    vectors: Vectors | None
+    """A row a text; None where they were written to a file."""
+    output: Path | None
+    """The file that was written."""
+    width: int
+    """Features of a vector."""
+    accounting: Accounting
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `--json` has them."""
+        out: dict[str, Any] = {
+            "output": None if self.output is None else str(self.output),
+            "rows": self.accounting.rows,
+            "width": self.width,
+        }
+        out |= {"notes": self.notes, "seconds": self.seconds, "accounting": self.accounting.to_dict()}
+        return out | ({} if self.vectors is None else {"vectors": rounded(self.vectors)})
+
+
+def embed(
+    model: str | Path | SentenceEncoder,
+    texts: str | Sequence[str] | None = None,
+    *,
+    file: Any = None,
+    output: str | Path | None = None,
+    prompt: str | None = None,
+    dtype: VectorDtype = "float32",
+    dimensions: int | None = None,
+    overflow: str | None = None,
+    text: str | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    on_bad_rows: OnBadRows = "error",
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> EmbedReport:
+    """The vectors of `texts`, or of a column of `file`; the options are those of `SentenceEncoder.encode`.
+
+    `output` is an .npy file, or a .parquet file, which has all columns of the file and a further one, `vector`. It is written as
+    the vectors come, so that memory does not grow by them; without it they are returned. For the dtype "int8" the first 10,000
+    texts are the sample that it is calibrated by, unless the model was calibrated before. `progress` is called with the rows
+    done and the rows in all.
+
+    Raises `CheckpointError` where there is no such model, `DataError` where the texts cannot be read.
+    """
+    if (texts is None) == (file is None):
+        raise SettingsError("give either texts or a file to embed")
+    path = None if output is None else check_output(Path(output))
+    options: dict[str, Any] = {"device": device, "precision": precision, "threads": threads, "overflow": overflow}
+    encoder = model if isinstance(model, SentenceEncoder) else SentenceEncoder(model, **options)
+    started = time.perf_counter()
+    data: TextData | None = None
+    if file is None:
+        rows = [texts] if isinstance(texts, str) else list(texts or [])
+    else:
+        reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding}
+        data = read_texts(file, label=False, require_labels=False, delimiter=delimiter, **reading)
+        rows = data.texts
+    if not rows:
+        raise DataError("there are no texts to embed")
+    notes = _calibrated(encoder, rows, path, {"prompt": prompt, "dimensions": dimensions}) if dtype == "int8" else []
+    seen = _Seen(len(rows), progress)
+    chunks = seen.watch(encoder.encode_stream(rows, prompt=prompt, dtype=dtype, dimensions=dimensions))
+    vectors: Vectors | None = None
+    if path is None:
+        vectors = np.concatenate(list(chunks))
+    elif path.suffix == ".npy":
+        write_npy(path, chunks, len(rows))
+    else:
+        notes += write_parquet(path, chunks, pa.table({"text": rows}) if data is None else data.table.data)
+    accounting = seen.accounting if data is None else with_reading(seen.accounting, data.accounting)
+    return EmbedReport(vectors, path, seen.width, accounting, notes, time.perf_counter() - started)
+
+
+def _calibrated(encoder: SentenceEncoder, texts: Sequence[str], path: Path | None, options: Mapping[str, Any]) -> list[str]:
+    """Takes the ranges of int8 from the first texts where the model has none, and writes them beside the vectors; says so."""
+    notes = []
+    if not encoder.is_calibrated:
+        sample = texts[:_SAMPLE]
+        encoder.calibrate(sample, **options)
+        notes.append(f"int8: the range of each feature is that of the first {len(sample):,} texts")
+    if path is not None:
+        np.save(ranges_path(path), np.array(encoder.ranges, dtype=np.float32))
+        notes.append(f"int8: the ranges are in {ranges_path(path)}")
+    return notes
+
+
+class _Seen:
+    """Counts what passes by."""
+
+    def __init__(self, rows: int, progress: Callable[[int, int], None] | None) -> None:
+        self.accounting, self.width = Accounting(), 0
+        self._rows, self._progress = rows, progress
+
+    def watch(self, chunks: Iterator[tuple[Vectors, Accounting]]) -> Iterator[Vectors]:
+        for vectors, seen in chunks:
+            self.accounting += seen
+            self.width = vectors.shape[1]
+            if self._progress is not None:
+                self._progress(self.accounting.rows, self._rows)
+            yield vectors
+
+
+def rounded(vectors: Vectors) -> list[Any]:
+    """Vectors as lists of numbers, as JSON has them."""
+    return [[round(float(v), _DIGITS) for v in row] if vectors.dtype.kind == "f" else row.tolist() for row in vectors]
+
+
+# ---- search
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A text that was found."""
+
+    query: str
+    rank: int
+    """From 1."""
+    score: float
+    row: int
+    """The number of the row in its source, from 0."""
+    text: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `--json` has them."""
+        return {**vars(self), "score": round(self.score, _DIGITS)}
+
+
+def search(
+    model: str | Path | SentenceEncoder,
+    queries: str | Sequence[str],
+    *,
+    file: Any,
+    vectors: str | Path | Float[Array, "rows width"] | None = None,
+    top_k: int = 10,
+    text: str | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    on_bad_rows: OnBadRows = "error",
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+) -> list[Hit]:
+    """The texts of `file` that are nearest to each query. `vectors` are those of the file's texts, an array or an .npy file that
+    `embed` wrote; without them the texts are embedded first. All texts are compared."""
+    encoder = model if isinstance(model, SentenceEncoder) else SentenceEncoder(model, device=device, precision=precision, threads=threads)
+    reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding}
+    data = read_texts(file, label=False, require_labels=False, delimiter=delimiter, **reading)
+    asked = [queries] if isinstance(queries, str) else list(queries)
+    corpus: Any = data.texts if vectors is None else _stored(vectors)
+    if isinstance(vectors, str | Path) and corpus.dtype == np.int8 and ranges_path(Path(vectors)).exists():
+        encoder.use_ranges(*np.load(ranges_path(Path(vectors)), allow_pickle=False))
+    if vectors is not None and len(corpus) != len(data.texts):
+        raise DataError(f"{len(corpus):,} vectors but {len(data.texts):,} texts in {data.table.name}: they are of different files")
+    found = encoder.search(asked, corpus, top_k)
+    return [
+        Hit(query, rank, float(score), int(data.table.rows[place]), data.texts[place])
+        for query, places, scores in zip(asked, found.indices, found.scores, strict=True)
+        for rank, (place, score) in enumerate(zip(places, scores, strict=True), 1)
+    ]
+
+
+def _stored(vectors: Any) -> Array:
+    if not isinstance(vectors, str | Path):
+        return np.asarray(vectors)
+    try:
+        found: Array = np.load(vectors, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"'{vectors}' is no .npy file of vectors: {error}") from error
+    return found

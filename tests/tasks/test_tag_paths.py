@@ -1,0 +1,93 @@
+"""Best paths and probabilities, held against all paths written out."""
+
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bertworks.batch import Array
+from bertworks.data.tag_schemes import SCHEMES, Scheme, Span, all_tags, faults, spans_of
+from bertworks.tasks.tag_paths import Steps, best_paths, lattices, log_probabilities
+
+seeds = st.integers(0, 10_000)
+
+
+def case(scheme: Scheme, words: int, seed: int, *, glue: bool) -> tuple[Steps, Array, Array]:
+    draw = np.random.default_rng(seed)
+    labels = tuple(all_tags(["PER", "LOC"], scheme))
+    scores = log_probabilities(draw.normal(size=(words, len(labels))) * 2)
+    glued = (draw.random(words) < 0.4) & (np.arange(words) > 0) & glue
+    return Steps(labels, scheme), scores, glued
+
+
+def allowed(steps: Steps, scores: Array, glued: Array) -> dict[tuple[str, ...], float]:
+    """Every path that keeps the rules, with its probability before it is shared out."""
+    found = {}
+    for path in product(range(len(steps.labels)), repeat=len(scores)):
+        tags = [steps.labels[i] for i in path]
+        if faults(tags, steps.scheme):
+            continue
+        spans = spans_of(tags, steps.scheme)
+        borders = {border for span in spans for border in span[:2]}
+        inside = all((a == b) if steps.scheme == "words" else i not in borders for i, (a, b) in enumerate(pairwise(tags), 1) if glued[i])
+        if inside:
+            found[tuple(tags)] = float(np.exp(sum(scores[i, t] for i, t in enumerate(path))))
+    return found
+
+
+@pytest.mark.parametrize("glue", [False, True])
+@pytest.mark.parametrize("scheme", SCHEMES)
+@settings(max_examples=30)
+@given(words=st.integers(1, 3), seed=seeds)
+def test_the_best_path_is_the_best_of_all(scheme: Scheme, glue: bool, words: int, seed: int) -> None:
+    steps, scores, glued = case(scheme, words, seed, glue=glue)
+    every = allowed(steps, scores, glued)
+    (path,) = best_paths([scores], steps, [glued])
+    tags = tuple(steps.labels[i] for i in path)
+    assert every[tags] == pytest.approx(max(every.values()))
+
+
+@pytest.mark.parametrize("glue", [False, True])
+@pytest.mark.parametrize("scheme", SCHEMES)
+@settings(max_examples=30)
+@given(words=st.integers(1, 3), seed=seeds)
+def test_probabilities_are_shares_of_all_paths(scheme: Scheme, glue: bool, words: int, seed: int) -> None:
+    steps, scores, glued = case(scheme, words, seed, glue=glue)
+    every = allowed(steps, scores, glued)
+    total = sum(every.values())
+    (lattice,) = lattices([scores], steps, [glued])
+    assert lattice.total == pytest.approx(np.log(total))
+    marginals = np.zeros_like(scores)
+    for tags, value in every.items():
+        for i, tag in enumerate(tags):
+            marginals[i, steps.labels.index(tag)] += value / total
+    np.testing.assert_allclose(lattice.marginals(), marginals, atol=1e-9)
+    for start in range(words):
+        for end in range(start + 1, words + 1):
+            if scheme == "words" and end > start + 1:
+                continue
+            for label in ("PER", "LOC"):
+                share = sum(value for tags, value in every.items() if Span(start, end, label) in spans_of(tags, scheme)) / total
+                assert lattice.span_probability(Span(start, end, label)) == pytest.approx(share, abs=1e-9)
+
+
+def test_sentences_do_not_change_each_other() -> None:
+    draw = np.random.default_rng(0)
+    steps = Steps(tuple(all_tags(["A", "B"], "BIOES")), "BIOES")
+    scores = [log_probabilities(draw.normal(size=(words, 9))) for words in (5, 1, 0, 40, 7, 1)]
+    together, alone = best_paths(scores, steps), [best_paths([one], steps)[0] for one in scores]
+    assert [path.tolist() for path in together] == [path.tolist() for path in alone]
+    assert all(not faults([steps.labels[i] for i in path], "BIOES") for path in together)
+    for one, other in zip(lattices(scores, steps), [lattices([one], steps)[0] for one in scores], strict=True):
+        np.testing.assert_allclose(one.ahead, other.ahead)
+        np.testing.assert_allclose(one.behind, other.behind)
+
+
+def test_tags_without_an_allowed_path_still_get_one() -> None:
+    """A folder from elsewhere may lack the tags that its scheme needs."""
+    steps = Steps(("I-PER", "I-LOC"), "IOB2")
+    (path,) = best_paths([np.log([[0.9, 0.1], [0.8, 0.2]])], steps)
+    assert path.tolist() == [0, 0]
+    assert np.isfinite(lattices([np.log([[0.9, 0.1]])], steps)[0].marginals()).all()
