@@ -217,17 +217,20 @@ def summarize(runs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[s
     return summary
 
 
-def compare(own: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
-    """Own minus reference by seed, in points (hundredths), for the task's first two metrics.
+def compare(
+    own: Mapping[str, Any], reference: Mapping[str, Any], same_names: Mapping[str, str] = SAME_NAMES, names: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Own minus reference by seed, in points (hundredths), for the metrics `names`: by default the task's first two.
 
-    `unequal_settings` names what is not the same on both sides; it must be empty for the comparison to count.
+    `unequal_settings` must be empty for the comparison to count.
     """
+    names = METRICS[kind_of(own["settings"]["task"])][:2] if names is None else names
     theirs = {run["seed"]: run for run in reference["runs"]}
     pairs = [(run, theirs[run["seed"]]) for run in own["runs"] if run["seed"] in theirs]
-    unequal = [name for name, ours in SAME_NAMES.items() if reference["settings"][name] != own["settings"][ours]]
+    unequal = [name for name, ours in same_names.items() if reference["settings"][name] != own["settings"][ours]]
     unequal += [name for name in ("train_rows", "test_rows") if reference["data"][name] != own["data"][name]]
     out: dict[str, Any] = {"seeds": [run["seed"] for run, _ in pairs], "unequal_settings": unequal, "metrics": {}}
-    for name in METRICS[kind_of(own["settings"]["task"])][:2]:
+    for name in names:
         points = [100 * (run[name] - their[name]) for run, their in pairs]
         if points:
             deviation = statistics.stdev(points) if len(points) > 1 else None

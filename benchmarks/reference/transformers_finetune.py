@@ -70,7 +70,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -468,10 +468,12 @@ def log(message: str) -> None:
     print(f"{time.strftime('%H:%M:%S')} {message}", flush=True)
 
 
-def parse_arguments(arguments: list[str]) -> argparse.Namespace:
-    """Parse the command line."""
-    parser = argparse.ArgumentParser(description="Measure the reference fine-tuning results with transformers.")
-    parser.add_argument("tasks", nargs="+", choices=sorted(LOADERS))
+def parse_arguments(
+    arguments: list[str], tasks: Iterable[str] = LOADERS, description: str = "Measure the reference fine-tuning results with transformers."
+) -> argparse.Namespace:
+    """Parse the command line of a script that knows such tasks."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("tasks", nargs="+", choices=sorted(tasks))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--threads", type=int, help="torch threads (default: torch's)")
     parser.add_argument(

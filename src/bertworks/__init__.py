@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from bertworks.batch import PackedBatch
     from bertworks.estimators.answers.answerer import QuestionAnswerer
     from bertworks.estimators.classifier import TextClassifier
+    from bertworks.estimators.embeddings.few_shot import FewShotClassifier
     from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
     from bertworks.estimators.encoder import Encoder
     from bertworks.estimators.entities.recognizer import EntityRecognizer
@@ -29,6 +30,7 @@ __all__ = [
     "Encoder",
     "EntityRecognizer",
     "FeatureExtractor",
+    "FewShotClassifier",
     "MaskFiller",
     "MultipleChoice",
     "NextSentence",
@@ -53,6 +55,7 @@ _HOMES = {
     "Encoder": "bertworks.estimators.encoder",
     "EntityRecognizer": "bertworks.estimators.entities.recognizer",
     "FeatureExtractor": "bertworks.estimators.feature_extractor",
+    "FewShotClassifier": "bertworks.estimators.embeddings.few_shot",
     "MaskFiller": "bertworks.estimators.mask_filler",
     "MultipleChoice": "bertworks.estimators.multiple_choice",
     "NextSentence": "bertworks.estimators.next_sentence",

@@ -79,8 +79,8 @@ def test_a_classifier_is_trained_saved_and_loaded(
 
     texts, labels = reviews(160)
     rows: list[Any] = [("a story", text) for text in texts] if pairs else texts
-    settings: dict[str, Any] = {"learning_rate": 0.01, "batch_size": 16, "precision": "float32", "dropout": 0.0, "progress": False}
-    classifier = TextClassifier(folders(family), epochs=4, **settings).fit(rows, labels)
+    settings: dict[str, Any] = {"learning_rate": 0.003, "batch_size": 16, "precision": "float32", "dropout": 0.0, "progress": False}
+    classifier = TextClassifier(folders(family), epochs=8, **settings).fit(rows, labels)
     assert np.mean([found == label for found, label in zip(classifier.predict(rows), labels, strict=True)]) > 0.8
     probabilities = classifier.predict_proba(rows[:9])
     classifier.save(tmp_path / "saved")

@@ -120,3 +120,45 @@ def test_wrong_texts(tiny_bert: Path) -> None:
         FeatureExtractor(tiny_bert, **FAST).transform([("a", "pair")])  # type: ignore[list-item]
     with pytest.raises(DataError, match="more than max_tokens"):
         FeatureExtractor(tiny_bert, max_tokens=5, overflow="error", **FAST).transform(TEXTS)
+
+
+# ---- the verb
+
+
+def test_features_of_a_file(tiny_bert: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import json
+
+    import pyarrow.parquet as parquet
+
+    from bertworks.cli.main import run
+
+    (tmp_path / "texts.csv").write_text("number,text\n" + "".join(f"{i},{text}\n" for i, text in enumerate(TEXTS)), encoding="utf-8")
+    options = ["--model", str(tiny_bert), "--layers=1,2", "--precision", "float32", "--device", "cpu"]
+    expected = FeatureExtractor(tiny_bert, layers=(1, 2), **FAST).transform(TEXTS)
+    for name in ("features.parquet", "features.npy"):
+        assert run(["features", "--file", str(tmp_path / "texts.csv"), "-o", str(tmp_path / name), *options]) == 0
+        assert "4 texts" in capsys.readouterr().out
+    table = parquet.read_table(tmp_path / "features.parquet")
+    assert table["number"].to_pylist() == ["0", "1", "2", "3"]
+    np.testing.assert_allclose(np.array(table["vector"].to_pylist()), expected, atol=1e-5)
+    np.testing.assert_allclose(np.load(tmp_path / "features.npy"), expected, atol=1e-5)
+    assert run(["features", TEXTS[0], *options]) == 0
+    np.testing.assert_allclose(json.loads(capsys.readouterr().out)["features"], expected[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a text", "--layers", "1;2"], "whole numbers with commas"),
+        (["--file", "x.csv"], "name it with --output"),
+        ([], "there is nothing to read"),
+        (["a text", "--pooling", "men"], "pooling is one of"),
+    ],
+)
+def test_wrong_arguments(tiny_bert: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from bertworks.cli.main import run
+
+    assert run(["features", *arguments, "--model", str(tiny_bert)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

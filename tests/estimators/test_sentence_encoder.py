@@ -320,6 +320,27 @@ def test_a_run_that_was_interrupted_ends_in_the_same_bits(make: Make, reviews: A
     assert (tmp_path / "run" / "model" / "modules.json").exists()
 
 
+def test_a_trained_encoder_keeps_what_other_tools_expect_of_its_folder(make: Make, texts: list[str], tmp_path: Path) -> None:
+    from bertworks.checkpoints.files import open_tensors
+
+    encoder = make(objective="simcse", **{**FAST, "dropout": 0.1}).fit(texts[:8])
+    encoder.save(tmp_path / "model")
+    with open_tensors(tmp_path / "model") as saved, open_tensors(Path(str(make().model))) as before:
+        assert set(saved) == set(before)
+        np.testing.assert_array_equal(saved["pooler.dense.weight"], before["pooler.dense.weight"])
+        assert (saved["embeddings.word_embeddings.weight"] != before["embeddings.word_embeddings.weight"]).any()
+
+
+def test_parameters_are_looked_at_anew_in_fit(make: Make, texts: list[str]) -> None:
+    encoder = make().fit()
+    mean = encoder.encode(texts)
+    changed = encoder.set_params(pooling="cls").fit().encode(texts)
+    assert np.abs(changed - mean).max() > 1e-3
+    np.testing.assert_array_equal(changed, make(pooling="cls").encode(texts))
+    with pytest.raises(SettingsError, match="new_tokens have to be learnt"):
+        make(new_tokens=["bertworks"]).encode(texts)
+
+
 WRONG: dict[str, tuple[dict[str, Any], Any, Any, type[Exception], str]] = {
     "objective": ({"objective": "rankin"}, [("a", "b")], None, SettingsError, "Did you mean 'ranking'"),
     "no scores": ({"objective": "scores"}, [("a", "b")], None, DataError, "1 pairs but 0 scores"),
@@ -359,3 +380,28 @@ def test_merged_vectors_of_a_slow_version() -> None:
     np.testing.assert_allclose(merged_vectors(vectors, texts, lengths, unit=False), wanted, atol=1e-6)
     unit = [vector / np.linalg.norm(vector) for vector in wanted]
     np.testing.assert_allclose(merged_vectors(vectors, texts, lengths, unit=True), unit, atol=1e-6)
+
+
+# ---- few examples
+
+
+def test_a_handful_of_examples_makes_a_classifier(tiny_bert: Path, reviews: Any, tmp_path: Path) -> None:
+    from sklearn.base import clone
+    from sklearn.linear_model import LogisticRegression
+
+    texts, labels = reviews(260, seed=7)
+    few = [i for name in ("good", "bad") for i in [i for i, label in enumerate(labels[:60]) if label == name][:12]]
+    train = [texts[i] for i in few], [labels[i] for i in few]
+    options: dict[str, Any] = {"precision": "float32", "progress": False, "learning_rate": 5e-3, "epochs": 2, "device": "cpu"}
+    plain = bw.FewShotClassifier(tiny_bert, pairs_per_text=0, **options).fit(*train)
+    vectors = bw.SentenceEncoder(tiny_bert, precision="float32").encode(texts[60:])
+    peer = LogisticRegression(max_iter=200).fit(plain.encoder_.encode(train[0]), train[1])
+    assert list(plain.classes_) == list(peer.classes_)
+    np.testing.assert_allclose(plain.predict_proba(texts[60:]), peer.predict_proba(vectors), atol=1e-4)
+    taught = clone(bw.FewShotClassifier(tiny_bert, pairs_per_text=8, **options)).fit(*train)
+    assert taught.score(*train) == 1.0
+    taught.save(tmp_path / "few")
+    again = bw.FewShotClassifier.load(tmp_path / "few", precision="float32")
+    np.testing.assert_allclose(again.predict_proba(texts[60:]), taught.predict_proba(texts[60:]), atol=1e-6)
+    with pytest.raises(DataError, match="1 classes"):
+        bw.FewShotClassifier(tiny_bert).fit(["a", "b"], ["x", "x"])

@@ -65,7 +65,7 @@ FAMILIES = {
     ),
     "albert-inner": Family(
         "Albert",
-        {"embedding_size": 17, "num_hidden_layers": 2, "inner_group_num": 2},
+        {"embedding_size": 13, "num_hidden_layers": 2, "inner_group_num": 2},
         {"pretraining": _SENTENCE_ORDER},
         heads=HEADS[1:],  # the attention of four shared layers chooses too little to be looked at by itself
     ),

@@ -103,7 +103,7 @@ def test_a_run_that_is_older_than_a_setting_goes_on_without_it(interrupted: Fit,
         del told["identity"][name]
     write_json(stored / STATE, told)
     write_checksums(stored)
-    with pytest.raises(CheckpointError, match="average was 0.0, is 0.5"):
+    with pytest.raises(CheckpointError, match=r"average was 0\.0, is 0\.5"):
         interrupted(average=0.5)
     assert interrupted().result_.state.step == 4
 

@@ -14,7 +14,7 @@ from bertworks.checkpoints import files
 from bertworks.checkpoints.checksums import damage
 from bertworks.data.sampler import Sampler
 from bertworks.errors import Interrupted
-from bertworks.estimators import classifier, model_folder
+from bertworks.estimators import classifier, model_folder, task_estimator
 from bertworks.inference import engine
 from bertworks.nn import inputs
 from bertworks.training import steps
@@ -113,7 +113,7 @@ def test_twice_stops_at_once_and_leaves_whole_checkpoints_only(
     ("owner", "name", "left"),
     [
         (classifier, "_encode", []),
-        (classifier, "fingerprint_of_data", []),
+        (task_estimator, "fingerprint_of_data", []),
         (model_folder, "save_model", ["checkpoints", "config.toml", "events", "log.jsonl"]),
         (model_folder, "write_smoke", ["checkpoints", "config.toml", "events", "log.jsonl"]),
     ],

@@ -14,7 +14,7 @@ from torch import Tensor
 from bertworks.batch import PackedBatch
 from bertworks.checkpoints.sentence_layout import SentenceLayout
 from bertworks.errors import SettingsError
-from bertworks.inference.vector_models import load_vector_model
+from bertworks.inference.vector_models import load_vector_model, take_pooler
 from bertworks.nn.inputs import model_inputs
 from bertworks.nn.machine import choose
 from bertworks.nn.model import Model
@@ -46,7 +46,9 @@ STAGES = {"unit": (DropoutStage(0.2), DenseStage(32, 24), UnitStage()), "not uni
 def model(tiny_bert: Path, request: pytest.FixtureRequest) -> Model:
     spec = VectorSpec(("mean",), layers_from=1, stages=STAGES[request.param])
     layout = SentenceLayout(spec, folders=("",) * len(spec.stages))
-    return load_vector_model(tiny_bert, HEAD, layout, new=True, pooler=False).model
+    loaded = load_vector_model(tiny_bert, HEAD, layout, new=True)
+    take_pooler(loaded)
+    return loaded.model
 
 
 def data_of(objective: EmbeddingObjective, tokenizer: Tokenizer, reviews: Callable[..., Any], rows: int) -> PackedBatch:

@@ -30,7 +30,7 @@ def encoder(config: Config) -> EncoderSpec:
         raise CheckpointError(f"config.json: num_hidden_groups {sets} is more than num_hidden_layers {times}: correct them")
     if times * inner > MOST_LAYERS:
         raise CheckpointError(f"config.json: num_hidden_layers × inner_group_num must be {MOST_LAYERS:,} at most: correct them")
-    # the quotient of floats, with its rounding, is what published weights were trained with
+    # divided as the reference does it, with the rounding of floats
     weights = [int(i / (times / sets)) * inner + j for i in range(times) for j in range(inner)]
     return replace(
         spec,

@@ -9,18 +9,13 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, get_args
+from typing import Any
 
-import numpy as np
-
-from bertworks.checkpoints.atomic import atomic_write
-from bertworks.checkpoints.files import open_tensors, read_json, write_json, write_tensors
+from bertworks.checkpoints.files import read_json
 from bertworks.checkpoints.json_files import LARGEST_JSON
 from bertworks.checkpoints.opening import read_file
 from bertworks.errors import CheckpointError
 from bertworks.spec import Activation, DenseStage, DropoutStage, NormStage, Pooling, Stage, UnitStage, VectorSpec
-
-Arrays = Mapping[str, Any]
 
 MODULES, PREPARATION, ENCODER_SETTINGS = "modules.json", "config_sentence_transformers.json", "sentence_bert_config.json"
 POOLINGS: dict[str, Pooling] = {
@@ -32,7 +27,7 @@ POOLINGS: dict[str, Pooling] = {
     "lasttoken": "last",
 }
 """By the names of the layout, in the order in which several are put side by side."""
-_POOLING_KEYS = {
+POOLING_KEYS = {
     "cls": "pooling_mode_cls_token",
     "max": "pooling_mode_max_tokens",
     "mean": "pooling_mode_mean_tokens",
@@ -41,7 +36,7 @@ _POOLING_KEYS = {
     "lasttoken": "pooling_mode_lasttoken",
 }
 """The older keys, a truth value each."""
-_ACTIVATIONS: dict[str, Activation | None] = {
+ACTIVATIONS: dict[str, Activation | None] = {
     "torch.nn.modules.activation.Tanh": "tanh",
     "torch.nn.modules.activation.ReLU": "relu",
     "torch.nn.modules.activation.GELU": "gelu",
@@ -50,7 +45,7 @@ _ACTIVATIONS: dict[str, Activation | None] = {
 }
 _SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 _VECTOR = "sentence_embedding"
-_COPY = "copy or download the model again"
+COPY = "copy or download the model again"
 
 
 @dataclass(frozen=True)
@@ -99,9 +94,9 @@ def _modules(folder: Path) -> list[tuple[str, str]]:
     try:
         found = json.loads(read_file(path, LARGEST_JSON).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is no JSON text that can be read ({error}); {_COPY}") from error
+        raise CheckpointError(f"{path} is no JSON text that can be read ({error}); {COPY}") from error
     if not isinstance(found, list) or not all(isinstance(module, dict) for module in found):
-        raise CheckpointError(f"{path} is no list of modules; {_COPY}")
+        raise CheckpointError(f"{path} is no list of modules; {COPY}")
     modules = []
     for module in found:
         where, kind = module.get("path"), str(module.get("type"))
@@ -130,7 +125,7 @@ def _settings(folder: Path, known: Mapping[str, Any], required: bool = True) -> 
             raise CheckpointError(f"{path}: bertworks does not know '{key:.60}' = {value!r:.60}; known: {', '.join(known)}")
         default = known.get(key)
         if default is not None and type(value) is not type(default):
-            raise CheckpointError(f"{path}: '{key}' is {value!r:.60}, not {_word(default)}; {_COPY}")
+            raise CheckpointError(f"{path}: '{key}' is {value!r:.60}, not {_word(default)}; {COPY}")
     return {**known, **{key: value for key, value in found.items() if key in known}}
 
 
@@ -162,17 +157,17 @@ def _layer_weights(folder: Path, path: str, layout: SentenceLayout, seen: list[s
         )
     start, layers = found["layer_start"], found["num_hidden_layers"]
     if not 0 <= start <= layers:
-        raise CheckpointError(f"{folder / path / 'config.json'}: layer_start is {start}, but there are layers 0 to {layers}; {_COPY}")
+        raise CheckpointError(f"{folder / path / 'config.json'}: layer_start is {start}, but there are layers 0 to {layers}; {COPY}")
     return replace(layout, spec=replace(layout.spec, layers_from=start), layers_folder=path, layers=layers)
 
 
 def _pooling(folder: Path, path: str, layout: SentenceLayout, seen: list[str]) -> SentenceLayout:
     _require_before_pooling(folder, "Pooling", seen)
     known: dict[str, Any] = {"embedding_dimension": None, "word_embedding_dimension": None, "pooling_mode": None, "include_prompt": True}
-    found = _settings(folder / path, known | dict.fromkeys(_POOLING_KEYS.values(), False))
+    found = _settings(folder / path, known | dict.fromkeys(POOLING_KEYS.values(), False))
     names = found["pooling_mode"]
     if names is None:
-        names = [name for name, key in _POOLING_KEYS.items() if found[key]] or ["mean"]
+        names = [name for name, key in POOLING_KEYS.items() if found[key]] or ["mean"]
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name in POOLINGS for name in names):
         raise CheckpointError(f"{folder / path / 'config.json'}: unknown pooling {names!r:.80}; known: {', '.join(POOLINGS)}")
@@ -183,7 +178,7 @@ def _pooling(folder: Path, path: str, layout: SentenceLayout, seen: list[str]) -
 
 def _require_before_pooling(folder: Path, kind: str, seen: list[str]) -> None:
     if "Transformer" not in seen or {"Pooling", kind} & set(seen):
-        raise CheckpointError(f"{folder / MODULES}: the module {kind} does not stand where it can be computed; {_COPY}")
+        raise CheckpointError(f"{folder / MODULES}: the module {kind} does not stand where it can be computed; {COPY}")
 
 
 def _staged(make: Callable[[Path], Stage]) -> Callable[[Path, str, SentenceLayout, list[str]], SentenceLayout]:
@@ -210,11 +205,11 @@ def _dense(folder: Path) -> Stage:
     found = _settings(folder, {**known, "use_residual": False, **_NAMES})
     _check_names(folder, found)
     name = found["activation_function"]
-    if name not in _ACTIVATIONS:
-        raise CheckpointError(f"{folder / 'config.json'}: unknown activation '{name:.100}'; known: {', '.join(_ACTIVATIONS)}")
+    if name not in ACTIVATIONS:
+        raise CheckpointError(f"{folder / 'config.json'}: unknown activation '{name:.100}'; known: {', '.join(ACTIVATIONS)}")
     if found["in_features"] < 1 or found["out_features"] < 1:
-        raise CheckpointError(f"{folder / 'config.json'}: in_features and out_features must be above 0; {_COPY}")
-    return DenseStage(found["in_features"], found["out_features"], _ACTIVATIONS[name], found["bias"], found["use_residual"])
+        raise CheckpointError(f"{folder / 'config.json'}: in_features and out_features must be above 0; {COPY}")
+    return DenseStage(found["in_features"], found["out_features"], ACTIVATIONS[name], found["bias"], found["use_residual"])
 
 
 def _norm(folder: Path) -> Stage:
@@ -224,7 +219,7 @@ def _norm(folder: Path) -> Stage:
 def _dropout(folder: Path) -> Stage:
     probability = _settings(folder, {"dropout": None})["dropout"]
     if not isinstance(probability, int | float) or not 0 <= probability < 1:
-        raise CheckpointError(f"{folder / 'config.json'}: dropout must be at least 0 and below 1, not {probability!r:.60}; {_COPY}")
+        raise CheckpointError(f"{folder / 'config.json'}: dropout must be at least 0 and below 1, not {probability!r:.60}; {COPY}")
     return DropoutStage(float(probability))
 
 
@@ -263,7 +258,7 @@ def _with_preparation(folder: Path, layout: SentenceLayout) -> SentenceLayout:
     if limit is None:
         limit = _tokenizer_limit(folder)
     if limit is not None and (type(limit) is not int or limit < 1):
-        raise CheckpointError(f"{folder}: max_seq_length must be a whole number above 0, not {limit!r:.60}; {_COPY}")
+        raise CheckpointError(f"{folder}: max_seq_length must be a whole number above 0, not {limit!r:.60}; {COPY}")
     about = read_json(folder / PREPARATION) if os.path.lexists(folder / PREPARATION) else {}
     if about.get("model_type") not in (None, "SentenceTransformer"):
         raise CheckpointError(
@@ -271,11 +266,11 @@ def _with_preparation(folder: Path, layout: SentenceLayout) -> SentenceLayout:
         )
     prompts = about.get("prompts") or {}
     if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
-        raise CheckpointError(f"{folder / PREPARATION}: 'prompts' must give each name a text; {_COPY}")
+        raise CheckpointError(f"{folder / PREPARATION}: 'prompts' must give each name a text; {COPY}")
     default, similarity = about.get("default_prompt_name"), about.get("similarity_fn_name") or "cosine"
     if default is not None and default not in prompts:
         raise CheckpointError(
-            f"{folder / PREPARATION}: there is no prompt '{default!s:.60}'; it has {', '.join(prompts) or 'none'}; {_COPY}"
+            f"{folder / PREPARATION}: there is no prompt '{default!s:.60}'; it has {', '.join(prompts) or 'none'}; {COPY}"
         )
     if similarity not in _SIMILARITIES:
         raise CheckpointError(f"{folder / PREPARATION}: unknown similarity '{similarity!s:.60}'; known: {', '.join(_SIMILARITIES)}")
@@ -294,109 +289,3 @@ def _tokenizer_limit(folder: Path) -> int | None:
     path = folder / "tokenizer_config.json"
     limit = read_json(path).get("model_max_length") if os.path.lexists(path) else None
     return int(limit) if isinstance(limit, int | float) and 0 < limit < 1e9 else None
-
-
-# ---- weights
-
-
-def read_arrays(folder: Path, layout: SentenceLayout, prefix: str) -> dict[str, Any]:
-    """The weights of the modules under the names that they have in `nn.vectors.VectorHead`, after `prefix`.
-
-    Raises `CheckpointError` where a tensor is missing, too many, or of another shape than the module says.
-    """
-    out: dict[str, Any] = {}
-    if layout.layers_folder is not None and layout.layers is not None and layout.spec.layers_from is not None:
-        shapes = {"layer_weights": (layout.layers + 1 - layout.spec.layers_from,)}
-        out |= {f"{prefix}layer_weights": _tensors(folder / layout.layers_folder, shapes)["layer_weights"]}
-    for number, (stage, path) in enumerate(zip(layout.spec.stages, layout.folders, strict=True)):
-        names = _names(stage)
-        if names:
-            found = _tensors(folder / path, {theirs: shape for theirs, _, shape in names})
-            out |= {f"{prefix}stages.{number}.{ours}": found[theirs] for theirs, ours, _ in names}
-    return out
-
-
-def _names(stage: Stage) -> list[tuple[str, str, tuple[int, ...]]]:
-    """The weights of a stage: their name in the layout, ours, and the shape."""
-    match stage:
-        case DenseStage(inputs, outputs, _, bias, residual):
-            names: list[tuple[str, str, tuple[int, ...]]] = [("linear.weight", "dense.weight", (outputs, inputs))]
-            names += [("linear.bias", "dense.bias", (outputs,))] if bias else []
-            return names + ([("residual.weight", "residual.weight", (outputs, inputs))] if residual and inputs != outputs else [])
-        case NormStage(width):
-            return [("norm.weight", "weight", (width,)), ("norm.bias", "bias", (width,))]
-        case _:
-            return []
-
-
-def _tensors(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    with open_tensors(folder) as files:
-        if dict(files.shapes) != dict(shapes):
-            there = ", ".join(f"{name} {list(shape)}" for name, shape in list(files.shapes.items())[:6])
-            wanted = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
-            raise CheckpointError(f"{folder}: its weights are {there or 'none'}, but its config.json wants {wanted}; {_COPY}")
-        return {name: np.array(files.read(name)) for name in shapes}
-
-
-# ---- writing
-
-
-@dataclass
-class _Folder:
-    """The modules of a folder that is being written."""
-
-    home: Path
-    modules: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, kind: str, settings: Mapping[str, Any], tensors: Arrays | None = None) -> None:
-        number = len(self.modules)
-        path = "" if kind == "Transformer" else f"{number}_{kind}"
-        self.modules.append({"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"})
-        if path:
-            (self.home / path).mkdir()
-            write_json(self.home / path / "config.json", settings)
-            if tensors:
-                write_tensors(self.home / path / "model.safetensors", tensors)
-
-
-def write_layout(folder: Path, layout: SentenceLayout, hidden: int, layers: int, arrays: Arrays) -> None:
-    """Writes the modules into a folder that holds the encoder, in the form that every version of sentence-transformers reads.
-    `arrays` are the weights of `VectorHead` by their names in it."""
-    spec, writing = layout.spec, _Folder(folder)
-    writing.add("Transformer", {})
-    if spec.layers_from is not None:
-        settings = {"word_embedding_dimension": hidden, "layer_start": spec.layers_from, "num_hidden_layers": layers}
-        writing.add("WeightedLayerPooling", settings, {"layer_weights": arrays["layer_weights"]})
-    chosen = {ours: theirs for theirs, ours in POOLINGS.items()}
-    modes = {key: name in [chosen[pooling] for pooling in spec.pooling] for name, key in _POOLING_KEYS.items()}
-    in_order = tuple(p for p in POOLINGS.values() if p in spec.pooling) == spec.pooling
-    names: dict[str, Any] = dict(modes) if in_order else {"pooling_mode": [chosen[pooling] for pooling in spec.pooling]}
-    writing.add("Pooling", {"word_embedding_dimension": hidden, **names, "include_prompt": spec.pools_prompt})
-    for number, stage in enumerate(spec.stages):
-        tensors = {theirs: arrays[f"stages.{number}.{ours}"] for theirs, ours, _ in _names(stage)}
-        writing.add(*_described(stage), tensors)
-    text = json.dumps(writing.modules, indent=2) + "\n"
-    atomic_write(folder / MODULES, text.encode())
-    write_json(folder / ENCODER_SETTINGS, {"max_seq_length": layout.max_tokens, "do_lower_case": layout.lower_case})
-    about = {"prompts": dict(layout.prompts), "default_prompt_name": layout.default_prompt, "similarity_fn_name": layout.similarity}
-    write_json(folder / PREPARATION, about)
-
-
-def _described(stage: Stage) -> tuple[str, dict[str, Any]]:
-    match stage:
-        case DenseStage(inputs, outputs, activation, bias, residual):
-            names = {ours: theirs for theirs, ours in _ACTIVATIONS.items()}
-            if activation not in names:
-                raise CheckpointError(f"sentence-transformers' layout has no dense layer with {activation}: choose {', '.join(_usual())}")
-            settings = {"in_features": inputs, "out_features": outputs, "bias": bias, "activation_function": names[activation]}
-            return "Dense", settings | ({"use_residual": True} if residual else {})
-        case NormStage(width):
-            return "LayerNorm", {"dimension": width}
-        case DropoutStage(probability):
-            return "Dropout", {"dropout": probability}
-        case UnitStage():
-            return "Normalize", {}
-
-
-def _usual() -> list[str]:
-    return [name for name in get_args(Activation) if name in _ACTIVATIONS.values()]

@@ -16,6 +16,7 @@ from bertworks.cli.doctor import doctor
 from bertworks.cli.embed import embed
 from bertworks.cli.evaluate import evaluate
 from bertworks.cli.explain import explain
+from bertworks.cli.features import features
 from bertworks.cli.fill_mask import fill_mask
 from bertworks.cli.generate import generate
 from bertworks.cli.inspect import inspect
@@ -55,6 +56,7 @@ for _command in (
     embed,
     search,
     answer,
+    features,
     fill_mask,
     next_sentence,
     generate,

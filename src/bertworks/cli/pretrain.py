@@ -17,8 +17,8 @@ def pretrain(
 ) -> None:
     """Pretrain an encoder on a prepared corpus: masked words, and what follows what.
 
-    The configuration has the tables [corpus], [model], [objectives.masked_lm] (next_sentence, sentence_order) and
-    [training]. Ctrl-C saves the run, and --resume goes on with it.
+    The configuration has the tables corpus, model, objectives.masked_lm (next_sentence, sentence_order …) and training.
+    Ctrl-C saves the run, and --resume goes on with it.
 
     Several processes, on as many GPUs or CPUs, share the work: torchrun --nproc-per-node 2 --max-restarts 3 -m bertworks
     pretrain evening.toml --output runs/my-encoder. Begun again, such a command goes on with its run.

@@ -164,7 +164,8 @@ def read_tagged(
     names = (None, None) if lines is not None else (text, label)
     words, tags, spans = _columns(table.data, *names)
     if not require_labels and words is not None and not _is_list(table.data, words):
-        words, spans = None, (words, None)  # without tags beside it, a text is a text
+        spans = (words, None)  # without tags beside it, a text is a text
+        words = None
     if words is not None and (tags is not None or not require_labels):
         columns: tuple[str, str | None] = (words, tags)
         rows: list[Any] = [_words(values, table.data[words].type) for values in table.data[words].to_pylist()]

@@ -145,6 +145,7 @@ class TaskEstimator(Estimator):
             return RunFolder(path)
         own = {k: v for k, v in self.get_params().items() if k in self._own_names() and k not in ("output", "progress")}
         own["model"] = None if self.model is None else str(Path(self.model).absolute() if Path(self.model).is_dir() else self.model)
+        own |= {name: str(value) for name, value in own.items() if isinstance(value, Path)}
         own |= {name: list(value) for name, value in own.items() if isinstance(value, tuple)}
         own |= {name: {str(k): v for k, v in value.items()} for name, value in own.items() if isinstance(value, dict)}
         chosen = {

@@ -304,3 +304,19 @@ def _logistic_regression(features: Any, targets: Shaped[Array, "rows"], inverse_
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # its last digits are not what a baseline is for
         return LogisticRegression(C=inverse_penalty, max_iter=200).fit(features, targets)
+
+
+def logistic_weights(
+    features: Float[Array, "rows features"], targets: Int[Array, "rows"], *, inverse_penalty: float = 1.0
+) -> tuple[Float[Array, "labels features"], Float[Array, "labels"]]:
+    """Weights and biases of a logistic regression, a row for each label, whose scores a softmax turns into probabilities.
+
+    >>> weights, bias = logistic_weights(np.array([[0.0], [4.0]]), np.array([0, 1]))
+    >>> (np.array([[0.5], [3.5]]) @ weights.T + bias).argmax(axis=1).tolist()
+    [0, 1]
+    """
+    model = _logistic_regression(features, targets, inverse_penalty)
+    weights, bias = model.coef_.astype(np.float32), model.intercept_.astype(np.float32)
+    if len(weights) == 1:  # of two labels scikit-learn keeps the second one's alone
+        weights, bias = np.concatenate([-weights / 2, weights / 2]), np.concatenate([-bias / 2, bias / 2])
+    return weights, bias

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Shaped
 from torch import Tensor
 
 from bertworks.nn.layout import Layout
@@ -58,8 +58,8 @@ class Part(NamedTuple):
     def rows(self) -> int:
         return self.last - self.first
 
-    def of(self, x: Float[Tensor, "tokens heads head_dim"]) -> Float[Tensor, "sequences heads rows head_dim"]:
-        """The part's states, as a view."""
+    def of(self, x: Shaped[Tensor, "tokens heads *features"]) -> Shaped[Tensor, "sequences heads rows *features"]:
+        """What `x` has for these tokens, as a view."""
         whole = x[self.start : self.start + self.sequences * self.length].view(self.sequences, self.length, *x.shape[1:])
         return whole[:, self.first : self.last].transpose(1, 2)
 

@@ -163,6 +163,29 @@ def test_whole_contexts_are_held_out(examples: Callable[..., list[QuestionExampl
         hold_out_contexts(data, 1.0, seed=1)
 
 
+def test_questions_that_are_too_long_are_refused_or_counted_everywhere(files: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    long = {"id": "long", "question": "story " * 40, "answers": [], "is_impossible": True}
+    for name in ("train", "dev"):
+        document = json.loads((files / f"{name}.json").read_text())
+        document["data"].insert(3, {"title": "Long", "paragraphs": [{"context": "song " * 50, "qas": [long]}]})
+        (tmp_path / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
+    train, dev = str(tmp_path / "train.json"), str(tmp_path / "dev.json")
+    settings = {**SETTINGS, "epochs": 1, "model": tiny_bert, "output": tmp_path / "run"}
+    with pytest.raises(DataError, match=r"question long \(article 'Long'\) has 40 tokens"):
+        bw.train(train, validation=dev, **settings)
+    report = bw.train(train, validation=dev, on_bad_rows="drop", **settings)
+    dropped = {"a question too long to be read beside its context": 1}
+    assert [report.accounting[part]["dropped"] for part in ("training", "validation")] == [dropped, dropped]
+    assert report.metrics is not None
+    assert report.metrics["rows"] == 40
+    assert bw.evaluate(report.folder, dev, on_bad_rows="drop").metrics["rows"] == 40
+    with pytest.raises(DataError, match="question long"):
+        bw.evaluate(report.folder, dev)
+    found = bw.predict(report.folder, file=dev, on_bad_rows="drop")
+    assert len(found.predictions) == 40
+    assert found.accounting.dropped == dropped
+
+
 # ---- the command line
 
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
+
 from bertworks.accounting import Accounting
 from bertworks.batch import PackedBatch
 from bertworks.data.faults import OnBadRows
@@ -123,7 +125,7 @@ class QuestionAnswerer(TaskEstimator):
             return encoded.batch, encoded.accounting
 
         def encode_validation(task: QuestionAnswering, tokenizer: Tokenizer) -> tuple[PackedBatch, Accounting]:
-            encoded = task.encode(held or [], tokenizer)
+            encoded = task.encode(held or [], tokenizer, on_bad_rows=on_bad_rows)
             return encoded.batch, encoded.accounting
 
         return self._train(
@@ -189,21 +191,25 @@ class QuestionAnswerer(TaskEstimator):
     def predict_with_accounting(self, questions: Any, contexts: Any = None) -> tuple[list[list[Answer]], Accounting]:
         """All candidates for each question, the answer first, and what became of the texts."""
         task: QuestionAnswering = self._require("task_")
-        seen, out = Accounting(), []
-        for examples, spans, accounting in self.spans(question_examples(questions, contexts)):
-            out += [task.decide(found, example.context) for found, example in zip(spans, examples, strict=True)]
+        examples, seen, out = question_examples(questions, contexts), Accounting(), []
+        for rows, spans, accounting in self.spans(examples):
+            out += [task.decide(found, examples[row].context) for row, found in zip(rows, spans, strict=True)]
             seen += accounting
         return out, seen
 
     def spans(
-        self, examples: Sequence[QuestionExample], *, count: int = MOST_CANDIDATES
-    ) -> Iterator[tuple[Sequence[QuestionExample], list[Spans], Accounting]]:
-        """The best spans of the questions, some questions at a time, and what became of their texts."""
+        self, examples: Sequence[QuestionExample], *, count: int = MOST_CANDIDATES, on_bad_rows: OnBadRows = "error"
+    ) -> Iterator[tuple[list[int], list[Spans], Accounting]]:
+        """The best spans of the questions, some questions at a time: their numbers, what was found, and what became of their texts.
+
+        Raises `DataError` for a question that is too long, unless such are to be dropped.
+        """
         task: QuestionAnswering = self._require("task_")
         for start in range(0, len(examples), QUESTIONS_AT_ONCE):
-            chunk = examples[start : start + QUESTIONS_AT_ONCE]
-            encoded = task.encode(chunk, self.tokenizer_)
-            yield chunk, list(task.spans(encoded.batch, self._scores(encoded.batch)[HEAD], count=count)), encoded.accounting
+            encoded = task.encode(examples[start : start + QUESTIONS_AT_ONCE], self.tokenizer_, on_bad_rows=on_bad_rows)
+            rows = (start + np.unique(encoded.batch.groups)).tolist()
+            scores = self._scores(encoded.batch)[HEAD] if rows else np.zeros((0, 2))
+            yield rows, list(task.spans(encoded.batch, scores, count=count)), encoded.accounting
 
     def evaluate(
         self,

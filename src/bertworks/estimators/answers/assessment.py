@@ -8,6 +8,7 @@ from math import fsum
 from typing import TYPE_CHECKING, Any
 
 from bertworks.accounting import Accounting
+from bertworks.data.faults import OnBadRows
 from bertworks.data.question_examples import QuestionExample
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
 from bertworks.evaluation.squad import AnswerMetrics, answer_scores, normalized
@@ -40,17 +41,19 @@ def assess(
     replicates: int = DEFAULT_REPLICATES,
     mistakes: int = 20,
     results: bool = False,
+    on_bad_rows: OnBadRows = "error",
     progress: Callable[[int], None] | None = None,
 ) -> Assessment:
     """Evaluates a model, some questions at a time. The worst mistakes are the surest answers with an F1 of 0, or those that are
     missing where the model is surest that there is none. `progress` is called with the number of questions done since the
-    last call."""
+    last call. Questions that are too long are an error, or dropped and counted."""
     task = answerer.task_
     metrics = metrics_for(task.unanswerable, examples, replicates)
-    seen, worst, told, done = Accounting(), [], [], 0
-    for chunk, spans, accounting in answerer.spans(examples):
-        task.count_rows(metrics, chunk, spans)
-        for row, (example, found) in enumerate(zip(chunk, spans, strict=True), done):
+    seen, worst, told = Accounting(), [], []
+    for rows, spans, accounting in answerer.spans(examples, on_bad_rows=on_bad_rows):
+        task.count_rows(metrics, [examples[row] for row in rows], spans)
+        for row, found in zip(rows, spans, strict=True):
+            example = examples[row]
             answer = task.decide(found, example.context)[0]
             exact, f1 = answer_scores(answer.text, [right.text for right in example.answers or ()], metrics.version)
             if not f1 and not exact:
@@ -58,9 +61,9 @@ def assess(
             if results:
                 told.append({"id": example.id, **answer.to_dict(), "exact_match": exact, "f1": f1})
         worst = sorted(worst, key=lambda mistake: (-mistake["confidence"], mistake["row"]))[:mistakes]
-        seen, done = seen + accounting, done + len(chunk)
+        seen += accounting
         if progress is not None:
-            progress(len(chunk))
+            progress(accounting.rows)
     return Assessment(metrics.compute(), seen, worst, told)
 
 

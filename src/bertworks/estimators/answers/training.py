@@ -72,7 +72,7 @@ def train_one(
     accounting = {"training": with_reading(answerer.accounting_, questions.accounting)}
     found: dict[str, Any] = {}
     if validation is not None:
-        assessed = answerer.assess(validation.examples, results=True)
+        assessed = answerer.assess(validation.examples, results=True, on_bad_rows=data.on_bad_rows)
         accounting["validation"] = with_reading(assessed.accounting, validation.accounting)
         write_table(pa.Table.from_pylist(assessed.results), folder / row_results.FILE)
         found = {"baselines": compare_with_baselines(validation.examples), "calibration": None, "mistakes": assessed.mistakes}

@@ -54,19 +54,26 @@ class VectorEncoder(TaskEstimator):
     precision: Precision
     token_budget: int | None
     threads: int | None
+    seed: int
 
     # ---- the model
 
     def _ready(self) -> SentenceEmbedding:
         """The task, of the model as it was trained or, where there is nothing to be trained, as it is."""
         if getattr(self, "task_", None) is None and self.objective is None:
-            folder = self._folder()
-            task, loaded = self._read(folder)
-            tokenizer = Tokenizer.load(folder)
-            check_fit(folder, loaded, tokenizer, task)
-            self._adopt(loaded, tokenizer, task, choose(self.device, self.precision, self.token_budget, self.threads, training=False))
-        task_: SentenceEmbedding = self._require("task_")
-        return task_
+            self._adopt_as_it_is()
+        task: SentenceEmbedding = self._require("task_")
+        return task
+
+    def _adopt_as_it_is(self) -> None:
+        """Takes the model as its folder has it, with what the parameters change of it."""
+        if self.new_tokens:
+            raise SettingsError("new_tokens have to be learnt: choose an objective, or leave them out")
+        folder = self._folder()
+        task, loaded = self._read(folder, seed=self.seed)
+        tokenizer = Tokenizer.load(folder)
+        check_fit(folder, loaded, tokenizer, task)
+        self._adopt(loaded, tokenizer, task, choose(self.device, self.precision, self.token_budget, self.threads, training=False))
 
     def _folder(self) -> Path:
         path = resolve(self.model, revision=self.revision, default=default_model() if self.model is None else None)
@@ -181,7 +188,8 @@ class VectorEncoder(TaskEstimator):
             raise SettingsError(
                 f"dtype must be one of {', '.join(get_args(VectorDtype))}, not {dtype!r}.{nearest(str(dtype), get_args(VectorDtype))}"
             )
-        self._ranges(size, needed=dtype == "int8")
+        if dtype == "int8":
+            self._ranges(size)
         if chunk < 1:
             raise SettingsError(f"chunk is a number of texts, at least 1, not {chunk}")
         return self._chunks(task, iter(texts), task.prompt(self.prompt if prompt is None else prompt), dtype, size, progress, chunk)
@@ -238,9 +246,9 @@ class VectorEncoder(TaskEstimator):
         """The lowest and the highest value of each feature, as `calibrate` found them. Raises `SettingsError` where it did not."""
         return self._ranges(len(self._ready().lows or ()))
 
-    def _ranges(self, size: int, needed: bool = True) -> tuple[Float[Array, "width"], Float[Array, "width"]]:
+    def _ranges(self, size: int) -> tuple[Float[Array, "width"], Float[Array, "width"]]:
         lows, highs = self.task_.lows, self.task_.highs
-        if needed and (lows is None or len(lows) != size):
+        if lows is None or highs is None or len(lows) != size:
             have = "has no ranges" if lows is None else f"was calibrated for {len(lows)} features, not {size}"
             raise SettingsError(f"int8 vectors need each feature's range, but the encoder {have}: call calibrate(sample of texts) first")
         return np.array(lows, dtype=np.float32), np.array(highs, dtype=np.float32)

@@ -37,8 +37,9 @@ class VectorSearch(VectorEncoder):
         """The `top_k` nearest of a corpus for each query, the nearest first: their numbers, and how near they are.
 
         Both are texts, or vectors from `encode`; vectors of the corpus may be of any dtype, and lie on the disk
-        (`np.load(…, mmap_mode="r")`). All are compared, block by block: a million vectors take about a second for some queries.
-        Prompts that the model has for queries and documents are put before texts.
+        (`np.load(…, mmap_mode="r")`). All are compared, block by block: beside the corpus itself this takes some dozens of
+        megabytes. From some million vectors on, an index library is faster: `encode` gives it its vectors. Prompts that the
+        model has for queries and documents are put before texts.
         """
         names = dict(self._ready().prompts)
         asked = self._floats(queries, prompt="query" if "query" in names else None)

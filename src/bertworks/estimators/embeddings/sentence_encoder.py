@@ -18,8 +18,10 @@ from bertworks.estimators.rows import text_tuples
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
 from bertworks.evaluation.retrieval import RetrievalMetrics, ranked_gains
 from bertworks.inference import LoadedModel, evaluate
+from bertworks.inference.vector_models import give_pooler, take_pooler
+from bertworks.nn.encoder import Pooler
 from bertworks.nn.machine import MachineChoice
-from bertworks.spec import Activation, Pooling, VectorSpec
+from bertworks.spec import Activation, PoolerSpec, Pooling, VectorSpec
 from bertworks.tasks.embedding import SentenceEmbedding
 from bertworks.tasks.embedding_objective import Distance, EmbeddingObjective, ObjectiveName
 from bertworks.tokenization import Overflow
@@ -66,6 +68,7 @@ class SentenceEncoder(VectorSearch):
     """
 
     _make_objective: MakeObjective
+    _pooler: tuple[PoolerSpec | None, Pooler | None]
 
     def __init__(
         self,
@@ -142,7 +145,7 @@ class SentenceEncoder(VectorSearch):
         if self.objective is None:
             if validation is not None or resume:
                 raise SettingsError("nothing is trained without an objective: choose 'scores', 'ranking', 'simcse' or 'distillation'")
-            self._ready()
+            self._adopt_as_it_is()
             return self
         self.training_config()  # says what is wrong before any text is looked at
         rows = text_tuples([] if texts is None else texts)
@@ -164,10 +167,12 @@ class SentenceEncoder(VectorSearch):
                 provenance=provenance,
             )
         finally:
-            del self._make_objective
+            for name in ("_make_objective", "_pooler"):
+                vars(self).pop(name, None)
 
     def _pretrained(self, folder: Path, make_task: Any, config: TrainingConfig) -> tuple[Any, LoadedModel]:
-        task, loaded = self._read(folder, dropout=config.dropout, seed=config.seed, pooler=False)
+        task, loaded = self._read(folder, dropout=config.dropout, seed=config.seed)
+        self._pooler = loaded.model.spec.pooler, take_pooler(loaded)
         objective = self._make_objective(task, folders.vector_spec(loaded))
         width = folders.vector_spec(loaded).width(loaded.model.spec.hidden)
         objective.check(width)
@@ -177,6 +182,8 @@ class SentenceEncoder(VectorSearch):
 
     def _finish(self, task: EmbeddingObjective, loaded: LoadedModel, machine: MachineChoice, held_out: Any) -> tuple[Any, dict[str, Any]]:
         self.objective_ = task
+        spec, pooler = self._pooler
+        give_pooler(loaded, pooler, spec)
         told = {name: value for name, value in task.settings().items() if name not in ("embedding", "vectors")}
         return task.embedding, {"objective": told}
 

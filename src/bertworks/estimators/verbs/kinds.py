@@ -161,8 +161,12 @@ def of_model(given: Arguments) -> TaskKind:
 
 
 def of_task(stored: str) -> TaskKind:
-    """The task by the name that folders of models give it; text classification where the verbs do not know it."""
-    return next((kind for kind in KINDS if kind.stored == stored), CLASSIFICATION)
+    """The task by the name that folders of models give it. Raises `SettingsError` where these verbs do not know it."""
+    found = next((kind for kind in KINDS if kind.stored == stored), None)
+    if found is None:
+        known = ", ".join(kind.name for kind in KINDS)
+        raise SettingsError(f"this model is for another task ({stored.replace('_', ' ')}), which has commands of its own; here: {known}")
+    return found
 
 
 def of_estimator(given: Arguments) -> TaskKind:

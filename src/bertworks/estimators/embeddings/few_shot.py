@@ -1,0 +1,144 @@
+"""`FewShotClassifier`: a classifier from a handful of examples of each class (SetFit; Tunstall et al. 2022)."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from jaxtyping import Float
+
+from bertworks.batch import Array
+from bertworks.checkpoints.atomic import atomic_folder
+from bertworks.checkpoints.files import open_tensors, read_json, write_json, write_tensors
+from bertworks.errors import CheckpointError, DataError, SettingsError
+from bertworks.estimators.base import Estimator
+from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
+from bertworks.estimators.rows import label_array, label_rows, text_rows
+from bertworks.evaluation.baselines import logistic_weights
+from bertworks.training.progress import Progress
+
+_SETTINGS, _HEAD, _ENCODER = "few_shot.json", "head.safetensors", "encoder"
+_EPOCHS, _RATE = 1.0, 2e-5  # Tunstall et al. 2022, appendix A
+
+
+class FewShotClassifier(Estimator):
+    """Learns classes from a few texts each: the encoder is first taught, by pairs of these texts, that those of a class are alike
+    and others are not; then a logistic regression learns the classes from the vectors.
+
+    Parameters (besides every field of `TrainingConfig`; `epochs` is 1 and `learning_rate` 2e-5 where they are not given):
+
+    - `model`, `revision`: the sentence encoder to begin with, None for the default encoder;
+    - `pairs_per_text`: pairs of each kind (alike, unlike) that every text is in; 0 leaves the encoder as it is;
+    - `inverse_penalty`: of the logistic regression (scikit-learn's C);
+    - `progress`: whether the terminal shows what goes on; or who watches it instead.
+
+    Learnt: `classes_`, `encoder_`, `weights_`, `bias_`.
+
+    >>> from bertworks import FewShotClassifier
+    >>> FewShotClassifier(pairs_per_text=5)
+    FewShotClassifier(pairs_per_text=5)
+    """
+
+    _estimator_type = "classifier"
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        *,
+        revision: str | None = None,
+        pairs_per_text: int = 20,
+        inverse_penalty: float = 1.0,
+        progress: bool | Progress = True,
+        **training: Any,
+    ) -> None:
+        super().__init__(**training)
+        self.model = model
+        self.revision = revision
+        self.pairs_per_text = pairs_per_text
+        self.inverse_penalty = inverse_penalty
+        self.progress = progress
+
+    def fit(self, texts: Iterable[str], labels: Iterable[Any]) -> Self:
+        """Learns from texts and their labels. Raises `DataError` where fewer than two classes occur."""
+        if not isinstance(self.pairs_per_text, int) or self.pairs_per_text < 0:
+            raise SettingsError(f"pairs_per_text is a whole number, 0 or more, not {self.pairs_per_text!r}")
+        if not self.inverse_penalty > 0:
+            raise SettingsError(f"inverse_penalty must be above 0, not {self.inverse_penalty!r}")
+        config = self.training_config()
+        rows, answers = text_rows(texts), label_rows(labels)
+        if len(rows) != len(answers):
+            raise DataError(f"{len(rows)} texts but {len(answers)} labels: give a label for each text")
+        names = sorted(set(answers), key=str)
+        if len(names) < 2:
+            raise DataError(f"there are {len(names)} classes: a classifier needs two at least")
+        numbers = np.array([names.index(answer) for answer in answers])
+        settings = {**config.to_dict(), "epochs": config.epochs or _EPOCHS, "learning_rate": config.learning_rate or _RATE}
+        options: dict[str, Any] = {"model": self.model, "revision": self.revision, "progress": self.progress}
+        encoder = SentenceEncoder(objective="scores" if self.pairs_per_text else None, score_range=(0.0, 1.0), **options, **settings)
+        self.encoder_ = encoder.fit(*contrastive_pairs(rows, numbers, self.pairs_per_text, config.seed)) if self.pairs_per_text else encoder
+        self.weights_, self.bias_ = logistic_weights(self.encoder_.encode(rows), numbers, inverse_penalty=self.inverse_penalty)
+        self.classes_ = label_array(names)
+        return self
+
+    def predict_proba(self, texts: Iterable[str]) -> Float[Array, "rows classes"]:
+        """The probability of each class, columns in the order of `classes_`."""
+        self._require("classes_")
+        scores = self.encoder_.encode(text_rows(texts)) @ self.weights_.T + self.bias_
+        shifted: Array = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
+        probabilities: Array = shifted / shifted.sum(axis=1, keepdims=True)
+        return probabilities
+
+    def predict(self, texts: Iterable[str]) -> Array:
+        """The class of each text."""
+        found: Array = self.predict_proba(texts).argmax(axis=1)
+        classes: Array = self.classes_[found]
+        return classes
+
+    def score(self, texts: Iterable[str], labels: Iterable[Any]) -> float:
+        """Accuracy."""
+        return float(np.mean([a == b for a, b in zip(self.predict(texts).tolist(), label_rows(labels), strict=True)]))
+
+    def save(self, folder: str | Path, *, replace: bool = False) -> Path:
+        """Writes a folder for `load`; the sentence encoder in it is one by itself. Raises `CheckpointError` where the folder
+        exists, unless `replace`."""
+        self._require("classes_")
+        with atomic_folder(Path(folder), replace=replace) as writing:
+            self.encoder_.save(writing / _ENCODER)
+            write_tensors(writing / _HEAD, {"weight": self.weights_, "bias": self.bias_})
+            write_json(writing / _SETTINGS, {"task": "few_shot", "labels": self.classes_.tolist()})
+        return Path(folder)
+
+    @classmethod
+    def load(cls, folder: str | Path, **params: Any) -> Self:
+        """Reads what `save` wrote; `params` say how to compute (device, precision, threads)."""
+        path = Path(folder)
+        labels = read_json(path / _SETTINGS).get("labels")
+        with open_tensors(path / _HEAD) as files:
+            arrays = {name: np.array(files.read(name)) for name in files}
+        found = cls(model=str(path / _ENCODER), **params)
+        found.encoder_ = SentenceEncoder.load(path / _ENCODER, **params)
+        shapes = {name: array.shape for name, array in arrays.items()}
+        count = len(labels) if isinstance(labels, list) else 0
+        if shapes != {"weight": (count, found.encoder_.width), "bias": (count,)}:
+            raise CheckpointError(f"{path}: {_HEAD} and {_SETTINGS} do not belong together: copy the folder again")
+        found.weights_, found.bias_, found.classes_ = arrays["weight"], arrays["bias"], label_array(labels)
+        return found
+
+
+def contrastive_pairs(texts: Sequence[str], classes: Array, pairs_per_text: int, seed: int) -> tuple[list[tuple[str, str]], list[float]]:
+    """For each text so many pairs with others of its class, scored 1, and with texts of other classes, scored 0.
+
+    A text that is alone in its class is paired with itself: under dropout that is no idle pair.
+
+    >>> contrastive_pairs(["a", "b"], np.array([0, 1]), 1, seed=0)
+    ([('a', 'a'), ('a', 'b'), ('b', 'b'), ('b', 'a')], [1.0, 0.0, 1.0, 0.0])
+    """
+    draw = np.random.Generator(np.random.PCG64(seed))
+    pairs: list[tuple[str, str]] = []
+    for number, text in enumerate(texts):
+        alike = np.flatnonzero((classes == classes[number]) & (np.arange(len(texts)) != number))
+        others = np.flatnonzero(classes != classes[number])
+        for _ in range(pairs_per_text):
+            near = number if not len(alike) else int(draw.choice(alike))
+            pairs += [(text, texts[near]), (text, texts[int(draw.choice(others))])]
+    return pairs, [1.0, 0.0] * (len(pairs) // 2)

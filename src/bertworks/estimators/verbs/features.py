@@ -1,0 +1,106 @@
+"""`features`: hidden states of a frozen encoder, for another model to learn from."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from bertworks.accounting import Accounting
+from bertworks.batch import Array
+from bertworks.data.faults import OnBadRows
+from bertworks.data.text_data import read_texts
+from bertworks.errors import DataError, SettingsError
+from bertworks.estimators.data_settings import with_reading
+from bertworks.estimators.embeddings.writing import check_output, write_npy, write_parquet
+from bertworks.estimators.feature_extractor import Combine, FeatureExtractor, Pool
+from bertworks.tokenization import Overflow
+
+
+@dataclass(frozen=True)
+class FeaturesReport:
+    """What an extraction gave."""
+
+    features: Array | None
+    """`[rows, width]`; None where they were written to a file."""
+    output: Path | None
+    width: int
+    """Features of a text."""
+    accounting: Accounting
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `--json` has them."""
+        out: dict[str, Any] = {"output": None if self.output is None else str(self.output), "width": self.width, "notes": self.notes}
+        out |= {"seconds": self.seconds, "accounting": self.accounting.to_dict()}
+        return out | ({} if self.features is None else {"features": self.features.tolist()})
+
+
+def features(
+    model: str | Path | None = None,
+    texts: str | Sequence[str] | None = None,
+    *,
+    file: Any = None,
+    output: str | Path | None = None,
+    layers: int | Sequence[int] = -1,
+    combine: Combine = "concat",
+    pooling: Pool = "mean",
+    overflow: Overflow = "window",
+    max_tokens: int | None = None,
+    text: str | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    on_bad_rows: OnBadRows = "error",
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+    device: str = "auto",
+    precision: Any = "auto",
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> FeaturesReport:
+    """The features of `texts`, or of a column of `file`; `layers` to `max_tokens` are those of `FeatureExtractor`.
+
+    `output` is an .npy file, or a .parquet file, which has all columns of the file and a further one, `vector`. It is written
+    as the features come, so that memory does not grow by them; without it they are returned. `progress` is called with the
+    rows done and the rows in all.
+
+    Raises `CheckpointError` where there is no such model, `SettingsError` for parameters that make no sense, `DataError` where
+    the texts cannot be read.
+    """
+    if (texts is None) == (file is None):
+        raise SettingsError("give either texts or a file")
+    path = None if output is None else check_output(Path(output))
+    options: dict[str, Any] = {"overflow": overflow, "max_tokens": max_tokens, "device": device, "precision": precision}
+    extractor = FeatureExtractor(model, layers=layers, combine=combine, pooling=pooling, threads=threads, **options).fit()
+    started = time.perf_counter()
+    if file is None:
+        rows, table, read = [texts] if isinstance(texts, str) else list(texts or []), None, Accounting()
+    else:
+        reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding}
+        data = read_texts(file, label=False, require_labels=False, delimiter=delimiter, **reading)
+        rows, table, read = list(data.texts), data.table.data, data.accounting
+    if not rows:
+        raise DataError("there are no texts to read")
+    chunks = _watched(extractor.stream(rows), len(rows), progress)
+    found, notes = None, []
+    if path is None:
+        found = np.concatenate(list(chunks))
+    elif path.suffix == ".npy":
+        write_npy(path, chunks, len(rows))
+    else:
+        notes = write_parquet(path, chunks, pa.table({"text": rows}) if table is None else table)
+    seen = with_reading(extractor.accounting_, read)
+    return FeaturesReport(found, path, len(extractor.get_feature_names_out()), seen, notes, time.perf_counter() - started)
+
+
+def _watched(chunks: Iterable[Array], rows: int, progress: Callable[[int, int], None] | None) -> Iterator[Array]:
+    done = 0
+    for chunk in chunks:
+        yield chunk
+        done += len(chunk)
+        if progress is not None:
+            progress(done, rows)

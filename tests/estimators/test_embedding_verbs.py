@@ -1,0 +1,165 @@
+"""`train`, `evaluate`, `embed` and `search` of vectors, as functions and on the command line."""
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+
+import bertworks as bw
+from bertworks.cli.main import run
+from bertworks.errors import DataError, SettingsError
+from bertworks.estimators.embeddings.verbs import embed, search
+
+Write = Callable[..., Path]
+Capture = pytest.CaptureFixture[str]
+FAST: dict[str, Any] = {"epochs": 1, "precision": "float32", "device": "cpu"}
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    def table(name: str, columns: Sequence[str], rows: Any) -> Path:
+        with open(tmp_path / name, "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(rows)
+        return tmp_path / name
+
+    return table
+
+
+@pytest.fixture
+def pairs(write: Write, reviews: Any) -> Path:
+    texts, labels = reviews(80, seed=1)
+    return write(
+        "pairs.csv", ("sentence1", "sentence2", "score"), [(texts[i], texts[i + 1], 5 * (labels[i] == labels[i + 1])) for i in range(60)]
+    )
+
+
+def test_scored_pairs_make_a_run_with_a_report_and_a_card(pairs: Path, tiny_bert: Path, capsys: Capture) -> None:
+    command = f"train {pairs} --task embeddings --model {tiny_bert} --epochs 1 --precision float32 --device cpu --output run --matryoshka 8"
+    assert run(command.split()) == 0
+    printed = capsys.readouterr().out
+    assert "spearman" in printed
+    assert "the model before training" in printed
+    assert "bertworks embed run" in printed
+    stored = json.loads(Path("run/metrics.json").read_text())
+    assert stored["headline"] == "spearman"
+    assert set(stored["validation"]["intervals"]) == {"spearman", "pearson"}
+    assert json.loads(Path("run/accounting.json").read_text())["training"]["rows"] == 54
+    assert json.loads(Path("run/model/bertworks.json").read_text())["about"]["objective"]["matryoshka"] == [8, 32]
+    card = Path("run/model/README.md").read_text()
+    assert "pipeline_tag: sentence-similarity" in card
+    assert "SentenceTransformer(" in card
+    assert "vectors" in Path("run/report.md").read_text()
+    found = bw.evaluate("run", pairs, device="cpu", precision="float32")
+    assert found.headline == "spearman"
+    assert found.metrics["rows"] == 60
+    assert bw.train(resume="run").was_finished
+
+
+OBJECTIVES: dict[str, tuple[tuple[str, ...], int, dict[str, Any], str]] = {
+    "pairs": (("anchor", "positive"), 2, {}, "ranking"),
+    "triplets": (("anchor", "positive", "negative"), 3, {}, "ranking"),
+    "texts": (("text",), 1, {}, "simcse"),
+    "teacher": (("text",), 1, {"teacher": True}, "distillation"),
+}
+
+
+@pytest.mark.parametrize("what", OBJECTIVES)
+def test_the_form_of_the_data_says_what_is_learnt(write: Write, reviews: Any, tiny_bert: Path, what: str) -> None:
+    columns, width, more, objective = OBJECTIVES[what]
+    texts = list(dict.fromkeys(reviews(100)[0]))
+    data = write("data.csv", columns, [texts[i : i + width] for i in range(0, 60, width)])
+    report = bw.train(data, task="embeddings", model=tiny_bert, **FAST, **({"teacher": str(tiny_bert)} if more else {}))
+    about = json.loads((report.model / "bertworks.json").read_text())["about"]["objective"]
+    assert about["kind"] == objective
+    assert (report.metrics is None) == (what == "texts")
+    assert report.next_steps[0].startswith("bertworks embed")
+
+
+def test_what_cannot_be_learnt_from_is_said(write: Write, pairs: Path, tiny_bert: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labelled = write(
+        "labelled.csv", ("premise", "hypothesis", "label"), [("a cat", "a dog", "neutral"), ("the cat", "a cat", "entailment")] * 9
+    )
+    with pytest.raises(DataError, match="does not hold a number for each pair"):
+        bw.train(labelled, task="embeddings", model=tiny_bert)
+    with pytest.raises(SettingsError, match="no option 'label_smoothing' for the task 'embeddings'"):
+        bw.train(pairs, task="embeddings", label_smoothing=0.1)
+    with pytest.raises(SettingsError, match="no option 'seeds'"):
+        bw.train(pairs, task="embeddings", seeds=2)
+    assert run(["predict", str(tiny_bert), "a"]) != 0
+    assert not list(Path().glob("runs/*"))
+
+
+def test_embed_writes_what_encode_gives_and_keeps_the_columns(write: Write, reviews: Any, tiny_bert: Path) -> None:
+    texts = reviews(50)[0]
+    data = write("texts.csv", ("body", "number"), [(text, i) for i, text in enumerate(texts)])
+    wanted = bw.SentenceEncoder(tiny_bert, precision="float32").encode(texts)
+    options: dict[str, Any] = {"file": data, "text": "body", "precision": "float32", "device": "cpu"}
+    report = embed(tiny_bert, output="vectors.parquet", **options)
+    table = parquet.read_table("vectors.parquet")
+    assert table.column_names == ["body", "number", "vector"]
+    np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), dtype=np.float32), wanted)
+    assert (report.accounting.rows, report.width) == (50, 32)
+    embed(tiny_bert, output="vectors.npy", dtype="float16", **options)
+    np.testing.assert_array_equal(np.load("vectors.npy"), wanted.astype(np.float16))
+    again = embed(tiny_bert, output="again.parquet", **{**options, "file": "vectors.parquet"})
+    assert parquet.read_table("again.parquet").column_names[-1] == "vector_2"
+    assert any("vector_2" in note for note in again.notes)
+
+
+def test_search_finds_by_texts_and_by_stored_vectors(write: Write, reviews: Any, tiny_bert: Path) -> None:
+    texts = list(dict.fromkeys(reviews(50)[0]))
+    data = write("texts.csv", ("text",), [(text,) for text in texts])
+    options: dict[str, Any] = {"precision": "float32", "device": "cpu"}
+    found = search(tiny_bert, ["good soup", texts[7]], file=data, top_k=3, **options)
+    assert [hit.rank for hit in found] == [1, 2, 3] * 2
+    assert found[3].row == 7
+    assert found[3].text == texts[7]
+    for dtype in ("float32", "int8"):
+        embed(tiny_bert, file=data, output=f"{dtype}.npy", dtype=dtype, **options)  # type: ignore[arg-type]
+        stored = search(tiny_bert, texts[7], file=data, vectors=f"{dtype}.npy", top_k=1, **options)
+        assert (stored[0].row, stored[0].score) == (7, pytest.approx(1, abs=0.01))
+    with pytest.raises(DataError, match="of different files"):
+        search(tiny_bert, "a", file=write("few.csv", ("text",), [("a",), ("b",)]), vectors="int8.npy")
+
+
+def test_a_search_is_judged_by_what_is_relevant(write: Write, reviews: Any, tiny_bert: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = list(dict.fromkeys(reviews(40)[0]))
+    corpus = write("corpus.csv", ("_id", "text"), [(f"d{i}", text) for i, text in enumerate(texts)])
+    queries = write("queries.csv", ("_id", "text"), [("q1", texts[3]), ("q2", texts[9])])
+    relevant = write("relevant.csv", ("query-id", "corpus-id", "score"), [("q1", "d3", 1), ("q2", "d9", 1), ("q2", "d1", 0)])
+    command = ["evaluate", str(tiny_bert), str(queries), "--corpus", str(corpus), "--relevance", str(relevant), "--json", "--device", "cpu"]
+    assert run(command) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["metrics"]["mrr@10"] == 1.0
+    wrong = write("wrong.csv", ("query-id", "corpus-id"), [("q1", "d99")])
+    assert run([*command[:6], str(wrong)]) == DataError.exit_code
+    assert "no id 'd99'" in capsys.readouterr().err
+
+
+def test_texts_on_the_command_line_are_printed_with_their_vectors(tiny_bert: Path, capsys: Capture) -> None:
+    assert run(["embed", str(tiny_bert), "a good soup", "b", "--precision", "float32", "--device", "cpu"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["text"] for line in lines] == ["a good soup", "b"]
+    wanted = bw.SentenceEncoder(tiny_bert, precision="float32").encode(["a good soup", "b"])
+    np.testing.assert_allclose([line["vector"] for line in lines], wanted, atol=1e-6)
+    for arguments, message in (
+        (["--file", "no.csv", "-o", "x.npy"], "no.csv"),
+        (["a", "-o", "x.csv"], ".npy or .parquet"),
+        (["a", "--dtype", "int9"], "Did you mean 'int8'"),
+        (["a", "--dimensions", "99"], "from 1 to 32"),
+        (["a", "--overflow", "cut"], "overflow must be one of"),
+    ):
+        assert run(["embed", str(tiny_bert), *arguments]) in (2, 3)
+        assert message in capsys.readouterr().err
