@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
     from bertworks.estimators.encoder import Encoder
     from bertworks.estimators.entities.recognizer import EntityRecognizer
-    from bertworks.estimators.generator import TextGenerator
     from bertworks.estimators.feature_extractor import FeatureExtractor
+    from bertworks.estimators.generator import TextGenerator
     from bertworks.estimators.load import load
     from bertworks.estimators.mask_filler import MaskFiller
     from bertworks.estimators.multiple_choice import MultipleChoice

@@ -90,7 +90,9 @@ def _data(flag: str, text: str, metavar: str | None = None) -> Any:
 
 Task = Annotated[
     str | None,
-    typer.Option("--task", help="What is to be learnt, where the data do not tell: classification, entities, answers or embeddings.", metavar="TASK"),
+    typer.Option(
+        "--task", help="What is to be learnt, where the data do not tell: classification, entities, answers or embeddings.", metavar="TASK"
+    ),
 ]
 Split = Annotated[str | None, _data("--split", "Part of the data: train, train[:2000], test[10%:20%], [:500] …")]
 TextColumn = Annotated[str | None, _data("--text", "Column of the text; guessed where the guess is safe.", "COLUMN")]

@@ -230,8 +230,8 @@ class FeatureExtractor:
         begins = np.flatnonzero(np.diff(batch.groups, prepend=-1))  # the first window of each text
         tokens = np.add.reduceat(batch.lengths, begins).astype(np.float32)[:, None]
         if self.pooling == "max":
-            return np.maximum.reduceat(states, batch.offsets[begins], axis=0)  # type: ignore[no-any-return]
+            return np.maximum.reduceat(states, batch.offsets[begins], axis=0)
         if self.pooling == "cls":
             weighted = states[batch.offsets[:-1]] * batch.lengths[:, None]
-            return (np.add.reduceat(weighted, begins, axis=0) / tokens).astype(np.float32)  # type: ignore[no-any-return]
-        return np.add.reduceat(states, batch.offsets[begins], axis=0) / tokens  # type: ignore[no-any-return]
+            return (np.add.reduceat(weighted, begins, axis=0) / tokens).astype(np.float32)
+        return np.add.reduceat(states, batch.offsets[begins], axis=0) / tokens

@@ -114,9 +114,7 @@ class TaskEstimator(Estimator):
                 self.save(run.model, replace=True)
         return self
 
-    def _pretrained(
-        self, folder: Path, make_task: Callable[[int], StoredTask], config: TrainingConfig
-    ) -> tuple[StoredTask, LoadedModel]:
+    def _pretrained(self, folder: Path, make_task: Callable[[int], StoredTask], config: TrainingConfig) -> tuple[StoredTask, LoadedModel]:
         """The task, and the model that is to learn it."""
         task = make_task(read_description(folder)[2].max_tokens)
         return task, load_model(folder, task.heads, new_heads=True, seed=config.seed, dropout=config.dropout)

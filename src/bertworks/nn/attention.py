@@ -66,7 +66,10 @@ def explain_choice(device: torch.device, dtype: torch.dtype, with_dropout: bool 
     if device.type == "cuda":
         why = "attention dropout" if with_dropout else "float32"
         return "runs", f"CUDA with {why}, which varlen attention does not serve: runs of equally long sequences"
-    return "runs", f"{device.type}: runs of equally long sequences, long ones cut into bands (products in training, flash kernel in inference)"
+    return (
+        "runs",
+        f"{device.type}: runs of equally long sequences, windows in bands (products in training, flash kernel in inference)",
+    )
 
 
 def reference(

@@ -112,7 +112,7 @@ def family_of(path: Path, tokenizer_config: Mapping[str, Any], model_config: Map
     named = f"{tokenizer_config.get('tokenizer_class', '')} {model_config.get('model_type', '')}".lower().replace("-", "")
     for family in ("camembert", "xlm-roberta", "albert"):
         if family.replace("-", "") in named:
-            return family  # type: ignore[return-value]
+            return family
     return "albert" if path.name == "spiece.model" else "xlm-roberta"
 
 
