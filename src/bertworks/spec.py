@@ -209,7 +209,7 @@ class VectorSpec:
         """Which states of the last layer are needed of a sequence: an end of it alone, or all."""
         if self.layers_from is not None or not self.pools_prompt:
             return "sequence"
-        return {("cls",): "first", ("last",): "last"}.get(self.pooling, "sequence")  # type: ignore[return-value]
+        return "first" if self.pooling == ("cls",) else "last" if self.pooling == ("last",) else "sequence"
 
     def width(self, hidden: int) -> int:
         """Features of a vector, given those of a state."""

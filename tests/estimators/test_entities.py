@@ -319,3 +319,25 @@ def test_parameters_are_scikit_learns(make_bert: Callable[..., Path]) -> None:
 
     recognizer = EntityRecognizer(scheme="BIOES", epochs=2)
     assert clone(recognizer).get_params() == recognizer.get_params()
+
+
+def test_tags_without_types_are_entities(tiny_bert: Path) -> None:
+    sentences, tags = made(40)
+    plain = [[tag.partition("-")[0] for tag in row] for row in tags]
+    recognizer = EntityRecognizer(tiny_bert, **SETTINGS).fit(sentences, plain)
+    assert list(recognizer.classes_) == ["O", "B", "I"]
+    found = recognizer.evaluate(sentences, plain)
+    assert [row["label"] for row in found["per_type"]] == ["entity"]
+    assert {e.label for row in recognizer.predict([" ".join(words) for words in sentences]) for e in row} == {"entity"}  # type: ignore[union-attr]
+
+
+def test_single_words_need_words(tiny_bert: Path) -> None:
+    with pytest.raises(SettingsError, match="learnt from words with tags"):
+        EntityRecognizer(tiny_bert, scheme="words", **SETTINGS).fit(["Ada runs"], [[(0, 3, "PER")]])
+
+
+def test_a_row_that_is_too_long_is_named_by_its_number(tiny_bert: Path) -> None:
+    sentences, tags = made(600)
+    recognizer = EntityRecognizer(tiny_bert, **{**SETTINGS, "epochs": 1, "overflow": "error"}).fit(sentences[:40], tags[:40])
+    with pytest.raises(DataError, match="row 577 has"):
+        recognizer.predict([*sentences[:577], ["dog"] * 90])

@@ -20,6 +20,8 @@ Convention = Literal["conlleval", "strict"]
 strict takes entities only that are spelled as the scheme demands."""
 
 OUTSIDE = "O"
+NAMELESS = "entity"
+"""What entities are called whose tags have no type."""
 _BILOU = {"L": "E", "U": "S"}
 
 

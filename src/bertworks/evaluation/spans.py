@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bertworks.batch import Array
-from bertworks.data.tag_schemes import Convention, Scheme, Span, spans_of
+from bertworks.data.tag_schemes import NAMELESS, Convention, Scheme, Span, spans_of
 from bertworks.errors import DataError, nearest
 from bertworks.evaluation.bootstrap import Replicates, merge_replicates
 from bertworks.evaluation.checks import checked_labels
@@ -166,7 +166,7 @@ class SpanMetrics:
         require_rows(self.rows)
         counts = self.sums[3:].reshape(2, 3, len(self.types)).astype(np.int64)
         values = {name: float(value) for name, value in self.statistics.values(self.sums).items()}
-        per_type = per_label_rows(self.types, *counts[0])
+        per_type = per_label_rows([name or NAMELESS for name in self.types], *counts[0])
         out: dict[str, Any] = {"rows": self.rows, **({"words": int(self.sums[2])} if self.statistics.has_words else {}), **values}
         if self.statistics.spans:
             strict = ratio(2 * counts[1, 0], counts[1, 1] + counts[1, 2]).tolist()

@@ -6,7 +6,7 @@ alone, so a step knows what to divide by before it computes anything.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -121,6 +121,7 @@ def _all_alike(labels: Tensor, options: LossOptions) -> Float[Tensor, "rows"]:
     return torch.ones(len(labels), device=labels.device)
 
 
+@runtime_checkable
 class AnyLoss(Protocol):
     """What training asks of a loss. `layout` tells where each sequence of the batch begins, for losses that need to know."""
 

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from bertworks.accounting import Accounting
 from bertworks.architectures import HeadKind
 from bertworks.batch import Array, PackedBatch
-from bertworks.data.tag_schemes import OUTSIDE, Scheme, Span, all_tags, checked_scheme, continued, parse, spans_of, tags_of
+from bertworks.data.tag_schemes import NAMELESS, OUTSIDE, Scheme, Span, all_tags, checked_scheme, continued, parse, spans_of, tags_of
 from bertworks.errors import DataError, SettingsError, nearest
 from bertworks.evaluation.spans import SpanMetrics
 from bertworks.tasks.sentence_reading import Reading, Sentence, Truth, read, targets_of, unit_spans
@@ -30,8 +30,6 @@ from bertworks.tasks.task import SMOKE_TEXTS, Scores, label_names
 from bertworks.tokenization import Encoding, Overflow, Tokenizer
 
 HEAD = "tags"
-NAMELESS = "entity"
-"""What entities are called whose tags have no type."""
 USUAL_JOINERS = "'.’"
 """For models whose training data are not known: names and abbreviations stay whole."""
 _CHUNK = 1000
@@ -98,10 +96,10 @@ class Tagging:
     # ---- from words to a packed data set
 
     def encode(
-        self, sentences: Sequence[Sentence], tokenizer: Tokenizer, truth: Sequence[Truth] | None = None
+        self, sentences: Sequence[Sentence], tokenizer: Tokenizer, truth: Sequence[Truth] | None = None, *, first_row: int = 0
     ) -> tuple[PackedBatch, list[Reading], Accounting]:
         """The whole data set as one packed batch, row `i` as group `i`, and how each row is read. Targets stand in the batch
-        where `truth` is given.
+        where `truth` is given; `first_row` is the number of the first row in messages.
 
         Raises `DataError` where a text is none, a tag is unknown, or a row is too long and `overflow` is "error".
         """
@@ -120,7 +118,7 @@ class Tagging:
                 max_tokens=self.max_tokens,
                 overflow=self.overflow,
                 stride=self.stride,
-                first_row=start,
+                first_row=first_row + start,
             )
             for row, (sentence, windows) in enumerate(zip(chunk, rows, strict=True), start):
                 reading, copies = read(sentence, windows, begin, self.joiners)
@@ -130,7 +128,7 @@ class Tagging:
                 groups += [row] * len(windows)
                 tokens = sum(len(window) for window in windows)
                 if truth is not None:
-                    wanted = [self._index(tag, index, row) for tag in self._unit_tags(reading, truth[row])]
+                    wanted = [self._index(tag, index, first_row + row) for tag in self._unit_tags(reading, truth[row])]
                     for name, values in targets_of(reading, copies, np.array(wanted, dtype=np.int64), begin, tokens).items():
                         parts[f"{HEAD}{name}"].append(values)
                 begin += tokens

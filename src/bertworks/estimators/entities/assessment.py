@@ -13,6 +13,7 @@ from bertworks.accounting import Accounting
 from bertworks.batch import Array
 from bertworks.checkpoints.atomic import atomic_write
 from bertworks.data.tag_schemes import OUTSIDE, Span, spans_of, tags_of
+from bertworks.errors import DataError
 from bertworks.estimators.assessment import Assessment
 from bertworks.estimators.entities.rows import spans_in, types_of
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
@@ -44,11 +45,13 @@ def assess(
 ) -> Assessment:
     """Evaluates a model on labelled sentences, some at a time, so that memory does not grow with the set.
 
-    Types that the model does not know count as missed. `replicates` are those of the intervals, 0 for none; `results` is a
+    Types that the model does not know count as missed. Raises `DataError` for texts where the model labels single words. `replicates` are those of the intervals, 0 for none; `results` is a
     Parquet file for the answers: text or words, label and prediction of each row. `progress` is called with the number of
     sentences done since the last call.
     """
     task: Tagging = recognizer.task_
+    if task.scheme == "words" and any(row.tags is None for row in truth):
+        raise DataError("this model labels single words: evaluate it on words with tags, not on texts with entities")
     metrics = task.metrics(replicates, list(dict.fromkeys([*task.types, *types_of(truth, task.scheme)])))
     seen, worst = Accounting(), list[dict[str, Any]]()
     answers: list[Any] = []
@@ -116,12 +119,12 @@ def _mistakes(task: Tagging, row: int, reading: Reading, truth: Truth, tags: lis
     true = spans_in(truth, task.scheme)
     if task.scheme == "words" and not raw:
         found = [Span(place, place + 1, tag) for place, tag in enumerate(task.word_tags(reading, tags))]
-    for span in set(found) - set(true):
+    for span in sorted(set(found) - set(true)):
         near = [other for other in true if other.start < span.end and span.start < other.end]
         label = ", ".join(_named(reading, other, raw) for other in near) or NOTHING
         kind = error_kind(near[0], true, found) if near and near[0] not in set(found) else "boundary" if near else "spurious"
         yield _told(row, reading, span, raw, label, _named(reading, span, raw), kind, _probability(reading, lattice, number, span, raw))
-    for span in set(true) - set(found):
+    for span in sorted(set(true) - set(found)):
         if not any(other.start < span.end and span.start < other.end for other in found):
             missing = 1 - _probability(reading, lattice, number, span, raw)
             yield _told(row, reading, span, raw, _named(reading, span, raw), NOTHING, "missed", missing)

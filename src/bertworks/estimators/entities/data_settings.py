@@ -11,7 +11,7 @@ from jaxtyping import Int
 from bertworks.accounting import Accounting
 from bertworks.batch import Array
 from bertworks.data.holdout import hold_out
-from bertworks.data.tag_schemes import OUTSIDE, Scheme, spans_of, tags_of
+from bertworks.data.tag_schemes import NAMELESS, OUTSIDE, Scheme, spans_of, tags_of
 from bertworks.data.tagged import TaggedData, read_tagged, tagged_splits
 from bertworks.errors import DataError
 from bertworks.estimators.data_settings import DataSettings
@@ -131,7 +131,7 @@ def described(scheme: Scheme) -> str:
 def count_labels(labels: Sequence[Any], sentences: Sequence[Any], scheme: Scheme) -> Counter[str]:
     """How often each label occurs: entities, or words."""
     rows = truth_rows(labels, sentences, "labels") if labels else []
-    return Counter(span.label or "entity" for row in rows for span in spans_in(row, scheme) if span.label != OUTSIDE or scheme == "words")
+    return Counter(span.label or NAMELESS for row in rows for span in spans_in(row, scheme) if span.label != OUTSIDE or scheme == "words")
 
 
 def in_scheme(labels: Sequence[Any], scheme: Scheme, wanted: Scheme) -> list[Any]:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from bertworks.batch import Array, PackedBatch
-from bertworks.data.tag_schemes import OUTSIDE, Span, parse, tags_of
+from bertworks.data.tag_schemes import NAMELESS, OUTSIDE, Span, parse, tags_of
 from bertworks.errors import DataError, SettingsError, nearest
 from bertworks.estimators.explanation import BaselineName, resolve_baseline
 from bertworks.explain import Answer, Explanation, Question, Target, Term
@@ -16,7 +16,7 @@ from bertworks.explain.question import ORIGINAL_TOKEN
 from bertworks.tasks import Scores
 from bertworks.tasks.sentence_reading import Reading, Sentence
 from bertworks.tasks.tag_paths import log_probabilities
-from bertworks.tasks.tagging import HEAD, NAMELESS, Entity, Tagging
+from bertworks.tasks.tagging import HEAD, Entity, Tagging
 
 if TYPE_CHECKING:
     from bertworks.estimators.entities.recognizer import EntityRecognizer

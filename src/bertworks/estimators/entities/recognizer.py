@@ -11,6 +11,7 @@ from jaxtyping import Float
 from bertworks.accounting import Accounting
 from bertworks.batch import Array, PackedBatch
 from bertworks.data.tag_schemes import Scheme, checked_scheme, faults, guess_scheme
+from bertworks.errors import SettingsError
 from bertworks.estimators.assessment import Assessment
 from bertworks.estimators.entities.assessment import assess
 from bertworks.estimators.entities.explanation import explain_entity
@@ -136,6 +137,8 @@ class EntityRecognizer(TaskEstimator):
 
     def _task(self, truth: Sequence[Truth], rows: Sequence[Any], max_tokens: int) -> Tagging:
         tags = [row.tags for row in truth if row.tags is not None]
+        if self.scheme == "words" and not tags:
+            raise SettingsError("labels of single words (scheme 'words') are learnt from words with tags, not from texts with entities")
         scheme: Scheme = self.scheme if self.scheme != "auto" else guess_scheme(tags) if tags else "IOB2"
         joiners = joiners_of(row for row in rows if not isinstance(row, str))
         return infer(truth, scheme, max_tokens=max_tokens, overflow=self.overflow, stride=self.stride, joiners=joiners)
@@ -193,7 +196,8 @@ class EntityRecognizer(TaskEstimator):
         """How sentences are read and scored, some at a time."""
         task: Tagging = self._require("task_")
         for start in range(0, len(rows), SENTENCES_AT_ONCE):
-            batch, readings, seen = task.encode(readable(rows[start : start + SENTENCES_AT_ONCE]), self.tokenizer_)
+            part = readable(rows[start : start + SENTENCES_AT_ONCE])
+            batch, readings, seen = task.encode(part, self.tokenizer_, first_row=start)
             yield readings, task.unit_scores(readings, self._scores(batch)[HEAD]), seen
 
     def evaluate(

@@ -14,6 +14,7 @@ from bertworks.architectures import read_description
 from bertworks.checkpoints.hub import resolve
 from bertworks.data.conll import SUFFIXES, WORDS, write_conll
 from bertworks.data.faults import OnBadRows
+from bertworks.data.tag_schemes import NAMELESS
 from bertworks.data.tagged import read_tagged, tagged_splits
 from bertworks.data.writing import check_writable, with_columns, write_table
 from bertworks.errors import BertworksError, DataError, SettingsError, nearest
@@ -181,7 +182,8 @@ def evaluate(
     shown = [{**mistake, "row": int(rows.numbers[mistake["row"]])} for mistake in found.mistakes]
     seen, seconds = with_reading(found.accounting, read.accounting), time.perf_counter() - started
     facts = describe(read)
-    unknown = [row["label"] for row in found.metrics["per_type"] if row["label"] not in recognizer.task_.types]
+    known = [name or NAMELESS for name in recognizer.task_.types]
+    unknown = [row["label"] for row in found.metrics["per_type"] if row["label"] not in known]
     if unknown:
         facts.append(f"labels that the model does not know, counted as missed: {', '.join(unknown)}")
     return EvaluationReport(recognizer.task_.metrics().headline, found.metrics, seen, facts, shown, seconds)
