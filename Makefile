@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 FUZZ_SECONDS ?= 3600
+# Processes that run tests side by side, each on one thread.
+TEST_WORKERS ?= auto
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
@@ -22,7 +24,7 @@ demo: $(if $(wildcard $(DEV_READY)),$(DEV_READY),$(DEMO_READY)) ## Fine-tune, ev
 	$(BIN)/bertworks demo
 
 test: $(DEV_READY) ## Run the tests, without the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -q -n $(TEST_WORKERS)
 
 test-all: $(DEV_READY) ## Run every test
 	$(BIN)/python -m pytest

@@ -143,7 +143,7 @@ def _from_json(text: str) -> Any:
     """The object or list of objects that a cell of a CSV file holds; None where it is merely a text that looks so."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) or (isinstance(value, list) and all(isinstance(each, dict) for each in value)) else None
 

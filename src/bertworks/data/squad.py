@@ -33,7 +33,7 @@ def is_questions(source: Any) -> bool:
     if isinstance(source, str | Path) and split_suffixes(Path(source))[1] in (".jsonl", ".ndjson"):
         try:
             return _has_question(json.loads(_beginning(source).partition("\n")[0]))
-        except ValueError:
+        except (ValueError, RecursionError):
             return False
     return is_squad_file(source)
 

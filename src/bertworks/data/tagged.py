@@ -245,7 +245,7 @@ def entity_spans(entities: Any, text: str) -> list[Span]:
     if isinstance(entities, str):
         try:
             entities = json.loads(entities)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _FaultError(f"its entities are {entities!r:.40}, which is no list") from None
     if entities is None:
         return []
