@@ -6,9 +6,8 @@ The settings are those of `reference/transformers_tagging.py` (the token-classif
 32 sentences a step, learning rate 3e-4. The weights after the last step are evaluated; nothing is chosen on the test data.
 `quality_<task>.json` is written after every seed; what is there is not run again, and one that was interrupted goes on.
 
-Three things are not equal: a word of the data that has several words of a text in it ("U.S.-led") has its label at the first
-piece of each here, at its first piece only there; tags are decided for the sentence by the rules of their scheme here, one by
-one there; and order and dropout are drawn by each side's own generator.
+Two things are not equal: tags are decided for the sentence by the rules of their scheme here, one by one there; and order and
+dropout are drawn by each side's own generator.
 """
 
 import argparse

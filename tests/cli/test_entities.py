@@ -41,6 +41,7 @@ def test_train_tells_the_task_by_the_data_and_keeps_everything(bertworks: Bertwo
     assert "pipeline_tag: token-classification" in card
     again = bertworks("train", "--resume", run, "--json").json
     assert again["validation"] == found["validation"]
+    assert "leave out epochs" in bertworks("train", "--resume", run, "--epochs", "9").error
 
 
 def test_several_seeds(bertworks: Bertworks, work: Path, encoder: Path) -> None:

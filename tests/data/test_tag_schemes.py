@@ -15,11 +15,8 @@ from bertworks.data.tag_schemes import (
     all_tags,
     begins,
     checked_scheme,
-    continued,
     faults,
     guess_scheme,
-    may_follow,
-    parse,
     scheme_of_tags,
     spans_of,
     tags_of,
@@ -131,18 +128,6 @@ def test_the_scheme_is_told_by_the_tags(sentences: list[list[str]], scheme: str)
 def test_the_scheme_of_a_set_of_tags() -> None:
     assert scheme_of_tags(["O", "B-PER", "I-PER"]) == "IOB2"
     assert scheme_of_tags(["LABEL_0", "LABEL_1"]) == "words"
-
-
-@pytest.mark.parametrize("scheme", ["IOB1", "IOB2", "BIOES", "BILOU", "IO", "words"])
-@pytest.mark.parametrize("parts", [1, 2, 4])
-def test_the_parts_of_a_word_are_one_span_where_the_word_is(scheme: Scheme, parts: int) -> None:
-    for tag in all_tags(["PER"], scheme):
-        pieces = continued(tag, parts, scheme)
-        assert len(pieces) == parts
-        assert {parse(piece).type for piece in pieces} == {parse(tag).type}
-        assert all(may_follow(a, b, scheme) and (scheme == "words" or not begins(a, b, scheme)) for a, b in itertools.pairwise(pieces))
-        if not faults([tag], scheme):
-            assert not faults(pieces, scheme)
 
 
 def test_an_unknown_scheme_is_named_with_the_nearest() -> None:

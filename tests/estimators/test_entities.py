@@ -62,7 +62,7 @@ def test_it_learns_names_and_places(fitted: EntityRecognizer) -> None:
     assert found["intervals"]["conlleval_f1"][0] <= found["conlleval_f1"] <= found["intervals"]["conlleval_f1"][1]
     assert found["accounting"]["rows"] == 40
     assert fitted.score(*test) == found["conlleval_f1"]
-    assert list(fitted.classes_) == ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+    assert list(fitted.classes_) == ["O", "B-LOC", "B-PER", "I-PER"]
 
 
 def test_entities_of_a_text(fitted: EntityRecognizer) -> None:
@@ -84,9 +84,9 @@ def test_probabilities(fitted: EntityRecognizer) -> None:
     sentences, _ = made(5, seed=4)
     probabilities = fitted.predict_proba(sentences)
     for words, values in zip(sentences, probabilities, strict=True):
-        assert values.shape == (len(words), 5)
+        assert values.shape == (len(words), 4)
         np.testing.assert_allclose(values.sum(axis=1), 1)
-        assert (values[0, [2, 4]] < 1e-9).all()  # no sentence begins inside an entity
+        assert values[0, 3] < 1e-9  # no sentence begins inside an entity
 
 
 def test_texts_with_spans_train_as_words_with_tags_do(tiny_bert: Path) -> None:
@@ -180,8 +180,8 @@ def test_transformers_reads_the_folder_and_scores_the_same(fitted: EntityRecogni
             theirs = model(**encoded).logits[0].softmax(-1).numpy()
         firsts = [encoded.word_ids().index(number) for number in range(len(words))]
         ((reading,), (scores,), _) = next(iter(fitted.read([words])))
-        first = ~reading.glued
-        np.testing.assert_allclose(np.exp(scores[first]), theirs[firsts], atol=1e-5)
+        assert reading.words == len(words)
+        np.testing.assert_allclose(np.exp(scores), theirs[firsts], atol=1e-5)
     find = transformers.pipeline("token-classification", model=str(folder), aggregation_strategy="first")
     for text in map(" ".join, sentences):
         (ours,) = fitted.predict([text])

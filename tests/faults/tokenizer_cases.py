@@ -33,11 +33,11 @@ TOKENIZERS = [
         (*ALONE, without("model/vocab.txt")),
     ),
     Case(
-        "a tokenizer of SentencePiece alone",
+        "an empty SentencePiece file",
         LOAD,
         CheckpointError,
-        "It has spiece.model",
-        "save_pretrained",
+        "spiece.model is no SentencePiece model",
+        "download or copy it again",
         (*ALONE, without("model/vocab.txt"), file("model/spiece.model", b"")),
     ),
     Case(

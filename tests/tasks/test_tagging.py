@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,15 @@ from tokenizers import models, pre_tokenizers
 
 from bertworks.batch import Array, PackedBatch
 from bertworks.data.tag_schemes import Scheme, Span, all_tags, faults, guess_scheme, spans_of
+from bertworks.data.tagged import read_tagged
 from bertworks.errors import DataError, SettingsError
 from bertworks.tasks import task_from_settings
 from bertworks.tasks.sentence_reading import Sentence, Truth
 from bertworks.tasks.tagging import HEAD, Tagging, infer
 from bertworks.tokenization import Tokenizer
-from tests.tokenization.conftest import FAMILIES, small
+from tests.tokenization.conftest import FAMILIES, real, shared_data, small
 
-__all__ = ["small"]
+__all__ = ["real", "shared_data", "small"]
 
 WORDS = ("dog", "U.S.-led", "Jean-Claude", "play", "café", "N.Y.", "unable", ",", "it's", "New York", "418", "re-play-ing", "博", "x")
 SCHEMES: tuple[Scheme, ...] = ("IOB1", "IOB2", "BIOES", "BILOU", "IO", "words")
@@ -58,9 +60,9 @@ def test_tags_come_back_with_every_tokenizer(small: Callable[[str], Tokenizer], 
     task = infer([Truth(tags), Truth(all_tags(["PER", "LOC"], scheme))], scheme)
     batch, (reading,), _ = task.encode([Sentence.of(words)], small(family), [Truth(tags)])
     lost = task.lost(reading, Truth(tags))
-    known = set(reading.word_of.tolist()) == set(range(len(words)))
+    known = set(reading.numbers.tolist()) == set(range(len(words)))
     assert not lost or not known, "only a word of which the tokenizer makes nothing may lose its label"
-    (found,) = task.paths([reading], task.unit_scores([reading], perfect(task, batch)[HEAD]))
+    (found,) = task.paths(task.word_scores([reading], perfect(task, batch)[HEAD]))
     again = task.word_tags(reading, found)
     assert [span for span in spans_of(tags, scheme) if span not in spans_of(again, scheme)] == lost
     if known and scheme != "IO":
@@ -75,7 +77,7 @@ def test_entities_are_whole_words_of_the_original_text(small: Callable[[str], To
     text = "".join(str(part) for part in draw.choice(["Elon ", "Musk", " ", "U.S.", "-led", "café", ", ", "playing", "博", "\n"], 9))
     task = Tagging(tuple(all_tags(["PER", "LOC"], "IOB2")), joiners=".")
     batch, readings, _ = task.encode([Sentence(text)], small(family))
-    (found,) = task.entities(readings, task.unit_scores(readings, draw.normal(size=(batch.tokens, 5)) * 3))
+    (found,) = task.entities(readings, task.word_scores(readings, draw.normal(size=(batch.tokens, 5)) * 3))
     assert all(a.end <= b.start for a, b in pairwise(found))
     for entity in found:
         assert entity.text == text[entity.start : entity.end] == entity.text.strip()
@@ -100,7 +102,7 @@ def test_entities_with_borders_within_the_tokenizers_words(small: Callable[[str]
             assert task.lost(readings[0], Truth(None, spans)) == spans[:2]
             continue
         assert task.lost(readings[0], Truth(None, spans)) == []
-        (found,) = task.entities(readings, task.unit_scores(readings, perfect(task, batch)[HEAD]))
+        (found,) = task.entities(readings, task.word_scores(readings, perfect(task, batch)[HEAD]))
         assert [(e.start, e.end, e.label) for e in found] == [tuple(span) for span in spans]
         assert [e.text for e in found] == ["U.S.", "New York", "."]
 
@@ -121,13 +123,14 @@ def test_every_word_weighs_one_and_is_read_where_it_has_most_context(tiny_tokeni
     assert seen.windowed_rows == 1
     assert batch.sequences > 3
     weights, targets = batch.token_targets[f"{HEAD}_weights"], batch.token_targets[HEAD]
-    assert weights.sum() == pytest.approx(len(reading.units))
+    assert len(reading.places) == len(words)
+    assert weights.sum() == pytest.approx(len(words))
     assert (weights[targets < 0] == 0).all()
     (windows,) = tiny_tokenizer.encode_batch([reading.sentence.text], max_tokens=20, stride=8)
     firsts = [int(w.token_numbers[w.token_numbers >= 0].min()) for w in windows]
     lasts = [int(w.token_numbers.max()) for w in windows]
     total = lasts[-1]
-    for (start, _), place in zip(reading.units.tolist(), reading.places.tolist(), strict=True):
+    for (start, _), place in zip(reading.spans.tolist(), reading.places.tolist(), strict=True):
         window = int(np.searchsorted(batch.offsets, place, side="right")) - 1
         token = int(windows[window].token_numbers[place - batch.offsets[window]])
         assert windows[window].offsets[place - batch.offsets[window], 0] == start
@@ -145,7 +148,7 @@ def test_what_is_not_read_is_lost_and_counted(tiny_tokenizer: Tokenizer) -> None
     batch, (reading,), seen = task.encode([Sentence.of(words)], tiny_tokenizer, [Truth(tags)])
     assert (seen.truncated_rows, seen.truncated_tokens) == (1, 20)
     assert task.lost(reading, Truth(tags)) == [Span(28, 30, "X")]
-    assert task.word_tags(reading, task.paths([reading], task.unit_scores([reading], perfect(task, batch)[HEAD]))[0]) == ["O"] * 30
+    assert task.word_tags(reading, task.paths(task.word_scores([reading], perfect(task, batch)[HEAD]))[0]) == ["O"] * 30
 
 
 def test_metrics_of_a_batch_are_those_of_the_words(tiny_tokenizer: Tokenizer) -> None:
@@ -160,19 +163,17 @@ def test_metrics_of_a_batch_are_those_of_the_words(tiny_tokenizer: Tokenizer) ->
         chosen = np.flatnonzero(np.isin(batch.groups, groups))
         tokens = np.isin(np.repeat(np.arange(batch.sequences), batch.lengths), chosen)
         task.update_metrics(streamed, batch.take(chosen), {HEAD: scores[HEAD][tokens]})
-    for reading, row, tags in zip(readings, rows, task.paths(readings, task.unit_scores(readings, scores[HEAD])), strict=True):
-        seen = sorted(set(reading.word_of.tolist()))  # the words that have a piece
-        found = task.word_tags(reading, tags)
-        assert len(seen) == len(row[0])
-        whole.update([row[1]], [found])
+    for reading, row, tags in zip(readings, rows, task.paths(task.word_scores(readings, scores[HEAD])), strict=True):
+        assert len(reading.numbers) == len(row[0])  # every word has a piece
+        whole.update([row[1]], [task.word_tags(reading, tags)])
     assert streamed.compute() == whole.compute()
 
 
 def test_the_task_is_told_by_the_labels() -> None:
-    task = infer([Truth(["O", "S-PER"])], "BIOES")
-    assert set(task.labels) == {"O", "B-PER", "I-PER", "E-PER", "S-PER"}
-    assert task.labels[0] == "O"
-    assert task.types == ("PER",)
+    task = infer([Truth(["S-PER", "B-LOC", "E-LOC"])], "BIOES")
+    assert task.labels == ("O", "B-LOC", "E-LOC", "S-PER")
+    assert task.types == ("LOC", "PER")
+    assert set(infer([Truth(None, [Span(0, 1, "X")])], "BIOES").labels) == {"O", "B-X", "I-X", "E-X", "S-X"}
     assert infer([Truth(["NOUN", "VERB"])], "words").labels == ("NOUN", "VERB")
     assert set(infer([Truth(["I-PER", "O"])], "IOB1").labels) == {"O", "I-PER"}
     with pytest.raises(DataError, match="all words have the tag 'O'"):
@@ -199,9 +200,9 @@ def test_empty_texts_and_words_of_which_nothing_is_left(small: Callable[[str], T
     task = Tagging(("O", "B-PER", "I-PER"))
     rows: list[Any] = ["", " \n ", [], ["\u200b", "dog"], ["dog", "\u200b", "dog"]]
     batch, readings, _ = task.encode([Sentence.of(row) for row in rows], small("wordpiece"))
-    scores = task.unit_scores(readings, np.zeros((batch.tokens, 3), dtype=np.float32))
+    scores = task.word_scores(readings, np.zeros((batch.tokens, 3), dtype=np.float32))
     assert [len(values) for values in scores] == [0, 0, 0, 1, 2]
-    tags = [task.word_tags(reading, found) for reading, found in zip(readings, task.paths(readings, scores), strict=True)]
+    tags = [task.word_tags(reading, found) for reading, found in zip(readings, task.paths(scores), strict=True)]
     assert [len(row) for row in tags] == [0, 0, 0, 2, 3]
     assert task.entities(readings[:2], scores[:2]) == [[], []]
     assert task.word_tags(readings[4], ["B-PER", "I-PER"]) == ["B-PER", "I-PER", "I-PER"]
@@ -210,3 +211,16 @@ def test_empty_texts_and_words_of_which_nothing_is_left(small: Callable[[str], T
 
 def test_guessing_uses_the_order_of_tags() -> None:
     assert guess_scheme([["I-PER", "B-PER"]]) == "IOB1"
+
+
+@pytest.mark.parametrize("name", ["bert-base-uncased", "bert-base-cased", "bert-base-chinese", "gpt2", "roberta-base", "modernbert"])
+def test_no_label_of_real_data_is_lost(shared_data: Path, real: Callable[[str], Tokenizer], name: str) -> None:
+    for file in ("tagging/wikigold/all.conll", "tagging/wnut17/dev.conll"):
+        data = read_tagged(shared_data / file, limit=400)
+        truth = [Truth(tags) for tags in data.labels or []]  # type: ignore[arg-type]
+        task = infer(truth, data.scheme)
+        batch, readings, _ = task.encode([Sentence.of(words) for words in data.sentences], real(name), truth)
+        paths = task.paths(task.word_scores(readings, perfect(task, batch)[HEAD]))
+        for reading, tags, true in zip(readings, paths, truth, strict=True):
+            assert task.lost(reading, true) == []
+            assert spans_of(task.word_tags(reading, tags), data.scheme) == spans_of(true.tags or (), data.scheme)

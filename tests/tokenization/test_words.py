@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.tokenization import Tokenizer
-from bertworks.tokenization.words import joined, joined_by, joiners_of, units_of, word_spans
+from bertworks.tokenization.words import joined, joiners_of, units_of, word_spans, words_joined_by
 from tests.tokenization.conftest import FAMILIES
 
 TEXT = st.text(alphabet=st.sampled_from("ab Z9-.'_\n\u00a0\u200d\u0301é博東ไท😀$₤\t"), max_size=24)
@@ -95,9 +95,8 @@ def test_joined_words_stand_where_they_are_said_to() -> None:
     ],
 )
 def test_words_are_joined_within(text: str, joiners: str, expected: list[str]) -> None:
-    spans = word_spans(text)
-    of = joined_by(text, spans, joiners)
-    assert [text[spans[of == i][0, 0] : spans[of == i][-1, 1]] for i in range(int(of[-1]) + 1)] == expected
+    assert [text[a:b] for a, b in words_joined_by(text, joiners).tolist()] == expected
+    assert words_joined_by("", joiners).shape == (0, 2)
 
 
 def test_joiners_are_told_by_the_words_of_the_data() -> None:

@@ -225,20 +225,6 @@ def tags_of(spans: Iterable[Span], words: int, scheme: Scheme) -> list[str]:
     return out
 
 
-def continued(tag: str, parts: int, scheme: Scheme) -> list[str]:
-    """The tags of the parts of a word that has `tag` as a whole.
-
-    >>> continued("S-PER", 3, "BIOES"), continued("B-PER", 2, "IOB2"), continued("NOUN", 2, "words")
-    (['B-PER', 'I-PER', 'E-PER'], ['B-PER', 'I-PER'], ['NOUN', 'NOUN'])
-    """
-    prefix, kind = parse(tag)
-    if parts == 1 or scheme in ("IO", "words") or prefix == OUTSIDE:
-        return [tag] * parts
-    end = "L" if scheme == "BILOU" else "E"
-    first, last = {"B": ("B", "I"), "I": ("I", "I"), "E": ("I", end), "S": ("B", end)}[prefix]
-    return [f"{p}-{kind}" if kind else p for p in (first, *["I"] * (parts - 2), last)]
-
-
 def all_tags(types: Iterable[str], scheme: Scheme) -> list[str]:
     """Every tag that a scheme has for some types, "O" first.
 

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Float, Int
 
 from bertworks.batch import Array
 from bertworks.data.tag_schemes import Span
 from bertworks.tokenization import Encoding
-from bertworks.tokenization.words import joined, joined_by, units_of, word_spans
+from bertworks.tokenization.words import joined, units_of, words_joined_by
 
 _IGNORED = -100
 """The target of a token that has none, as in PyTorch."""
 
 Copies = Sequence[tuple[Int[Array, "copies"], Int[Array, "copies"]]]
-"""For each window of a row: the units that begin in it, and their places."""
+"""For each window of a row: which of the words that are read begin in it, and their places."""
 
 
 class Sentence(NamedTuple):
@@ -44,74 +44,73 @@ class Reading:
     """A sentence as the model reads it."""
 
     sentence: Sentence
-    units: Int[Array, "units 2"]
-    """The spans of what gets a label, in characters of the text."""
-    places: Int[Array, "units"]
-    """Where each is scored: a token of the packed batch; -1 where it is not read."""
-    word_of: Int[Array, "units"]
-    """The number of the word that each is a part of."""
-
-    @property
-    def glued(self) -> Bool[Array, "units"]:
-        """Whether a unit belongs to the same word as the one before it."""
-        same: Array = np.diff(self.word_of, prepend=-1) == 0
-        return same
-
-    @property
-    def words(self) -> int:
-        """The number of words, also of those that the tokenizer makes nothing of."""
-        return int(self.word_of.max(initial=-1)) + 1 if self.sentence.words is None else len(self.sentence.words)
+    spans: Int[Array, "read 2"]
+    """The words of which a token is read, in characters of the text."""
+    places: Int[Array, "read"]
+    """Where each is scored: the token of the packed batch that begins it."""
+    numbers: Int[Array, "read"]
+    """The number of each among the sentence's words; two that a token crosses are read as the first."""
+    words: int
+    """The number of words, also of those that have no token, or none that is read."""
 
 
 def read(sentence: Sentence, windows: Sequence[Encoding], begin: int, joiners: str = "") -> tuple[Reading, Copies]:
-    """How a row is read whose first token is number `begin` of the batch; and, for each window, the units that begin in it
-    with their places."""
+    """How a row is read whose first token is number `begin` of the batch; and, for each window, which of its words begin in it,
+    with their places. A word of several windows is scored in the one where it has most context."""
     whole = windows[0].texts[0]
-    parts = word_spans(sentence.text)
-    units = units_of(parts, whole.offsets)
-    if sentence.words is None:
-        of_part = joined_by(sentence.text, parts, joiners)[np.searchsorted(parts[:, 0], units.spans[:, 0])]
-        word_of = np.unique(of_part, return_inverse=True)[1]
-    else:
-        word_of = np.searchsorted(sentence.words[:, 0], units.spans[:, 0], side="right") - 1
+    given = words_joined_by(sentence.text, joiners) if sentence.words is None else sentence.words
+    units = units_of(given, whole.offsets)
+    numbers = np.arange(len(units.tokens))
+    if sentence.words is not None:
+        numbers = np.searchsorted(given[:, 0], units.spans[:, 0], side="right") - 1
     best, context = np.full(len(units.tokens), -1), np.full(len(units.tokens), -1.0)
     copies = []
     for window in windows:
         place_of = np.full(len(whole), -1)
-        own = window.token_numbers >= 0
-        place_of[window.token_numbers[own]] = np.flatnonzero(own) + begin
+        own = np.flatnonzero(window.token_numbers >= 0)
+        tokens = window.token_numbers[own]
+        place_of[tokens] = own + begin
         inside = np.flatnonzero(place_of[units.tokens] >= 0)
-        numbers = units.tokens[inside]
-        first, last = (int(window.token_numbers[own].min(initial=len(whole))), int(window.token_numbers[own].max(initial=-1)))
-        left = np.where(first > 0, numbers - first, np.inf)
-        right = np.where(last < len(whole) - 1, last - numbers, np.inf)
-        better = np.minimum(left, right) > context[inside]
-        context[inside[better]] = np.minimum(left, right)[better]
-        best[inside[better]] = place_of[numbers[better]]
-        copies.append((inside, place_of[numbers]))
+        copies.append((inside, place_of[units.tokens[inside]]))
+        reach = _context(units.tokens[inside], tokens, len(whole))
+        better = reach > context[inside]
+        context[inside[better]], best[inside[better]] = reach[better], copies[-1][1][better]
         begin += len(window)
-    return Reading(sentence, units.spans, best, word_of), copies
+    seen = best >= 0
+    known = len(units.tokens) if sentence.words is None else len(given)
+    rank = np.cumsum(seen) - 1
+    copies = [(rank[inside], places) for inside, places in copies]
+    return Reading(sentence, units.spans[seen], best[seen], numbers[seen], known), copies
 
 
-def targets_of(reading: Reading, copies: Copies, labels: Int[Array, "units"], begin: int, tokens: int) -> dict[str, Array]:
+def _context(wanted: Int[Array, "words"], tokens: Int[Array, "window"], whole: int) -> Float[Array, "words"]:
+    """How many tokens of a window stand at least on either side; where the text begins or ends, nothing is missing."""
+    if not len(tokens):
+        return np.zeros(len(wanted))
+    left = np.where(tokens[0] > 0, wanted - tokens[0], np.inf)
+    right = np.where(tokens[-1] < whole - 1, tokens[-1] - wanted, np.inf)
+    nearest: Array = np.minimum(left, right)
+    return nearest
+
+
+def targets_of(reading: Reading, copies: Copies, labels: Int[Array, "read"], begin: int, tokens: int) -> dict[str, Array]:
     """What is wanted of each token of a row, by the endings of the names of targets: its label; `_weights`, which sum to 1 over
-    the windows; and `_units`: where the unit is read, its number doubled, plus 1 where it is glued to the one before it."""
-    wanted, weights, marks = np.full(tokens, _IGNORED), np.zeros(tokens, dtype=np.float32), np.full(tokens, -1)
+    the windows; and `_words`: the number of the word that is scored there, else -1."""
+    wanted, weights, words = np.full(tokens, _IGNORED), np.zeros(tokens, dtype=np.float32), np.full(tokens, -1)
     times = np.bincount(np.concatenate([inside for inside, _ in copies]), minlength=len(labels))
     for inside, places in copies:
         wanted[places - begin], weights[places - begin] = labels[inside], 1 / times[inside]
-    read = reading.places >= 0
-    marks[reading.places[read] - begin] = (2 * np.arange(len(labels)) + reading.glued)[read]
-    return {"": wanted, "_weights": weights, "_units": marks}
+    words[reading.places - begin] = np.arange(len(labels))
+    return {"": wanted, "_weights": weights, "_words": words}
 
 
-def unit_spans(reading: Reading, spans: Iterable[Span]) -> list[Span]:
-    """Spans of characters as spans of units: the units that they touch. Of spans that overlap the longest is kept."""
-    taken = np.zeros(len(reading.units), dtype=bool)
+def touched(reading: Reading, spans: Iterable[Span]) -> list[Span]:
+    """Spans of characters as spans of the words that are read: those that they touch. Of spans that overlap the longest is kept."""
+    taken = np.zeros(len(reading.spans), dtype=bool)
     out = []
     for span in sorted(spans, key=lambda span: (span.start - span.end, span.start)):
-        start = int(np.searchsorted(reading.units[:, 1], span.start, side="right"))
-        end = int(np.searchsorted(reading.units[:, 0], span.end, side="left"))
+        start = int(np.searchsorted(reading.spans[:, 1], span.start, side="right"))
+        end = int(np.searchsorted(reading.spans[:, 0], span.end, side="left"))
         if start < end and not taken[start:end].any():
             taken[start:end] = True
             out.append(Span(start, end, span.label))

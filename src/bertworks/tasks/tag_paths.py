@@ -1,8 +1,7 @@
 """Sequences of tags that a scheme allows: the best one (Viterbi 1967), and how probable its spans are.
 
 Scores of neighbours do not depend on each other but for what the scheme forbids: a path of tags is as probable as the product
-of its tags' probabilities, shared out over the paths that are allowed. Where a unit is `glued` to the one before it, for both
-are parts of one word, no span may begin or end between them. All sentences are computed at once, unit by unit.
+of its tags' probabilities, shared out over the paths that are allowed. All sentences are computed at once, word by word.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,14 +32,6 @@ class Steps:
         return self._cost([[may_follow(a, b, self.scheme) for b in self.labels] for a in self.labels])
 
     @cached_property
-    def glued(self) -> Float[Array, "labels labels"]:
-        """The same where no span may begin or end between the two."""
-        alike = [[(a == OUTSIDE) == (b == OUTSIDE) and not begins(a, b, self.scheme) for b in self.labels] for a in self.labels]
-        if self.scheme == "words":
-            alike = [[a == b for b in self.labels] for a in self.labels]
-        return self._cost(alike) + self.between
-
-    @cached_property
     def first(self) -> Float[Array, "labels"]:
         return self._cost([may_follow(OUTSIDE, tag, self.scheme) for tag in self.labels])
 
@@ -58,30 +49,28 @@ class Steps:
         return np.where(np.array(allowed, dtype=bool), 0.0, _FORBIDDEN)
 
 
-def best_paths(
-    scores: Sequence[Float[Array, "units labels"]], steps: Steps, glued: Sequence[Bool[Array, "units"]] | None = None
-) -> list[Int[Array, "units"]]:
-    """The most probable allowed tags of each sentence, as indices of labels, from the scores of its units.
+def best_paths(scores: Sequence[Float[Array, "words labels"]], steps: Steps) -> list[Int[Array, "words"]]:
+    """The most probable allowed tags of each sentence, as indices of labels, from the scores of its words.
 
     >>> steps = Steps(("O", "B-PER", "I-PER"), "IOB2")
     >>> best_paths([np.log([[0.4, 0.3, 0.3], [0.1, 0.2, 0.7]])], steps)[0].tolist()
     [1, 2]
     """
-    out: list[Int[Array, "units"]] = [np.zeros(0, dtype=np.int64)] * len(scores)
-    for part in _parts(scores, steps, glued):
-        for row, path, length in zip(part.rows, _viterbi(part), part.lengths.tolist(), strict=True):
+    out: list[Int[Array, "words"]] = [np.zeros(0, dtype=np.int64)] * len(scores)
+    for part in _parts(scores):
+        for row, path, length in zip(part.rows, _viterbi(part, steps), part.lengths.tolist(), strict=True):
             out[row] = path[:length]
     return out
 
 
-def _viterbi(part: "_Part") -> Int[Array, "sentences longest"]:
-    scores, steps = part.scores, part.steps
+def _viterbi(part: "_Part", steps: Steps) -> Int[Array, "sentences longest"]:
+    scores = part.scores
     count, longest, labels = scores.shape
     back = np.zeros((count, longest, labels), dtype=np.int32)
     best = scores[:, 0] + steps.first
     for place in range(1, longest):
         here = part.reaching(place)
-        reached = best[:here, :, None] + part.costs(place)
+        reached = best[:here, :, None] + steps.between
         back[:here, place] = reached.argmax(axis=1)
         best[:here] = reached.max(axis=1) + scores[:here, place]
     path = np.zeros((count, longest), dtype=np.int64)
@@ -98,11 +87,10 @@ def _viterbi(part: "_Part") -> Int[Array, "sentences longest"]:
 class Lattice:
     """One sentence with the probabilities of all allowed paths, in logarithms."""
 
-    scores: Float[Array, "units labels"]
-    glued: Bool[Array, "units"]
-    ahead: Float[Array, "units labels"]
+    scores: Float[Array, "words labels"]
+    ahead: Float[Array, "words labels"]
     """Of all ways to come to each tag, that tag's score included."""
-    behind: Float[Array, "units labels"]
+    behind: Float[Array, "words labels"]
     """Of all ways to go on from each tag to the end."""
     steps: Steps
 
@@ -110,66 +98,58 @@ class Lattice:
     def total(self) -> float:
         return float(_log_sum(self.ahead[-1] + self.behind[-1], axis=0)) if len(self.scores) else 0.0
 
-    def marginals(self) -> Float[Array, "units labels"]:
-        """The probability of each tag of each unit; rows sum to 1."""
+    def marginals(self) -> Float[Array, "words labels"]:
+        """The probability of each tag of each word; rows sum to 1."""
         values: Array = np.exp(self.ahead + self.behind - self.total)
         return values
 
     def span_probability(self, span: Span) -> float:
-        """How probable it is that exactly these units are a span with this label: the share of the paths that say so."""
+        """How probable it is that exactly these words are a span with this label: the share of the paths that say so."""
         steps, scheme = self.steps, self.steps.scheme
         own = [i for i, tag in enumerate(steps.labels) if (tag == span.label if scheme == "words" else _is_part(tag, span.label))]
-        cut = scheme != "words" and (self.glued[span.start] or (span.end < len(self.scores) and self.glued[span.end]))
-        if not own or cut:
+        if not own:
             return 0.0
         opens, edge = steps.begins, len(steps.labels)
         if span.start == 0:
             reach = np.where(opens[edge, own], steps.first[own], -np.inf) + self.scores[0, own]
         else:
-            ways = np.where(opens[:edge, own], self.ahead[span.start - 1][:, None] + self._costs(span.start)[:, own], -np.inf)
+            ways = np.where(opens[:edge, own], self.ahead[span.start - 1][:, None] + steps.between[:, own], -np.inf)
             reach = _log_sum(ways, axis=0) + self.scores[span.start, own]
         among = np.ix_(own, own)
-        inner = [np.where(opens[among], -np.inf, steps.between[among]), steps.glued[among]]
+        inner = np.where(opens[among], -np.inf, steps.between[among])
         for place in range(span.start + 1, span.end):
-            reach = _log_sum(reach[:, None] + inner[int(self.glued[place])], axis=0) + self.scores[place, own]
+            reach = _log_sum(reach[:, None] + inner, axis=0) + self.scores[place, own]
         if span.end == len(self.scores):
             left = steps.last[own]
         else:
             stays = np.array([[not opens[i, j] and steps.labels[j] != OUTSIDE for j in range(edge)] for i in own])
-            onward = self._costs(span.end)[own] + self.scores[span.end] + self.behind[span.end]
+            onward = steps.between[own] + self.scores[span.end] + self.behind[span.end]
             left = _log_sum(np.where(stays, -np.inf, onward), axis=1)
         return float(np.exp(np.minimum(_log_sum(reach + left, axis=0) - self.total, 0.0)))
 
-    def _costs(self, place: int) -> Float[Array, "labels labels"]:
-        """What the step to the unit at `place` costs."""
-        return self.steps.glued if self.glued[place] else self.steps.between
 
-
-def lattices(
-    scores: Sequence[Float[Array, "units labels"]], steps: Steps, glued: Sequence[Bool[Array, "units"]] | None = None
-) -> list[Lattice]:
+def lattices(scores: Sequence[Float[Array, "words labels"]], steps: Steps) -> list[Lattice]:
     """The probabilities of all allowed paths of each sentence (Rabiner 1989, section III: forward and backward)."""
-    none = np.zeros(0, dtype=bool)
-    out = [Lattice(values, none, values, values, steps) for values in scores]
-    for part in _parts(scores, steps, glued):
+    out = [Lattice(values, values, values, steps) for values in scores]
+    for part in _parts(scores):
         padded, lengths = part.scores, part.lengths
         ahead, behind = np.zeros_like(padded), np.zeros_like(padded)
         ahead[:, 0] = padded[:, 0] + steps.first
         longest = padded.shape[1]
         for place in range(1, longest):
             here = part.reaching(place)
-            ahead[:here, place] = _log_sum(ahead[:here, place - 1, :, None] + part.costs(place), axis=1) + padded[:here, place]
+            ahead[:here, place] = _log_sum(ahead[:here, place - 1, :, None] + steps.between, axis=1) + padded[:here, place]
         behind[np.arange(len(lengths)), lengths - 1] = steps.last
         for place in range(longest - 2, -1, -1):
             here = part.reaching(place + 1)
             onward = padded[:here, place + 1] + behind[:here, place + 1]
-            behind[:here, place] = _log_sum(part.costs(place + 1) + onward[:, None], axis=2)
+            behind[:here, place] = _log_sum(steps.between + onward[:, None], axis=2)
         for i, (row, length) in enumerate(zip(part.rows, lengths.tolist(), strict=True)):
-            out[row] = Lattice(scores[row], part.glued[i, :length], ahead[i, :length], behind[i, :length], steps)
+            out[row] = Lattice(scores[row], ahead[i, :length], behind[i, :length], steps)
     return out
 
 
-def log_probabilities(scores: Float[Array, "units labels"]) -> Float[Array, "units labels"]:
+def log_probabilities(scores: Float[Array, "words labels"]) -> Float[Array, "words labels"]:
     """Logarithms of probabilities, in float64, from a head's scores."""
     shifted: Array = scores.astype(np.float64) - scores.max(axis=1, keepdims=True, initial=-np.inf)
     normalized: Array = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
@@ -182,39 +162,28 @@ def _is_part(tag: str, label: str) -> bool:
 
 @dataclass(frozen=True)
 class _Part:
-    """Some sentences side by side, the longest first: at each unit those that are long enough are the first ones."""
+    """Some sentences side by side, the longest first: at each word those that are long enough are the first ones."""
 
     rows: list[int]
     scores: Float[Array, "sentences longest labels"]
-    glued: Bool[Array, "sentences longest"]
     lengths: Int[Array, "sentences"]
-    steps: Steps
 
     def reaching(self, place: int) -> int:
-        """How many sentences have a unit at `place`."""
+        """How many sentences have a word at `place`."""
         return int((self.lengths > place).sum())
 
-    def costs(self, place: int) -> Float[Array, "reaching labels labels"]:
-        """What each step to the unit at `place` costs."""
-        glued = self.glued[: self.reaching(place), place]
-        if not glued.any():
-            return np.broadcast_to(self.steps.between, (len(glued), *self.steps.between.shape))
-        return np.where(glued[:, None, None], self.steps.glued, self.steps.between)
 
-
-def _parts(scores: Sequence[Float[Array, "units labels"]], steps: Steps, glued: Sequence[Bool[Array, "units"]] | None) -> Iterator[_Part]:
-    """Sentences that have units, longest first, some at a time."""
+def _parts(scores: Sequence[Float[Array, "words labels"]]) -> Iterator[_Part]:
+    """Sentences that have words, longest first, some at a time."""
     order = sorted((row for row, values in enumerate(scores) if len(values)), key=lambda row: -len(scores[row]))
     while order:
         longest, labels = scores[order[0]].shape
         rows = order[: max(1, _NUMBERS_AT_ONCE // (longest * labels + labels * labels))]
         order = order[len(rows) :]
-        padded, glue = np.zeros((len(rows), longest, labels)), np.zeros((len(rows), longest), dtype=bool)
+        padded = np.zeros((len(rows), longest, labels))
         for i, row in enumerate(rows):
             padded[i, : len(scores[row])] = scores[row]
-            if glued is not None:
-                glue[i, : len(scores[row])] = glued[row]
-        yield _Part(rows, padded, glue, np.array([len(scores[row]) for row in rows]), steps)
+        yield _Part(rows, padded, np.array([len(scores[row]) for row in rows]))
 
 
 def _log_sum(values: Array, axis: int) -> Array:

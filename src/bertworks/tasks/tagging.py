@@ -1,11 +1,11 @@
 """Labels of words: named entities, parts of speech, whatever a word or a run of words can be.
 
 What is labelled are words: those of the data where a sentence comes as a list of words, those of `tokenization/words.py`
-where it comes as a text. The first piece of a word carries its label, as is usual (Devlin et al. 2019, section 5.3); a word
-of the data that consists of several words of a text ("U.S.-led") has its label, continued, at the first piece of each of
-them, for in a text the model is asked there. A sentence that is longer than the model reads is cut into overlapping windows:
-in training a word weighs 1 in all, and it is predicted from the window in which it has most context. Tags are decided for
-the whole sentence at once, so that they keep the rules of their scheme (`tag_paths.py`).
+where it comes as a text. The first piece of a word carries its label, as is usual (Devlin et al. 2019, section 5.3); a
+model that learnt from lists of words takes the same for words in a text ("Jean-Claude" or "Jean", "-", "Claude"), as far as
+the data show (`joiners`). A sentence that is longer than the model reads is cut into overlapping windows: in training a word
+weighs 1 in all, and it is predicted from the window in which it has most context. Tags are decided for the whole sentence at
+once, so that they keep the rules of their scheme (`tag_paths.py`).
 """
 
 from collections import Counter
@@ -20,10 +20,10 @@ from jaxtyping import Float
 from bertworks.accounting import Accounting
 from bertworks.architectures import HeadKind
 from bertworks.batch import Array, PackedBatch
-from bertworks.data.tag_schemes import NAMELESS, OUTSIDE, Scheme, Span, all_tags, checked_scheme, continued, parse, spans_of, tags_of
+from bertworks.data.tag_schemes import NAMELESS, OUTSIDE, Scheme, Span, all_tags, checked_scheme, parse, spans_of, tags_of
 from bertworks.errors import DataError, SettingsError, nearest
 from bertworks.evaluation.spans import SpanMetrics
-from bertworks.tasks.sentence_reading import Reading, Sentence, Truth, read, targets_of, unit_spans
+from bertworks.tasks.sentence_reading import Reading, Sentence, Truth, read, targets_of, touched
 from bertworks.tasks.stored_settings import from_stored
 from bertworks.tasks.tag_paths import Lattice, Steps, best_paths, lattices, log_probabilities
 from bertworks.tasks.task import SMOKE_TEXTS, Scores, label_names
@@ -106,7 +106,7 @@ class Tagging:
         ids: list[Array] = []
         segments: list[Array] = []
         groups: list[int] = []
-        parts: dict[str, list[Array]] = {HEAD: [], f"{HEAD}_weights": [], f"{HEAD}_units": []}
+        parts: dict[str, list[Array]] = {HEAD: [], f"{HEAD}_weights": [], f"{HEAD}_words": []}
         readings: list[Reading] = []
         seen = Accounting(rows=len(sentences))
         index = {tag: i for i, tag in enumerate(self.labels)}
@@ -128,7 +128,7 @@ class Tagging:
                 groups += [row] * len(windows)
                 tokens = sum(len(window) for window in windows)
                 if truth is not None:
-                    wanted = [self._index(tag, index, first_row + row) for tag in self._unit_tags(reading, truth[row])]
+                    wanted = [self._index(tag, index, first_row + row) for tag in self._tags_read(reading, truth[row])]
                     for name, values in targets_of(reading, copies, np.array(wanted, dtype=np.int64), begin, tokens).items():
                         parts[f"{HEAD}{name}"].append(values)
                 begin += tokens
@@ -147,12 +147,11 @@ class Tagging:
             )
         return index[tag]
 
-    def _unit_tags(self, reading: Reading, truth: Truth) -> list[str]:
-        """The tag of each unit."""
+    def _tags_read(self, reading: Reading, truth: Truth) -> list[str]:
+        """The tag of each word that is read."""
         if truth.tags is None:
-            return tags_of(unit_spans(reading, truth.spans or ()), len(reading.units), self.scheme)
-        numbers, parts = np.unique(reading.word_of, return_counts=True)
-        return [tag for word, count in zip(numbers, parts.tolist(), strict=True) for tag in continued(truth.tags[word], count, self.scheme)]
+            return tags_of(touched(reading, truth.spans or ()), len(reading.places), self.scheme)
+        return [truth.tags[number] for number in reading.numbers]
 
     def lost(self, reading: Reading, truth: Truth) -> list[Span]:
         """The spans that a model which learnt this row perfectly would not give back: decode(encode(truth)) lacks them.
@@ -160,67 +159,55 @@ class Tagging:
         Words of which the tokenizer makes nothing, words that are not read, and spans whose borders lie within a word or
         that overlap another are the reasons. The spans count in words, or in characters, as the truth does.
         """
-        unread = reading.places < 0
-        tags = [OUTSIDE if gone else tag for gone, tag in zip(unread, self._unit_tags(reading, truth), strict=True)]
+        tags = self._tags_read(reading, truth)
         if truth.tags is None:
-            borders = reading.units.tolist()
-            kept = {Span(borders[start][0], borders[end - 1][1], label) for start, end, label in spans_of(tags, self.scheme)}
+            kept = set(self.character_spans(reading, tags))
             return [span for span in truth.spans or () if span not in kept]
         again = set(spans_of(self.word_tags(reading, tags), self.scheme))
         return [span for span in spans_of(truth.tags, self.scheme) if span not in again]
 
     # ---- from scores to answers
 
-    def unit_scores(self, readings: Sequence[Reading], scores: Float[Array, "tokens labels"]) -> list[Float[Array, "units labels"]]:
-        """The logarithms of the probabilities of each tag of each unit that is read, by the scores of the batch's tokens."""
-        return [log_probabilities(scores[reading.places[reading.places >= 0]]) for reading in readings]
+    def word_scores(self, readings: Sequence[Reading], scores: Float[Array, "tokens labels"]) -> list[Float[Array, "read labels"]]:
+        """The logarithms of the probabilities of each tag of each word that is read, by the scores of the batch's tokens."""
+        return [log_probabilities(scores[reading.places]) for reading in readings]
 
-    def paths(self, readings: Sequence[Reading], scores: Sequence[Float[Array, "units labels"]]) -> list[list[str]]:
-        """The tag of each unit of each row: the best sequence that the scheme allows; "O" where a unit is not read."""
-        glued = [reading.glued[reading.places >= 0] for reading in readings]
-        out = []
-        for reading, path in zip(readings, best_paths(scores, self.steps, glued), strict=True):
-            found = iter(path.tolist())
-            out.append([self.labels[next(found)] if place >= 0 else self._unread for place in reading.places.tolist()])
-        return out
+    def paths(self, scores: Sequence[Float[Array, "read labels"]]) -> list[list[str]]:
+        """The tag of each word that is read of each row: the best sequence that the scheme allows."""
+        return [[self.labels[number] for number in path.tolist()] for path in best_paths(scores, self.steps)]
 
-    @property
-    def _unread(self) -> str:
-        """The tag of a word that the model does not see."""
-        return OUTSIDE if self.scheme != "words" or OUTSIDE in self.labels else self.labels[0]
+    def lattices(self, scores: Sequence[Float[Array, "read labels"]]) -> list[Lattice]:
+        """The probabilities of all allowed tags of each row."""
+        return lattices(scores, self.steps)
 
     def word_tags(self, reading: Reading, tags: Sequence[str]) -> list[str]:
-        """The tags of the words of a row, by those of its units."""
+        """The tags of all words of a row, by those of the words that are read. A word that is not gets "O", unless an entity goes
+        on around it; where tags are plain labels, the first label of the model."""
         if self.scheme == "words":
-            first = dict(zip(reversed(reading.word_of.tolist()), reversed(tags), strict=True))
-            return [first.get(word, self._unread) for word in range(reading.words)]
+            found = dict(zip(reading.numbers.tolist(), tags, strict=True))
+            unread = OUTSIDE if OUTSIDE in self.labels else self.labels[0]
+            return [found.get(number, unread) for number in range(reading.words)]
         return tags_of(self.word_spans(reading, tags), reading.words, self.scheme)
 
     def word_spans(self, reading: Reading, tags: Sequence[str]) -> list[Span]:
-        """The spans of words of a row, by the tags of its units."""
-        of = reading.word_of
-        return [Span(int(of[start]), int(of[end - 1]) + 1, label) for start, end, label in spans_of(tags, self.scheme)]
+        """The spans of words of a row, by the tags of those that are read."""
+        of = reading.numbers.tolist()
+        return [Span(of[start], of[end - 1] + 1, label) for start, end, label in spans_of(tags, self.scheme)]
 
-    def lattices(self, readings: Sequence[Reading], scores: Sequence[Float[Array, "units labels"]]) -> list[Lattice]:
-        """The probabilities of all allowed tags of each row."""
-        return lattices(scores, self.steps, [reading.glued[reading.places >= 0] for reading in readings])
+    def character_spans(self, reading: Reading, tags: Sequence[str]) -> list[Span]:
+        """The same as spans of characters; words outside of all are none."""
+        at = reading.spans.tolist()
+        return [Span(at[a][0], at[b - 1][1], label) for a, b, label in spans_of(tags, self.scheme) if label != OUTSIDE]
 
-    def entities(
-        self, readings: Sequence[Reading], scores: Sequence[Float[Array, "units labels"]], *, without: Iterable[str] = (OUTSIDE,)
-    ) -> list[list[Entity]]:
-        """The entities of each row, in their order, with spans of the row's text. Labels in `without` are no entities."""
+    def entities(self, readings: Sequence[Reading], scores: Sequence[Float[Array, "read labels"]]) -> list[list[Entity]]:
+        """The entities of each row, in their order, with spans of the row's text."""
         out = []
-        skipped = set(without)
-        for reading, tags, lattice in zip(readings, self.paths(readings, scores), self.lattices(readings, scores), strict=True):
-            number = np.cumsum(reading.places >= 0) - 1  # of each unit among those that are read
+        for reading, tags, lattice in zip(readings, self.paths(scores), self.lattices(scores), strict=True):
+            spans = [span for span in spans_of(tags, self.scheme) if span.label != OUTSIDE]
             found = []
-            for span in spans_of(tags, self.scheme):
-                if span.label in skipped or reading.places[span.start] < 0:
-                    continue
-                start, end = int(reading.units[span.start, 0]), int(reading.units[span.end - 1, 1])
-                seen = Span(int(number[span.start]), int(number[span.end - 1]) + 1, span.label)
-                score = lattice.span_probability(seen)
-                found.append(Entity(reading.sentence.text[start:end], span.label or NAMELESS, start, end, score))
+            for span, (start, end, label) in zip(spans, self.character_spans(reading, tags), strict=True):
+                text = reading.sentence.text[start:end]
+                found.append(Entity(text, label or NAMELESS, start, end, lattice.span_probability(span)))
             out.append(found)
         return out
 
@@ -232,20 +219,15 @@ class Tagging:
 
     def update_metrics(self, metrics: SpanMetrics, batch: PackedBatch, scores: Scores) -> None:
         """Adds whole rows, by their words: the words that have no piece are not in the batch, and so are not counted."""
-        marks = batch.token_targets[f"{HEAD}_units"]
-        places = np.flatnonzero(marks >= 0)
-        of_token = np.repeat(batch.groups, batch.lengths)[places]
-        order = np.lexsort((marks[places], of_token))
-        places, of_token = places[order], of_token[order]
-        edges = np.flatnonzero(np.diff(of_token)) + 1
-        readings = []
-        for some in np.split(places, edges) if len(places) else []:
-            word_of = np.maximum(np.cumsum(marks[some] % 2 == 0) - 1, 0)
-            sentence = Sentence("", np.zeros((int(word_of[-1]) + 1, 2), dtype=np.int64))
-            readings.append(Reading(sentence, np.zeros((len(some), 2), dtype=np.int64), some, word_of))
-        for reading, tags in zip(readings, self.paths(readings, self.unit_scores(readings, scores[HEAD])), strict=True):
-            truth = [self.labels[i] for i in batch.token_targets[HEAD][reading.places]]
-            metrics.update([self.word_tags(reading, truth)], [self.word_tags(reading, tags)])
+        words = batch.token_targets[f"{HEAD}_words"]
+        places = np.flatnonzero(words >= 0)
+        group = np.repeat(batch.groups, batch.lengths)[places]
+        order = np.lexsort((words[places], group))
+        edges = np.flatnonzero(np.diff(group[order])) + 1
+        rows = np.split(places[order], edges) if len(places) else []
+        found = self.paths([log_probabilities(scores[HEAD][row]) for row in rows])
+        targets = batch.token_targets[HEAD]
+        metrics.update([[self.labels[i] for i in targets[row]] for row in rows], found)
 
     def settings(self) -> dict[str, Any]:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
@@ -267,7 +249,7 @@ class Tagging:
                 raise DataError(f"a case's input is {value!r:.60}, not a text")
         task = Tagging(self.labels, self.scheme, self.max_tokens, joiners=self.joiners)
         batch, readings, _ = task.encode([Sentence(text) for text in inputs], tokenizer)
-        found = task.unit_scores(readings, score(batch)[HEAD])
+        found = task.word_scores(readings, score(batch)[HEAD])
         return [np.exp(values).mean(axis=0).tolist() if len(values) else [0.0] * len(self.labels) for values in found]
 
     @classmethod
@@ -291,7 +273,7 @@ def infer(truth: Iterable[Truth], scheme: Scheme, **options: Any) -> Tagging:
         types.update(span.label for span in row.spans or ())
     known = set(seen) | set(all_tags(types, scheme) if types else ())
     if scheme != "words":
-        known |= {OUTSIDE} | {tag for name in seen for tag in continued(name, 3, scheme)}
+        known.add(OUTSIDE)
     if len(known) < 2:
         what = f"the tag {next(iter(seen), OUTSIDE)!r}" if seen else "no entity"
         raise DataError(f"all words have {what}: there is nothing to learn. Look at the data, or name another column of tags")

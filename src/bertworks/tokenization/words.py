@@ -62,28 +62,27 @@ def _kind(character: str) -> int:
     return _ALONE if category[0] in "PS" or _UNSPACED.match(character) else _LETTER
 
 
-def joined_by(text: str, words: Int[Array, "words 2"], joiners: str) -> Int[Array, "words"]:
-    """The number of the larger word that each word of a text is a part of, where the characters `joiners` join what stands on
-    both sides of them ("Jean-Claude", "O'Neill", "3.14"); a full stop also belongs to an abbreviation of letters before it.
+def words_joined_by(text: str, joiners: str) -> Int[Array, "words 2"]:
+    """The spans of the words of a text, where the characters `joiners` join what stands on both sides of them ("Jean-Claude",
+    "O'Neill", "3.14"); a full stop also belongs to an abbreviation of letters before it.
 
-    >>> text = "Mr. O'Neill (U.S.)."
-    >>> joined_by(text, word_spans(text), ".'").tolist()
-    [0, 1, 2, 2, 2, 3, 4, 4, 4, 4, 5, 6]
+    >>> [("Mr. O'Neill (U.S.)."[a:b]) for a, b in words_joined_by("Mr. O'Neill (U.S.).", ".'").tolist()]
+    ['Mr', '.', "O'Neill", '(', 'U.S.', ')', '.']
     """
-    count = len(words)
-    if not joiners or not count:
-        return np.arange(count)
-    spans = words.tolist()
+    words = word_spans(text)
+    spans, count = words.tolist(), len(words)
     joins = [False] * count  # whether a word belongs to the one before it
-    for i in range(1, count):
+    for i in range(1, count if joiners else 0):
         start, end = spans[i]
-        if start + 1 != end or text[start] not in joiners or spans[i - 1][1] != start or not _is_word(text, spans[i - 1]):
+        if start + 1 != end or text[start] not in joiners or spans[i - 1][1] != start or not text[spans[i - 1][0]].isalnum():
             continue
-        if i + 1 < count and spans[i + 1][0] == end and _is_word(text, spans[i + 1]):
+        if i + 1 < count and spans[i + 1][0] == end and text[end].isalnum():
             joins[i] = joins[i + 1] = True
         elif text[start] == "." and joins[i - 1] and text[spans[i - 2][0]] == "." and spans[i - 1][1] - spans[i - 1][0] == 1:
             joins[i] = True
-    return np.cumsum(~np.array(joins)) - 1
+    firsts = np.flatnonzero(~np.array(joins, dtype=bool))
+    lasts = np.append(firsts[1:], count)[: len(firsts)] - 1
+    return np.stack([words[firsts, 0], words[lasts, 1]], axis=1)
 
 
 def joiners_of(sentences: Iterable[Sequence[str]]) -> str:
@@ -103,10 +102,6 @@ def joiners_of(sentences: Iterable[Sequence[str]]) -> str:
             elif not word.isalnum():
                 within.update(b for a, b, c in zip(word, word[1:], word[2:], strict=False) if a.isalnum() and c.isalnum())
     return "".join(sorted(c for c, times in within.items() if _kind(c) == _ALONE and times > between[c] and not c.isalnum()))
-
-
-def _is_word(text: str, span: list[int]) -> bool:
-    return text[span[0]].isalnum()
 
 
 class Units(NamedTuple):

@@ -45,9 +45,9 @@ def assess(
 ) -> Assessment:
     """Evaluates a model on labelled sentences, some at a time, so that memory does not grow with the set.
 
-    Types that the model does not know count as missed. Raises `DataError` for texts where the model labels single words. `replicates` are those of the intervals, 0 for none; `results` is a
+    Types that the model does not know count as missed. `replicates` are those of the intervals, 0 for none; `results` is a
     Parquet file for the answers: text or words, label and prediction of each row. `progress` is called with the number of
-    sentences done since the last call.
+    sentences done since the last call. Raises `DataError` for texts where the model labels single words.
     """
     task: Tagging = recognizer.task_
     if task.scheme == "words" and any(row.tags is None for row in truth):
@@ -58,10 +58,10 @@ def assess(
     done = 0
     for readings, scores, accounting in recognizer.read(rows):
         part = truth[done : done + len(readings)]
-        found = task.paths(readings, scores)
+        found = task.paths(scores)
         count_rows(task, metrics, readings, part, found)
         if mistakes:
-            lattices = task.lattices(readings, scores)
+            lattices = task.lattices(scores)
             for row, case in enumerate(zip(readings, part, found, lattices, strict=True), done):
                 worst += _mistakes(task, row, *case)
             worst = sorted(worst, key=lambda mistake: (-mistake["confidence"], mistake["row"]))[:mistakes]
@@ -77,27 +77,19 @@ def assess(
 
 
 def count_rows(task: Tagging, metrics: SpanMetrics, readings: Sequence[Reading], truth: Sequence[Truth], tags: Sequence[list[str]]) -> None:
-    """Adds rows to metrics: by the tags of their words, or by their spans of characters. `tags` are those of units."""
+    """Adds rows to metrics: by the tags of their words, or by their spans of characters. `tags` are those of the words read."""
     for reading, true, found in zip(readings, truth, tags, strict=True):
         if true.tags is None:
-            metrics.update_spans([true.spans or ()], [_in_characters(task, reading, found)])
+            metrics.update_spans([true.spans or ()], [task.character_spans(reading, found)])
         else:
             metrics.update([true.tags], [task.word_tags(reading, found)])
-
-
-def _in_characters(task: Tagging, reading: Reading, tags: Sequence[str]) -> list[Span]:
-    return [
-        Span(int(reading.units[start, 0]), int(reading.units[end - 1, 1]), label)
-        for start, end, label in spans_of(tags, task.scheme)
-        if label != OUTSIDE
-    ]
 
 
 def _answer(task: Tagging, reading: Reading, tags: Sequence[str]) -> Any:
     """What a file of answers holds of a row."""
     if reading.sentence.words is not None:
         return task.word_tags(reading, tags)
-    return [span._asdict() for span in _in_characters(task, reading, tags)]
+    return [span._asdict() for span in task.character_spans(reading, tags)]
 
 
 def _write(path: Path, rows: Sequence[Any], truth: Sequence[Truth], answers: Sequence[Any]) -> None:
@@ -113,9 +105,8 @@ def _write(path: Path, rows: Sequence[Any], truth: Sequence[Truth], answers: Seq
 
 def _mistakes(task: Tagging, row: int, reading: Reading, truth: Truth, tags: list[str], lattice: Lattice) -> Iterator[dict[str, Any]]:
     """The wrong entities of a sentence, and those that were missed; with the probability of the wrong answer."""
-    number = np.cumsum(reading.places >= 0) - 1
     raw = truth.tags is None
-    found = _in_characters(task, reading, tags) if raw else task.word_spans(reading, tags)
+    found = task.character_spans(reading, tags) if raw else task.word_spans(reading, tags)
     true = spans_in(truth, task.scheme)
     if task.scheme == "words" and not raw:
         found = [Span(place, place + 1, tag) for place, tag in enumerate(task.word_tags(reading, tags))]
@@ -123,10 +114,10 @@ def _mistakes(task: Tagging, row: int, reading: Reading, truth: Truth, tags: lis
         near = [other for other in true if other.start < span.end and span.start < other.end]
         label = ", ".join(_named(reading, other, raw) for other in near) or NOTHING
         kind = error_kind(near[0], true, found) if near and near[0] not in set(found) else "boundary" if near else "spurious"
-        yield _told(row, reading, span, raw, label, _named(reading, span, raw), kind, _probability(reading, lattice, number, span, raw))
+        yield _told(row, reading, span, raw, label, _named(reading, span, raw), kind, _probability(reading, lattice, span, raw))
     for span in sorted(set(true) - set(found)):
         if not any(other.start < span.end and span.start < other.end for other in found):
-            missing = 1 - _probability(reading, lattice, number, span, raw)
+            missing = 1 - _probability(reading, lattice, span, raw)
             yield _told(row, reading, span, raw, _named(reading, span, raw), NOTHING, "missed", missing)
 
 
@@ -150,17 +141,13 @@ def _characters(reading: Reading, span: Span, raw: bool) -> tuple[int, int]:
     return int(words[span.start, 0]), int(words[span.end - 1, 1])
 
 
-def _probability(reading: Reading, lattice: Lattice, number: Array, span: Span, raw: bool) -> float:
-    """The probability of a span by the model; 0 where its borders are none of the model's."""
-    if raw:
-        starts, ends = reading.units[:, 0] == span.start, reading.units[:, 1] == span.end
-    else:
-        starts, ends = reading.word_of == span.start, reading.word_of == span.end - 1
-    read = reading.places >= 0
-    if not (starts & read).any() or not (ends & read).any():
+def _probability(reading: Reading, lattice: Lattice, span: Span, raw: bool) -> float:
+    """The probability of a span by the model; 0 where its borders are none of the words that are read."""
+    starts, ends = (reading.spans[:, 0], reading.spans[:, 1]) if raw else (reading.numbers, reading.numbers + 1)
+    first, last = np.flatnonzero(starts == span.start), np.flatnonzero(ends == span.end)
+    if not len(first) or not len(last):
         return 0.0
-    first, last = int(np.flatnonzero(starts & read)[0]), int(np.flatnonzero(ends & read)[-1])
-    return lattice.span_probability(Span(int(number[first]), int(number[last]) + 1, span.label))
+    return lattice.span_probability(Span(int(first[0]), int(last[0]) + 1, span.label))
 
 
 # ---- the baseline

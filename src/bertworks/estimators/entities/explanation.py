@@ -45,17 +45,15 @@ def explain_entity(
     if not shown.words:
         raise DataError("the text has no word: there is nothing to explain")
     batch, readings, _ = task.encode([Sentence(text)], tokenizer)
-    scores = task.unit_scores(readings, recognizer._scores(batch)[HEAD])
+    scores = task.word_scores(readings, recognizer._scores(batch)[HEAD])
     entities = sorted(task.entities(readings, scores)[0], key=lambda entity: -entity.score)
     span = _chosen(task, text, readings[0], entities, target)
     places = readings[0].places[span.start : span.end]
-    if (places < 0).any():
-        raise DataError("these words are not read: the text is longer than the model reads, and only a part is")
-    tags = tags_of([span], len(readings[0].units), task.scheme)[span.start : span.end]
-    start, end = int(readings[0].units[span.start, 0]), int(readings[0].units[span.end - 1, 1])
+    tags = tags_of([span], len(readings[0].places), task.scheme)[span.start : span.end]
+    start, end = int(readings[0].spans[span.start, 0]), int(readings[0].spans[span.end - 1, 1])
     sequence = int(np.searchsorted(batch.offsets, places[0], side="right")) - 1
     told = [f"{entity.text} → {entity.label}" for entity in entities]
-    probability = task.lattices(readings, scores)[0].span_probability(_among_read(readings[0], span))
+    probability = task.lattices(scores)[0].span_probability(span)
     name = f"{text[start:end]} → {span.label or NAMELESS}"
     return Explanation(
         model,
@@ -100,20 +98,20 @@ def _confidence(task: Tagging, label: str, places: Array) -> Callable[[Scores, P
 
 
 def _chosen(task: Tagging, text: str, reading: Reading, entities: list[Entity], target: str | None) -> Span:
-    """The units, and the label, that are explained."""
+    """The words, of those that are read, and the label that are explained."""
     words, _, label = (target or "").rpartition("=")
     if target is None:
         if not entities:
             raise DataError("the model finds no entity in this text: name some of its words and a label to explain (target='words=label')")
-        return _units(reading, entities[0].start, entities[0].end, _label(task, entities[0].label))
+        return _words(reading, entities[0].start, entities[0].end, _label(task, entities[0].label))
     for entity in entities:
         if target in (entity.text, entity.label):
-            return _units(reading, entity.start, entity.end, _label(task, entity.label))
+            return _words(reading, entity.start, entity.end, _label(task, entity.label))
     if words:
         start = text.find(words)
         if start < 0:
             raise DataError(f"the text has no words {words!r:.60}: give them as they stand there")
-        return _units(reading, start, start + len(words), _label(task, label))
+        return _words(reading, start, start + len(words), _label(task, label))
     found = ", ".join(f"{entity.text} ({entity.label})" for entity in entities[:_SHOWN]) or "none"
     raise SettingsError(f"the model finds no entity '{target}'; it finds: {found}. For other words give words=label")
 
@@ -126,15 +124,10 @@ def _label(task: Tagging, label: str) -> str:
     return task.types[known.index(label)]
 
 
-def _units(reading: Reading, start: int, end: int, label: str) -> Span:
-    """The units that some characters touch."""
-    first = int(np.searchsorted(reading.units[:, 1], start, side="right"))
-    last = int(np.searchsorted(reading.units[:, 0], end, side="left"))
+def _words(reading: Reading, start: int, end: int, label: str) -> Span:
+    """The words that some characters touch."""
+    first = int(np.searchsorted(reading.spans[:, 1], start, side="right"))
+    last = int(np.searchsorted(reading.spans[:, 0], end, side="left"))
     if first >= last:
-        raise DataError("the tokenizer makes nothing of these words: there is nothing to explain")
+        raise DataError("the model reads nothing of these words: there is nothing to explain")
     return Span(first, last, label)
-
-
-def _among_read(reading: Reading, span: Span) -> Span:
-    number = np.cumsum(reading.places >= 0) - 1
-    return Span(int(number[span.start]), int(number[span.end - 1]) + 1, span.label)

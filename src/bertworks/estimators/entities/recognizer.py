@@ -185,20 +185,20 @@ class EntityRecognizer(TaskEstimator):
         task: Tagging = self._require("task_")
         out = []
         for readings, scores, _ in self.read(sentence_rows(sentences)):
-            for reading, lattice in zip(readings, task.lattices(readings, scores), strict=True):
+            for reading, lattice in zip(readings, task.lattices(scores), strict=True):
                 values = np.zeros((reading.words, len(task.labels)))
-                first = (reading.places >= 0) & ~reading.glued
-                values[reading.word_of[first]] = lattice.marginals()[first[reading.places >= 0]] if len(lattice.scores) else 0
+                if len(reading.numbers):
+                    values[reading.numbers] = lattice.marginals()
                 out.append(values)
         return out
 
-    def read(self, rows: Sequence[Any]) -> Iterator[tuple[list[Reading], list[Float[Array, "units tags"]], Accounting]]:
+    def read(self, rows: Sequence[Any]) -> Iterator[tuple[list[Reading], list[Float[Array, "read tags"]], Accounting]]:
         """How sentences are read and scored, some at a time."""
         task: Tagging = self._require("task_")
         for start in range(0, len(rows), SENTENCES_AT_ONCE):
             part = readable(rows[start : start + SENTENCES_AT_ONCE])
             batch, readings, seen = task.encode(part, self.tokenizer_, first_row=start)
-            yield readings, task.unit_scores(readings, self._scores(batch)[HEAD]), seen
+            yield readings, task.word_scores(readings, self._scores(batch)[HEAD]), seen
 
     def evaluate(
         self, sentences: Sentences, labels: Iterable[Any], *, intervals: bool = True, progress: Callable[[int], None] | None = None
@@ -236,11 +236,11 @@ class EntityRecognizer(TaskEstimator):
         return explain_entity(self, text, target=target, window=window, baseline=baseline)
 
 
-def answers_of(task: Tagging, readings: Sequence[Reading], scores: Sequence[Float[Array, "units tags"]]) -> list[Any]:
+def answers_of(task: Tagging, readings: Sequence[Reading], scores: Sequence[Float[Array, "read tags"]]) -> list[Any]:
     """Entities of texts, tags of words."""
     if readings and readings[0].sentence.words is None:
         return task.entities(readings, scores)
-    return [task.word_tags(reading, tags) for reading, tags in zip(readings, task.paths(readings, scores), strict=True)]
+    return [task.word_tags(reading, tags) for reading, tags in zip(readings, task.paths(scores), strict=True)]
 
 
 def find_losses(task: Tagging, readings: Sequence[Reading], truth: Sequence[Truth]) -> list[Loss]:

@@ -74,7 +74,15 @@ def train(
     entities, `scheme` what tags mean. All else is as in `verbs.train.train`; `settings` are parameters of `EntityRecognizer`
     and fields of `TrainingConfig`.
     """
+    reading: dict[str, Any] = {"split": split, "text": text, "label": label, "scheme": scheme, "shuffle_seed": shuffle_seed}
+    reading |= {"limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
+    reading |= {"validation_split": validation_split, "validation_fraction": validation_fraction}
     if resume is not None:
+        usual = TaggedSettings()
+        changed = [name for name, value in {"output": output, "model": model, **settings}.items() if value is not None]
+        changed += [name for name, value in reading.items() if value != getattr(usual, name)] + (["seeds"] if seeds != 1 else [])
+        if changed:
+            raise SettingsError(f"a run is resumed with its own settings: leave out {', '.join(changed)}")
         return _resume(Path(resume), data, validation, progress)
     if data is None:
         raise SettingsError("there is nothing to train on: name a file, a folder or a data set")
@@ -87,9 +95,6 @@ def train(
     if model is not None:
         settings["model"] = str(Path(model).absolute()) if Path(model).is_dir() else str(model)
     config = TrainingConfig(**{f.name: settings[f.name] for f in fields(TrainingConfig) if f.name in settings})
-    reading: dict[str, Any] = {"split": split, "text": text, "label": label, "scheme": scheme, "shuffle_seed": shuffle_seed}
-    reading |= {"limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
-    reading |= {"validation_split": validation_split, "validation_fraction": validation_fraction}
     chosen = replace(TaggedSettings(source=data, validation=validation, **reading).resolved(), validation_seed=config.seed)
     material = read_material(chosen, settings, progress)
     if seeds == 1:
