@@ -103,7 +103,7 @@ def board(rows: Iterable[dict[str, Any]]) -> str:
         "",
         (
             f"How soon a masked-LM loss of {TARGET:g} on {HELD_OUT_TOKENS:,} held-out tokens is reached: Wikipedia text, a vocabulary of "
-            f"{VOCABULARY:,}, sequences of up to {LENGTH} tokens, two processor cores. `python -m benchmarks.speedrun` says the rules; this "
+            f"{VOCABULARY:,}, sequences of up to {LENGTH} tokens, two processor cores. the rules stand in `__main__.py`; this "
             "file is written by `python -m benchmarks.speedrun board`."
         ),
         "",

@@ -216,3 +216,10 @@ def test_commands(folder: Path, capsys: pytest.CaptureFixture[str], filler: Mask
     assert "two texts are compared, not 1" in capsys.readouterr().err
     assert run(["fill-mask", "no mask here", *options]) == 3
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_other_verbs_say_what_such_a_model_is_for(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["predict", str(folder), "a text"]) == 2
+    assert "use fill-mask" in capsys.readouterr().err
+    assert run(["explain", str(folder), "the soup was cold", "--output", str(tmp_path / "page.html")]) == 0, "attention, as of any encoder"
+    assert (tmp_path / "page.html").stat().st_size > 1000

@@ -43,7 +43,8 @@ class NextSentence:
         try:
             self._loaded = load_model(folder, {NEXT_SENTENCE: ("next_sentence", 2)})
         except CheckpointError as error:
-            raise CheckpointError(f"no next-sentence head can be read: {error}") from error
+            load_model(folder)  # where all but the head can be read, it is the head that is not there
+            raise CheckpointError(f"{folder} has no next-sentence head: choose a model that was pretrained with one") from error
         self.tokenizer = Tokenizer.load(folder)
         check_fit(folder, self._loaded, self.tokenizer)
         self.machine = choose(device, precision, threads=threads, training=False)

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from bertworks.checkpoints.files import read_json
-from bertworks.checkpoints.hub import resolve
 from bertworks.errors import SettingsError
 from bertworks.estimators.encoder import Encoder
 from bertworks.estimators.explanation import BaselineName, explain_classifier
 from bertworks.estimators.load import load
-from bertworks.estimators.stored_task import SETTINGS
+from bertworks.estimators.stored_task import SETTINGS, read_task
+from bertworks.estimators.task_estimator import model_path
 from bertworks.estimators.verbs import kinds
 from bertworks.explain import Explanation, Kind
 from bertworks.explain.saving import resolved_kind
+from bertworks.tasks.fill_mask import FillMask
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class ExplanationReport:
         return out | self.explanation.to_dict(self.kind, layer=self.layer, head=self.head) | {"seconds": self.seconds}
 
 
-@kinds.dispatched(kinds.of_model)
+@kinds.dispatched(kinds.of_explained)
 def explain(
     model: str | Path,
     text: str,
@@ -88,9 +89,11 @@ def written(
 
 
 def _is_bare(model: str | Path) -> bool:
-    """Whether a folder holds an encoder without a head, rather than a finished model."""
-    folder = resolve(model)
-    if (folder / SETTINGS).exists() or not (folder / "config.json").exists():
+    """Whether a folder holds an encoder without a head, or with those of its pretraining, rather than a finished model."""
+    folder = model_path(model)
+    if not (folder / "config.json").exists():
         return False
+    if (folder / SETTINGS).exists():
+        return read_task(folder)[0].name == FillMask.name
     classes = read_json(folder / "config.json").get("architectures")
     return isinstance(classes, list) and not any("For" in str(name) for name in classes)

@@ -69,6 +69,12 @@ KINDS = (
     TaskKind("embeddings", "sentence_embedding", "embeddings", "bertworks.estimators.embeddings.verbs"),
 )
 
+_OTHER_WAYS = {
+    "masked_lm": "fill-mask, next-sentence, features or explain, or train a model from it (train … --model)",
+    "multiple_choice": "bertworks.MultipleChoice in Python",
+}
+"""What models are used by that these verbs do not know, by the names of their tasks."""
+
 
 def dispatched(
     choose: Callable[[Arguments], TaskKind],
@@ -164,9 +170,17 @@ def of_task(stored: str) -> TaskKind:
     """The task by the name that folders of models give it. Raises `SettingsError` where these verbs do not know it."""
     found = next((kind for kind in KINDS if kind.stored == stored), None)
     if found is None:
-        known = ", ".join(kind.name for kind in KINDS)
-        raise SettingsError(f"this model is for another task ({stored.replace('_', ' ')}), which has commands of its own; here: {known}")
+        use = _OTHER_WAYS.get(stored)
+        raise SettingsError(f"this model is for another task ({stored.replace('_', ' ')})" + (f": use {use}" if use else ""))
     return found
+
+
+def of_explained(given: Arguments) -> TaskKind:
+    """The task of `model`, as `of_model` has it; a pretrained model is explained as the bare encoder that it is."""
+    try:
+        return of_model(given)
+    except SettingsError:
+        return CLASSIFICATION
 
 
 def of_estimator(given: Arguments) -> TaskKind:
