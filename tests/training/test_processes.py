@@ -1,6 +1,7 @@
 """Several processes train as one does: the same losses and gradients, the same bits after a kill, one word about an error."""
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,8 +184,9 @@ def codes(ended: list[Ended]) -> list[int]:
 
 
 def the_error(ended: list[Ended], *others: int) -> str:
-    """The one line that some processes have to say between them; it is said of an error, and those that are left only leave."""
-    assert set(codes(ended)) <= {2, 6, *others}
+    """The one line that some processes have to say between them; it is said of an error, and those that are left only leave, or
+    are told to before they have come so far."""
+    assert set(codes(ended)) <= {2, 6, -signal.SIGTERM, *others}
     (line,) = [line for each in ended for line in each.errors]
     return line
 
