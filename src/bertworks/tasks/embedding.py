@@ -74,7 +74,7 @@ class SentenceEmbedding:
         return SimilarityMetrics()
 
     def update_metrics(self, metrics: Any, batch: PackedBatch, scores: Scores) -> None:
-        raise NotImplementedError("vectors by themselves are not right or wrong: an EmbeddingObjective judges them")
+        raise SettingsError("vectors by themselves are not right or wrong: an EmbeddingObjective judges them")
 
     # ---- from text to sequences, and from their vectors to those of texts
 
