@@ -65,6 +65,8 @@ def test_scored_pairs_make_a_run_with_a_report_and_a_card(pairs: Path, tiny_bert
     assert found.headline == "spearman"
     assert found.metrics["rows"] == 60
     assert bw.train(resume="run").was_finished
+    with pytest.raises(SettingsError, match="leave out epochs, limit"):
+        bw.train(resume="run", epochs=9, limit=3)
 
 
 OBJECTIVES: dict[str, tuple[tuple[str, ...], int, dict[str, Any], str]] = {

@@ -29,6 +29,7 @@ from bertworks.estimators.explanation import BaselineName
 from bertworks.estimators.load import load
 from bertworks.estimators.one_training import TrainReport
 from bertworks.estimators.several_seeds import train_seeds
+from bertworks.estimators.train_arguments import checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
 from bertworks.estimators.verbs.evaluate import EvaluationReport
 from bertworks.estimators.verbs.explain import ExplanationReport
 from bertworks.estimators.verbs.inspect import InspectionReport
@@ -75,24 +76,15 @@ def train(
     reading |= {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
     reading |= {"validation_split": validation_split, "validation_fraction": validation_fraction}
     if resume is not None:
-        usual = QuestionSettings()
-        changed = [name for name, value in {"output": output, "model": model, **settings}.items() if value is not None]
-        changed += [name for name, value in reading.items() if value != getattr(usual, name)] + (["seeds"] if seeds != 1 else [])
-        if changed:
-            raise SettingsError(f"a run is resumed with its own settings: leave out {', '.join(changed)}")
+        refuse_beside_resume(QuestionSettings(), reading, {"output": output, "model": model, **settings}, seeds)
         return _resume(Path(resume), data, validation, progress)
     if data is None:
         raise SettingsError("there is nothing to train on: name a file or a data set")
     _check_names(settings)
-    if not isinstance(seeds, int) or seeds < 1:
-        raise SettingsError(f"seeds is a number of trainings, at least 1, not {seeds!r}")
-    folder = runs.free_name(Path("runs") / runs.source_name(data)) if output is None else Path(output)
-    if (folder / runs.SETTINGS).exists():
-        raise SettingsError(f"{folder} already holds a run: resume it (--resume), choose another folder, or delete it")
-    if model is not None:
-        settings["model"] = str(Path(model).absolute()) if Path(model).is_dir() else str(model)
-    config = TrainingConfig(**{f.name: settings[f.name] for f in fields(TrainingConfig) if f.name in settings})
-    chosen = replace(QuestionSettings(source=data, validation=validation, **reading).resolved(), validation_seed=config.seed)
+    checked_seeds(seeds)
+    folder = new_run_folder(output, data)
+    settings = with_model(settings, model=model)
+    chosen = replace(QuestionSettings(source=data, validation=validation, **reading).resolved(), validation_seed=seed_of(settings))
     material = read_material(chosen, progress)
     if seeds == 1:
         return train_one(folder, chosen, settings, progress, material)

@@ -26,6 +26,7 @@ from bertworks.estimators.embeddings.relevance import read_retrieval
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
 from bertworks.estimators.embeddings.writing import check_output, ranges_path, write_npy, write_parquet
 from bertworks.estimators.one_training import TrainReport, read_report
+from bertworks.estimators.train_arguments import new_run_folder, refuse_beside_resume, seed_of, with_model
 from bertworks.estimators.verbs.evaluate import Counting, EvaluationReport
 from bertworks.tasks.embedding_objective import ObjectiveName
 from bertworks.training.config import TrainingConfig
@@ -67,22 +68,18 @@ def train(
     called negative, negative_1 … are negatives of a row. All else is as in `verbs.train.train`; `settings` are parameters of
     `SentenceEncoder` and fields of `TrainingConfig`.
     """
+    reading: dict[str, Any] = {"split": split, "text": text, "pair": pair, "label": label, "shuffle_seed": shuffle_seed, "limit": limit}
+    reading |= {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter, "objective": objective}
+    reading |= {"validation_split": validation_split, "validation_fraction": validation_fraction}
     if resume is not None:
+        refuse_beside_resume(EmbeddingSettings(), reading, {"output": output, "model": model, **settings})
         return _resume(Path(resume), data, validation, progress)
     if data is None:
         raise SettingsError("there is nothing to train on: name a file, a folder or a data set")
     _check_names(settings)
-    folder = runs.free_name(Path("runs") / runs.source_name(data)) if output is None else Path(output)
-    if (folder / runs.SETTINGS).exists():
-        raise SettingsError(f"{folder} already holds a run: resume it (--resume), choose another folder, or delete it")
-    for name, value in (("model", model), ("teacher", settings.get("teacher"))):
-        if value is not None:
-            settings[name] = str(Path(value).absolute()) if Path(value).is_dir() else str(value)
-    config = TrainingConfig(**{f.name: settings[f.name] for f in fields(TrainingConfig) if f.name in settings})
-    reading: dict[str, Any] = {"split": split, "text": text, "pair": pair, "label": label, "shuffle_seed": shuffle_seed, "limit": limit}
-    reading |= {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter, "objective": objective}
-    reading |= {"validation_split": validation_split, "validation_fraction": validation_fraction}
-    chosen = replace(EmbeddingSettings(source=data, validation=validation, **reading).resolved(), validation_seed=config.seed)
+    folder = new_run_folder(output, data)
+    settings = with_model(settings, model=model, teacher=settings.get("teacher"))
+    chosen = replace(EmbeddingSettings(source=data, validation=validation, **reading).resolved(), validation_seed=seed_of(settings))
     assert isinstance(chosen, EmbeddingSettings)
     return train_one(folder, chosen, settings, progress, read_material(chosen, settings, progress))
 

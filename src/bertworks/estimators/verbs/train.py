@@ -21,6 +21,7 @@ from bertworks.estimators.one_training import (
     train_one,
 )
 from bertworks.estimators.several_seeds import train_seeds
+from bertworks.estimators.train_arguments import checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
 from bertworks.estimators.verbs import kinds
 from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
@@ -70,24 +71,15 @@ def train(
     reading |= {"validation_split": validation_split, "validation_fraction": validation_fraction}
     chosen = DataSettings(source=data, validation=validation, **reading)
     if resume is not None:
-        usual = DataSettings()
-        changed = [name for name, value in {"output": output, "model": model, **settings}.items() if value is not None]
-        changed += [name for name, value in reading.items() if value != getattr(usual, name)] + (["seeds"] if seeds != 1 else [])
-        if changed:
-            raise SettingsError(f"a run is resumed with its own settings: leave out {', '.join(changed)}")
+        refuse_beside_resume(DataSettings(), reading, {"output": output, "model": model, **settings}, seeds)
         return _resume(Path(resume), data, validation, progress)
     if data is None:
         raise SettingsError("there is nothing to train on: name a file, a folder or a data set")
     check_names(settings)
-    if not isinstance(seeds, int) or seeds < 1:
-        raise SettingsError(f"seeds is a number of trainings, at least 1, not {seeds!r}")
-    folder = runs.free_name(Path("runs") / runs.source_name(data)) if output is None else Path(output)
-    if (folder / runs.SETTINGS).exists():
-        raise SettingsError(f"{folder} already holds a run: resume it (--resume), choose another folder, or delete it")
-    if model is not None:
-        settings["model"] = str(Path(model).absolute()) if Path(model).is_dir() else str(model)
-    config = TrainingConfig(**{f.name: settings[f.name] for f in fields(TrainingConfig) if f.name in settings})
-    chosen = replace(chosen.resolved(), validation_seed=config.seed)
+    checked_seeds(seeds)
+    folder = new_run_folder(output, data)
+    settings = with_model(settings, model=model)
+    chosen = replace(chosen.resolved(), validation_seed=seed_of(settings))
     material = read_material(chosen, settings, progress)
     if seeds == 1:
         return train_one(folder, chosen, settings, progress, material)
