@@ -25,9 +25,10 @@ def mean_and_deviation(summary: Result) -> str:
 
 
 def footer(content: Result) -> str:
-    """Command and machine."""
+    """Command and machine, as far as a result tells them."""
     facts = content["machine"]
     flags = [flag for flag in facts["flags"] if flag.startswith("amx") or flag.endswith("bf16")] or ["no AMX, no AVX512-BF16"]
     place = f"{facts['cpu']}, {facts['cores']} cores ({', '.join(flags)}), {facts['threads']} threads, torch {facts['torch']}"
     peer = f", transformers {facts['transformers']}" if facts.get("transformers") else ""
-    return f"`{content['command']}` · {place}{peer} · {facts['date']}, load before {facts['load_before']}"
+    when = f" · {facts['date']}, load before {facts['load_before']}" if "date" in facts else ""
+    return (f"`{content['command']}` · " if "command" in content else "") + place + peer + when

@@ -9,11 +9,13 @@ What was not measured is left out, and listed at the end with the command that m
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from benchmarks import machine
+from benchmarks import machine, quality_answers, quality_tagging, tables_architectures
 from benchmarks.markdown import Result, footer, markdown, mean_and_deviation, ranged
-from benchmarks.quality import REFERENCE_TASKS, WORST_DIFFERENCE, compare
+from benchmarks.quality import REFERENCE_TASKS, SAME_NAMES, WORST_DIFFERENCE, compare
 
 DOCUMENT = machine.ROOT / "docs" / "benchmarks.md"
 OPENING = """# Benchmarks
@@ -29,18 +31,42 @@ SHAPES = {
     "finetune_throughput_minilm": ("MiniLM shape", "finetune_throughput --shape minilm"),
     "finetune_throughput_bert_base": ("BERT-base shape", "finetune_throughput --shape bert-base"),
 }
-TASKS = {
-    "sst2": "SST-2, dev",
-    "imdb5k": "IMDb, 5,000 training reviews",
-    "imdb": "IMDb, all training reviews",
-    "agnews": "AG News (10k), test",
-    "stsb": "STS benchmark, dev",
+ENCODERS = {
+    f"architecture_throughput_{name.replace('-', '_')}": (f"{title} shape, forward pass", f"architecture_throughput --shape {name}")
+    for name, title in {"modernbert-base": "ModernBERT-base", "bert-base": "BERT-base"}.items()
 }
+TASKS = {
+    "sst2": ("SST-2, dev", "quality"),
+    "imdb5k": ("IMDb, 5,000 training reviews", "quality"),
+    "imdb": ("IMDb, all training reviews", "quality"),
+    "agnews": ("AG News (10k), test", "quality"),
+    "stsb": ("STS benchmark, dev", "quality"),
+    "wnut17": ("WNUT-17, dev", "quality_tagging"),
+    "ncbi_disease": ("NCBI disease, dev", "quality_tagging"),
+    "wikigold": ("WikiGold, every fifth sentence", "quality_tagging"),
+    "squad1": ("SQuAD 1.1, a part of dev", "quality_answers"),
+    "squad2": ("SQuAD 2.0, dev", "quality_answers"),
+}
+"""Titles, and the scripts that measure."""
+PAIRED: dict[str, tuple[str, Callable[[Result, Result], dict[str, Any]]]] = {
+    **dict.fromkeys(REFERENCE_TASKS, ("transformers_finetune", compare)),
+    **dict.fromkeys(
+        quality_tagging.FILES,
+        ("transformers_tagging", partial(compare, same_names=SAME_NAMES, names=quality_tagging.METRICS)),
+    ),
+    **dict.fromkeys(quality_answers.FILES, ("transformers_answers", quality_answers.compare)),
+}
+"""The script of the peer, and how both sides are compared, by task."""
 METRIC_TITLES = {
     "accuracy": "accuracy",
     "macro_f1": "macro-F1",
     "spearman": "Spearman",
     "pearson": "Pearson",
+    "conlleval_f1": "F1 as conlleval counts",
+    "strict_f1": "strict F1",
+    "f1": "F1",
+    "exact_match": "exact match",
+    "best_f1": "F1 at the best threshold",
 }
 PRETRAINING_TITLES = {
     "float32": "transformers, float32, dropout 0.1",
@@ -91,11 +117,16 @@ def document(results: Path, reference: Path) -> str:
     add("Fine-tuning throughput", each(results, SHAPES, throughput, missing))
     pretraining = {"pretraining_throughput": ("Masked language modelling", "pretraining_throughput")}
     add("Pretraining throughput", each(results, pretraining, pretraining_throughput, missing))
+    add("Encoders without padding", each(results, ENCODERS, tables_architectures.throughput, missing))
     add("Cold start", each(results, {"cold_start": ("Whole processes", "cold_start")}, cold_start, missing))
     add("Quality", quality(results, missing))
     add("Quality beside the peer, seed by seed", paired(results, reference, missing))
-    agreement = {"tokenizer_agreement": ("Trained vocabularies in transformers", "tokenizer_agreement")}
-    add("Tokenizers", each(results, agreement, tokenizer_agreement, missing))
+    agreement = {"architecture_agreement": ("Every architecture with every head", "architecture_agreement")}
+    add("Architectures beside transformers", each(results, agreement, tables_architectures.agreement, missing))
+    parity = {"tokenizer_parity": ("Published and trained vocabularies", "tokenizer_parity")}
+    trained = {"tokenizer_agreement": ("Trained vocabularies in transformers", "tokenizer_agreement")}
+    tokenizers = each(results, parity, tokenizer_parity, missing) + each(results, trained, tokenizer_agreement, missing)
+    add("Tokenizers", tokenizers)
     add("Confidence intervals", each(results, {"interval_coverage": ("Coverage", "interval_coverage")}, interval_coverage, missing))
     if missing:
         sections.append("## Not measured yet\n\n" + "\n".join(f"- {line}" for line in missing) + "\n")
@@ -183,19 +214,20 @@ def cold_start(title: str, content: Result) -> str:
 def quality(results: Path, missing: list[str]) -> list[str]:
     """Each task's own result."""
     rows, footers = [], []
-    for task, title in TASKS.items():
+    for task, (title, script) in TASKS.items():
         content = machine.read_result(results, f"quality_{task}")
         if content is None:
-            missing.append(f"{title}: `python -m benchmarks.quality {task}`")
+            missing.append(f"{title}: `python -m benchmarks.{script} {task}`")
             continue
         settings, summary = content["settings"], content["summary"]
+        data = {**content["runs"][0], **content["data"]}  # some scripts count the rows in every run
         names = [name for name in METRIC_TITLES if name in summary]
-        how = f"{settings['epochs']:g} epochs, learning rate {settings['learning_rate']:g}, {settings['overflow']}"
+        how = f"{settings['epochs']:g} epochs, learning rate {settings['learning_rate']:g}, {settings.get('overflow', 'window')}"
         limits = [
             f"first {settings[key]} {part} rows" for key, part in (("train_limit", "training"), ("test_limit", "test")) if settings[key]
         ]
         values = ", ".join(f"{METRIC_TITLES[name]} {mean_and_deviation(summary[name])}" for name in names)
-        size = f"{content['data']['train_rows']:,} / {content['data']['test_rows']:,}"
+        size = f"{data['train_rows']:,} / {data['test_rows']:,}"
         rows.append([title, values, str(summary["seeds"]), size, ", ".join([how, *limits])])
         footers.append(f"{title}: {footer(content)}")
     if not rows:
@@ -207,27 +239,29 @@ def quality(results: Path, missing: list[str]) -> list[str]:
 def paired(results: Path, reference: Path, missing: list[str]) -> list[str]:
     """Tasks that both sides trained with the same settings."""
     rows, notes = [], []
-    for task in REFERENCE_TASKS:
+    for task, (script, compared) in PAIRED.items():
+        title = TASKS[task][0]
         own, peer = machine.read_result(results, f"quality_{task}"), machine.read_result(reference, f"transformers_{task}")
         if peer is None:
-            missing.append(f"{TASKS[task]}, the peer: `python benchmarks/reference/transformers_finetune.py {task}`")
+            missing.append(f"{title}, the peer: `python benchmarks/reference/{script}.py {task}`")
         if own is None or peer is None:
             continue
-        found = compare(own, peer)
+        found = compared(own, peer)
         if found["unequal_settings"]:
-            notes.append(f"{TASKS[task]} is not compared: {', '.join(found['unequal_settings'])} differ.")
+            notes.append(f"{title} is not compared: {', '.join(found['unequal_settings'])} differ.")
             continue
         for name, difference in found["metrics"].items():
             by_seed = " ".join(f"{point:+.2f}" for point in difference["points"])
             verdict = "yes" if difference["accepted"] else "no"
             ours, theirs = (mean_and_deviation(side["summary"][name]) for side in (own, peer))
             deviation = "–" if difference["std"] is None else f"{difference['std']:.2f}"
-            rows.append([TASKS[task], METRIC_TITLES[name], theirs, ours, by_seed, f"{difference['mean']:+.2f}", deviation, verdict])
+            rows.append([title, METRIC_TITLES[name], theirs, ours, by_seed, f"{difference['mean']:+.2f}", deviation, verdict])
     if not rows and not notes:
         return []
     text = (
         "The same checkpoint, data, batch size, learning rate, schedule, clipping, dropout and number of epochs; points are hundredths. "
-        f"Accepted is a mean difference of {WORST_DIFFERENCE} points or more.\n\n"
+        f"Accepted is a mean difference of {WORST_DIFFERENCE} points or more. In question answering a step of bertworks holds so many "
+        "questions, one of the peer so many windows; tags are decided for the whole sentence by bertworks, one by one by the peer.\n\n"
     )
     titles = ["task", "metric", "transformers", "bertworks", "difference by seed", "mean", "sd", "accepted"]
     return ([text + markdown(titles, rows)] if rows else []) + notes
@@ -253,6 +287,23 @@ def tokenizer_agreement(title: str, content: Result) -> str:
         "differently by themselves. `slow` is the tokenizer in Python: it drops code points that are no characters, `fast` does not.\n\n"
     )
     titles = ["vocabulary", "size", "texts", "reader", "compared", "tokens", "different", "characters"]
+    return text + markdown(titles, rows) + "\n\n" + footer(content)
+
+
+def tokenizer_parity(title: str, content: Result) -> str:
+    """Texts that bertworks and `transformers` read differently, by tokenizer."""
+    rows = []
+    for result in content["tokenizers"]:
+        parts = [result[part] for part in ("lines", "strings")]
+        counts = [f"{part[key]:,}" for part in parts for key in ("texts", "ids_differ", "spans_differ")]
+        rows.append([result["tokenizer"], *counts])
+    text = (
+        f"### {title}\n\n"
+        f"Lines of text in {content['languages']} languages and random strings of all planes of Unicode, by the same vocabulary in "
+        "bertworks and in `transformers`: texts whose ids are not the same, and texts of equal ids in which a token's span of "
+        "characters is not.\n\n"
+    )
+    titles = ["tokenizer", "lines", "other ids", "other spans", "random strings", "other ids", "other spans"]
     return text + markdown(titles, rows) + "\n\n" + footer(content)
 
 

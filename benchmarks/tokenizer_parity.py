@@ -1,7 +1,7 @@
 """Ids and character spans of every tokenizer family beside `transformers`, text by text.
 
-    python -m benchmarks.tokenizer_parity --data ../shared/data              # about fifteen minutes of one core
-    python -m benchmarks.tokenizer_parity --data ../shared/data --quick      # a minute
+    python -m benchmarks.tokenizer_parity              # about fifteen minutes of one core
+    python -m benchmarks.tokenizer_parity --quick      # a minute
 
 Texts: every line of `multilingual/*.txt` (eleven languages), and random Unicode strings of any planes, with emoji, control
 characters and combining marks among them. Tokenizers: the published vocabularies in `vocabularies/`, and Unigram models of
@@ -10,6 +10,7 @@ without white space at their ends, which byte-level tokenizers of different vers
 """
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -108,14 +109,17 @@ def compare(ours: Tokenizer, theirs: Any, texts: list[str]) -> dict[str, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with multilingual/ and vocabularies/")
+    default = Path(os.environ.get("BERTWORKS_DATA", machine.ROOT.parent / "shared" / "data"))
+    parser.add_argument("--data", type=Path, default=default, help="folder with multilingual/ and vocabularies/")
     parser.add_argument("--strings", type=int, default=100_000, help="random Unicode strings for each tokenizer")
     machine.output_option(parser)
     arguments = parser.parse_args()
+    arguments.strings = 2000 if arguments.quick else arguments.strings
+    facts = machine.facts(gemm=False)
     files = sorted((arguments.data / "multilingual").glob("*.txt"))
     lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
     random = np.random.default_rng(0)
-    strings = [random_string(random) for _ in range(2000 if arguments.quick else arguments.strings)]
+    strings = [random_string(random) for _ in range(arguments.strings)]
     lines = lines[:: 20 if arguments.quick else 1]
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -125,7 +129,8 @@ def main() -> None:
             row = {"tokenizer": name, "lines": compare(ours, theirs, lines), "strings": compare(ours, theirs, strings)}
             rows.append(row)
             print(f"{name:32} {row['lines']} {row['strings']} {time.perf_counter() - started:.0f} s", flush=True)
-    result = {"machine": machine.environment(), "languages": 11, "tokenizers": rows}
+    command = machine.command_line("tokenizer_parity", [], {"strings": arguments.strings, "quick": arguments.quick})
+    result = {"command": command, "machine": facts, "languages": len(files), "tokenizers": rows}
     machine.write_result(machine.output_folder(arguments), "tokenizer_parity", result)
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import machine, pretraining_throughput, tables
+from benchmarks import machine, pretraining_throughput, quality_answers, quality_tagging, tables
+from benchmarks.architecture_throughput import Turn
+from benchmarks.architecture_throughput import summarize as encoder_figures
 from benchmarks.quality import DEFAULTS, SAME_NAMES, compare
 
 FACTS = {"cpu": "A processor", "cores": 2, "flags": ["avx2", "amx_bf16"], "threads": 2, "torch": "2.13.0", "date": "2026-01-02"}
@@ -53,6 +55,51 @@ def pretraining() -> dict[str, Any]:
     }
 
 
+def agreement() -> dict[str, Any]:
+    def cell(outputs: float, inference: float) -> dict[str, Any]:
+        def part(difference: float, rms: float) -> dict[str, Any]:
+            return {"largest_difference": difference, "of_tolerance": 1e4 * difference, "rms": rms, "numbers": 1000}
+
+        ours = {"outputs": part(outputs, 2.5), "outputs_in_inference": part(inference, 2.5), "gradients": part(5e-5, 0.25)}
+        return {"models": ["a", "b"], **ours, "peer_outputs": part(1e-5, 2.5), "peer_gradients": part(3e-5, 0.25)}
+
+    def one(heads: dict[str, Any], not_here: dict[str, str], same_bits: int, noticed: int) -> dict[str, Any]:
+        counts = {"round_trips": {"models": 4, "same_bits": same_bits}, "faults": {"planted": 7, "noticed": noticed}}
+        file = {"name": "own.py", "lines": 120, "uses": ["parts.py"]}
+        return {"heads": heads, "not_here": not_here, **counts, "file": file}
+
+    architectures = {
+        "bert": one({"bare": cell(1e-5, 2e-5), "masked_lm": cell(4e-5, 1e-5)}, {"causal_lm": "BertLMHeadModel"}, 4, 7),
+        "gpt2": one({"bare": cell(1e-6, 2e-6), "causal_lm": cell(1e-6, 3e-6)}, {"GPT2DoubleHeadsModel": "GPT2DoubleHeadsModel"}, 3, 6),
+    }
+    shared = {"parts.py": 85}
+    return {"command": "c", "tolerance": 1e-4, "architectures": architectures, "shared_lines": shared, "machine": FACTS}
+
+
+def encoders() -> dict[str, Any]:
+    def turns(seconds: float, computed: int = 1000) -> list[Turn]:
+        return [Turn(seconds, 1000, computed), Turn(2 * seconds, 1000, computed)]
+
+    seconds = {"padded": turns(0.5, 1250), "sorted": turns(0.4, 1100), "bertworks": turns(0.25), "bertworks fixed": turns(0.2)}
+    given = {f"{name} float32": own for name, own in seconds.items()}
+    return {
+        "command": "c",
+        "shape": {"num_hidden_layers": 22, "hidden_size": 768},
+        "work": {"sequences": 64, "tokens": 16500, "rows": 16},
+        "largest_difference": 1.2e-6,
+        "rounds": 2,
+        "gemm_gflops": {"float32": rounds(100.0, 160.0)},
+        "contestants": encoder_figures(given, {"given": 10.0, "fixed": 10.0}, {"float32": 160.0}),
+        "machine": FACTS,
+    }
+
+
+def scored(settings: Any, data: dict[str, Any], run: dict[str, Any], metrics: dict[str, float]) -> dict[str, Any]:
+    summary = {"seeds": 1, **{name: {"mean": value, "std": None} for name, value in metrics.items()}}
+    runs = [{"seed": 0, **run, **metrics}]
+    return {"command": "c", "settings": asdict(settings), "data": data, "runs": runs, "summary": summary, "machine": FACTS}
+
+
 def own_stsb(scores: dict[int, float]) -> dict[str, Any]:
     runs = [{"seed": seed, "spearman": score, "pearson": score} for seed, score in scores.items()]
     summary = {"seeds": len(runs), "spearman": {"mean": 0.86, "std": 0.01}, "pearson": {"mean": 0.86, "std": None}}
@@ -70,6 +117,11 @@ def test_what_is_missing_is_listed(tmp_path: Path) -> None:
     assert "## Not measured yet" in page
     assert "`python -m benchmarks.quality imdb5k`" in page
     assert "transformers_finetune.py stsb" in page
+    assert "`python -m benchmarks.architecture_agreement`" in page
+    assert "ModernBERT-base shape, forward pass: `python -m benchmarks.architecture_throughput --shape modernbert-base`" in page
+    assert "`python -m benchmarks.tokenizer_parity`" in page
+    assert "WNUT-17, dev: `python -m benchmarks.quality_tagging wnut17`" in page
+    assert "SQuAD 2.0, dev, the peer: `python benchmarks/reference/transformers_answers.py squad2`" in page
     assert "## Fine-tuning throughput" not in page
 
 
@@ -114,6 +166,59 @@ def test_coverage_and_agreement_are_shown(tmp_path: Path) -> None:
     assert "| 2 labels | 1,000 | 95.1 | 92.4 |" in page
     assert "| normal | 200 | 90.0 |" in page
     assert "| wordpiece | 24,000 | lines of text | slow | 50,000 | 900,000 | 7 | 3 |" in page
+
+
+def test_architectures_are_shown_with_every_head(tmp_path: Path) -> None:
+    machine.write_result(tmp_path, "architecture_agreement", agreement())
+    page = tables.document(tmp_path, tmp_path)
+    assert "|  | bare | masked lm | causal lm |" in page
+    assert "| bert | 2.0e-05 / 5.0e-05 | 4.0e-05 / 5.0e-05 | not here |" in page, "the larger of both kernels"
+    assert "| gpt2 | 2.0e-06 / 5.0e-05 | – | 3.0e-06 / 5.0e-05 |" in page
+    assert "| bert | 2.5 / 0.25 | 2.5 / 0.25 | not here |" in page
+    assert "| bert | 4 | 6,000 | 40% | 20% | 50% | 10% | 30% | yes | 7 of 7 | BertLMHeadModel |" in page
+    assert "| gpt2 | 4 | 6,000 | 1% | 3% | 50% | 10% | 30% | 3 of 4 | 6 of 7 | GPT2DoubleHeadsModel |" in page
+    assert "| own.py | 120 | parts.py |" in page
+    assert "(parts.py 85 lines)" in page
+
+
+def test_encoders_are_compared_round_by_round(tmp_path: Path) -> None:
+    machine.write_result(tmp_path, "architecture_throughput_modernbert_base", encoders())
+    page = tables.document(tmp_path, tmp_path)
+    assert "### ModernBERT-base shape, forward pass" in page
+    assert "22 layers, hidden size 768" in page
+    assert "differ by 1.2e-06 at most" in page
+    assert "160 in float32" in page
+    assert "| transformers, in the order given, float32 | 1,500 (1,000–2,000) | 20% | 15 | 9% | 2.00 × | – |" in page
+    assert "| **bertworks**, float32 | 3,000 (2,000–4,000) | 0% | 30 | 19% | – | 80% (missed) |" in page
+
+
+def test_parity_of_tokenizers_is_shown(tmp_path: Path) -> None:
+    """Also of results that were written before scripts told their command and date."""
+    parts = {"texts": 15000, "ids_differ": 2, "spans_differ": 1}
+    row = {"tokenizer": "modernbert", "lines": parts, "strings": {**parts, "texts": 100_000, "ids_differ": 0}}
+    early = {name: value for name, value in FACTS.items() if name not in ("date", "load_before")}
+    machine.write_result(tmp_path, "tokenizer_parity", {"languages": 11, "tokenizers": [row], "machine": early})
+    page = tables.document(tmp_path, tmp_path)
+    assert "| modernbert | 15,000 | 2 | 1 | 100,000 | 0 | 1 |" in page
+    assert "\n\nA processor, 2 cores" in page
+
+
+def test_tags_and_answers_are_shown_beside_the_peer(tmp_path: Path) -> None:
+    sizes = {"train_rows": 100, "test_rows": 50}
+    tags = {"conlleval_f1": 0.5, "strict_f1": 0.25}
+    own = scored(quality_tagging.Settings("wnut17"), sizes, {}, tags)
+    machine.write_result(tmp_path / "results", "quality_wnut17", own)
+    peer = {**own, "settings": {name: own["settings"][ours] for name, ours in SAME_NAMES.items()}}
+    peer["runs"] = [{**own["runs"][0], "conlleval_f1": 0.51}]
+    machine.write_result(tmp_path / "reference", "transformers_wnut17", peer)
+    answers = {"f1": 0.75, "exact_match": 0.5, "best_f1": 0.8}
+    own = scored(quality_answers.Settings("squad2"), {"train_file": "t"}, sizes, answers)  # rows are counted in every run
+    machine.write_result(tmp_path / "results", "quality_squad2", own)
+    page = tables.document(tmp_path / "results", tmp_path / "reference")
+    shown = "F1 as conlleval counts 50.00, strict F1 25.00 | 1 | 100 / 50 | 3 epochs, learning rate 0.0003, truncate |"
+    assert f"| WNUT-17, dev | {shown}" in page
+    assert "| WNUT-17, dev | F1 as conlleval counts | 50.00 | 50.00 | -1.00 | -1.00 | – | no |" in page
+    assert "| SQuAD 2.0, dev | F1 75.00, exact match 50.00, F1 at the best threshold 80.00 | 1 | 100 / 50 |" in page
 
 
 def test_pairs_of_equal_seeds_are_compared(tmp_path: Path) -> None:

@@ -45,6 +45,8 @@ SIZES = {
 }
 
 Outputs = dict[str, Tensor]
+Pairs = list[tuple[str, Tensor, Tensor]]
+"""Names, what is compared, and what it is compared with."""
 
 
 class DifferentError(AssertionError):
@@ -158,21 +160,26 @@ def _computed(case: Case, model: torch.nn.Module) -> tuple[Outputs, Outputs]:
     return {name: values.detach() for name, values in outputs.items()}, gradients
 
 
+def allowed(name: str, theirs: Tensor, tolerance: float = TOLERANCE) -> Tensor:
+    """How far each number of ours may be from the reference's."""
+    # outputs are of order one, but for states that no norm has followed yet; a gradient is measured by its largest
+    # number (that of a key's bias is zero)
+    size = max(SMALLEST_GRADIENT, float(theirs.abs().max())) if name.startswith("gradient") else 1.0
+    size = max(size, float(theirs.square().mean().sqrt())) if name.startswith("hidden state") else size
+    return tolerance * (size + theirs.abs())
+
+
 def differences(pairs: Iterable[tuple[str, Tensor, Tensor]], tolerance: float = TOLERANCE) -> tuple[dict[str, float], list[str]]:
-    """The largest difference of each tensor of ours to the reference's, and a line for each that differs too much."""
+    """The largest difference of each tensor of ours to the reference's as a share of what is allowed, and a line for each above 1."""
     found, problems = {}, []
     for name, ours, theirs in pairs:
         if ours.shape != theirs.shape:
             problems.append(f"{name}: shape {list(ours.shape)} instead of {list(theirs.shape)}")
             continue
-        # outputs are of order one, but for states that no norm has followed yet; a gradient is measured by its largest
-        # number (that of a key's bias is zero)
-        size = max(SMALLEST_GRADIENT, float(theirs.abs().max())) if name.startswith("gradient") else 1.0
-        size = max(size, float(theirs.square().mean().sqrt())) if name.startswith("hidden state") else size
-        error = (ours - theirs).abs() / size
-        found[name] = float(error.max())
-        if not bool((error <= tolerance * (1 + theirs.abs() / size)).all()):
-            problems.append(f"{name}: differs by {found[name]:.2g}")
+        error = (ours - theirs).abs()
+        found[name] = float((error / allowed(name, theirs, tolerance)).max())
+        if not found[name] <= 1:  # neither is what is not a number
+            problems.append(f"{name}: differs by {float(error.max()):.2g}, {found[name]:.2g} times what is allowed")
     return found, problems
 
 
@@ -196,6 +203,8 @@ class Reference:
     folder: Path
     outputs: Mapping[str, Tensor]
     gradients: Mapping[str, Tensor]
+    rounded: Pairs
+    """What the model of `transformers` itself computes in float32, beside that."""
 
     @classmethod
     def make(cls, case: Case, activation: str, folder: Path) -> "Reference":
@@ -216,7 +225,7 @@ class Reference:
             if not differences(pairs, TOLERANCE / 4)[1] and not silent(exact_outputs, exact_gradients):
                 break
         model.save_pretrained(folder)
-        return cls(case, folder, exact_outputs, exact_gradients)
+        return cls(case, folder, exact_outputs, exact_gradients, pairs)
 
     def load(self) -> LoadedModel:
         return load_model(self.folder, self.case.heads)
@@ -256,19 +265,27 @@ def forward(loaded: LoadedModel, inputs: ModelInputs, batch: PackedBatch) -> Out
     return outputs | {f"attention {n}.{i}": out.attentions[n][i] for n in layers for i in range(batch.sequences)}
 
 
-def compare(
-    reference: Reference, loaded: LoadedModel, prepare: Callable[[PackedBatch], ModelInputs] = lambda batch: model_inputs(batch, CPU)
-) -> dict[str, float]:
-    """Raises `DifferentError` with every difference; returns the largest difference of each tensor otherwise."""
+def _inputs(batch: PackedBatch) -> ModelInputs:
+    return model_inputs(batch, CPU)
+
+
+def compared(reference: Reference, loaded: LoadedModel, prepare: Callable[[PackedBatch], ModelInputs] = _inputs) -> Pairs:
+    """Our outputs and gradients beside the reference's; the outputs alone where no gradients are computed."""
     batch = make_batch(reference.case.lengths)
     outputs = forward(loaded, prepare(batch), batch)
-    loaded.model.zero_grad()
-    functional(outputs).backward()
     if outputs.keys() != reference.outputs.keys():
         raise DifferentError(f"outputs {sorted(outputs)} instead of {sorted(reference.outputs)}")
     pairs = [(name, values.detach(), reference.outputs[name]) for name, values in outputs.items()]
-    pairs += [(f"gradient of {name}", *both) for name, both in _gradients(reference, loaded).items()]
-    found, problems = differences(pairs)
+    if torch.is_grad_enabled():
+        loaded.model.zero_grad()
+        functional(outputs).backward()
+        pairs += [(f"gradient of {name}", *both) for name, both in _gradients(reference, loaded).items()]
+    return pairs
+
+
+def compare(reference: Reference, loaded: LoadedModel, prepare: Callable[[PackedBatch], ModelInputs] = _inputs) -> dict[str, float]:
+    """Raises `DifferentError` with every difference that is too large; returns those of `differences` otherwise."""
+    found, problems = differences(compared(reference, loaded, prepare))
     if problems:
         raise DifferentError("\n".join(problems))
     return found

@@ -1,13 +1,11 @@
 """Random models in both implementations, made once."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 import torch
 
-from tests.reference.comparison import CASES, Reference
-from tests.reference.families import FAMILY_CASES
+from tests.reference.families import References
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,15 +18,7 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Reference]:
-    """The reference of a case with an activation: its saved model, and what it computes."""
+def reference(tmp_path_factory: pytest.TempPathFactory) -> References:
+    """The reference of a case with an activation."""
     pytest.importorskip("transformers")
-    made: dict[tuple[str, str], Reference] = {}
-
-    def make(case: str, activation: str = "gelu") -> Reference:
-        if (case, activation) not in made:
-            folder: Path = tmp_path_factory.mktemp(f"{case}_{activation}")
-            made[case, activation] = Reference.make({**CASES, **FAMILY_CASES}[case], activation, folder)
-        return made[case, activation]
-
-    return make
+    return References(tmp_path_factory.mktemp("references"))

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from tests.reference.comparison import CASES, SIZES, Case, _at_targets, at_tokens
+from tests.reference.comparison import CASES, SIZES, Case, Reference, _at_targets, at_tokens
 from tests.reference.gpt2 import GPT2_CASES
 from tests.reference.modernbert import MODERNBERT_CASES
 
@@ -77,3 +78,17 @@ FAMILIES = {
 FAMILY_CASES = (
     {f"{name} {head}": case for name, family in FAMILIES.items() for head, case in family.cases().items()} | GPT2_CASES | MODERNBERT_CASES
 )
+ALL_CASES = {**CASES, **FAMILY_CASES}
+
+
+class References:
+    """The reference of a case with an activation (its saved model, and what it computes), each made once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._made: dict[tuple[str, str], Reference] = {}
+
+    def __call__(self, case: str, activation: str = "gelu") -> Reference:
+        if (case, activation) not in self._made:
+            self._made[case, activation] = Reference.make(ALL_CASES[case], activation, self._folder / f"{case} {activation}")
+        return self._made[case, activation]
