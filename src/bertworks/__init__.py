@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from bertworks.batch import PackedBatch
     from bertworks.estimators.answers.answerer import QuestionAnswerer
     from bertworks.estimators.classifier import TextClassifier
+    from bertworks.estimators.convert import convert
     from bertworks.estimators.embeddings.few_shot import FewShotClassifier
     from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
     from bertworks.estimators.encoder import Encoder
@@ -41,6 +42,7 @@ __all__ = [
     "TextGenerator",
     "Tokenizer",
     "__version__",
+    "convert",
     "demo",
     "doctor",
     "evaluate",
@@ -65,6 +67,7 @@ _HOMES = {
     "TextClassifier": "bertworks.estimators.classifier",
     "TextGenerator": "bertworks.estimators.generator",
     "Tokenizer": "bertworks.tokenization",
+    "convert": "bertworks.estimators.convert",
     "demo": "bertworks.estimators.workflows",
     "doctor": "bertworks.estimators.workflows",
     "evaluate": "bertworks.estimators.workflows",

@@ -10,6 +10,7 @@ import typer
 from bertworks import __version__
 from bertworks.cli.answer import answer
 from bertworks.cli.compare import compare
+from bertworks.cli.convert import convert
 from bertworks.cli.corpus import app as corpus
 from bertworks.cli.demo import demo
 from bertworks.cli.doctor import doctor
@@ -64,6 +65,7 @@ for _command in (
     report,
     pretrain,
     probe,
+    convert,
     doctor,
 ):
     app.command(help="\n\n".join(" ".join(part.split()) for part in (_command.__doc__ or "").split("\n\n")))(_command)

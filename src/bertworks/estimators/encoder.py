@@ -11,14 +11,15 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bertworks.batch import Array, PackedBatch
+from bertworks.checkpoints.atomic import atomic_folder
 from bertworks.checkpoints.hub import resolve
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.default_model import default_model
 from bertworks.estimators.explanation import explain_encoder
 from bertworks.estimators.stored_task import check_fit
 from bertworks.explain import Explanation
-from bertworks.inference import load_model
-from bertworks.inference.models import resize_vocabulary
+from bertworks.inference import load_model, save_model
+from bertworks.inference.models import Storage, StoredDtype, resize_vocabulary
 from bertworks.inference.states import States, compute_states
 from bertworks.nn.machine import Precision, choose
 from bertworks.tokenization import Tokenizer
@@ -136,6 +137,19 @@ class Encoder:
         edges = batch.offsets.tolist()
         names = [self.tokenizer.id_to_token(int(i)) or "" for i in batch.input_ids]
         return EncoderOutput(batch, [names[a:b] for a, b in pairwise(edges)], states)
+
+    def save(
+        self, folder: str | Path, *, replace: bool = False, dtype: StoredDtype = "float32", max_shard_bytes: int | None = None
+    ) -> Path:
+        """Writes encoder and tokenizer as a model folder that `transformers` loads too; returns its path.
+
+        The arguments are those of every estimator's `save`. Heads of the folder that it was loaded from are not the
+        encoder's: `bertworks convert` keeps them. Raises `CheckpointError` where the folder exists, unless `replace`.
+        """
+        with atomic_folder(Path(folder), replace=replace) as writing:
+            save_model(writing, self._loaded, storage=Storage(dtype, max_shard_bytes))
+            self.tokenizer.save(writing, segments=self._loaded.model.spec.embedding.segments > 1)
+        return Path(folder)
 
     def explain(self, text: str | tuple[str, str]) -> Explanation:
         """The attention maps of one text or one pair. Raises `DataError` where it is longer than the encoder reads."""

@@ -13,6 +13,7 @@ from bertworks.checkpoints.smoke import SMOKE, SmokeCase, check_smoke, fingerpri
 from bertworks.errors import CheckpointError, DataError
 from bertworks.estimators.stored_task import SETTINGS, check_fit, read_task
 from bertworks.inference import LoadedModel, load_model, save_model, score
+from bertworks.inference.models import FLOAT32, Storage
 from bertworks.nn.machine import choose
 from bertworks.tasks import StoredTask
 from bertworks.tokenization import Tokenizer
@@ -20,13 +21,13 @@ from bertworks.tokenization import Tokenizer
 _SMOKE_TOLERANCE = 1e-4
 _DIGITS = 16
 
-WriteModel = Callable[[Path, LoadedModel, StoredTask], None]
+WriteModel = Callable[[Path, LoadedModel, StoredTask, Storage], None]
 ReadModel = Callable[[Path, StoredTask], LoadedModel]
 
 
-def write_model(folder: Path, loaded: LoadedModel, task: StoredTask) -> None:
+def write_model(folder: Path, loaded: LoadedModel, task: StoredTask, storage: Storage) -> None:
     """Writes weights and config.json into a folder."""
-    save_model(folder, loaded, config_changes=task.config_changes())
+    save_model(folder, loaded, config_changes=task.config_changes(), storage=storage)
 
 
 def read_model(folder: Path, task: StoredTask) -> LoadedModel:
@@ -42,18 +43,26 @@ def save(
     *,
     about: Mapping[str, Any],
     replace: bool,
+    storage: Storage = FLOAT32,
     write: WriteModel = write_model,
+    read: ReadModel = read_model,
 ) -> None:
-    """Writes the folder atomically. `about` is kept as it is: how the model came to be. `write` is for models with files of
-    their own beside weights and config."""
+    """Writes the folder atomically. `about` is kept as it is: how the model came to be. `write` and `read` are for models with
+    files of their own beside weights and config."""
     with atomic_folder(folder, replace=replace) as writing:
-        write(writing, loaded, task)
+        write(writing, loaded, task, storage)
         tokenizer.save(writing, segments=loaded.model.spec.embedding.segments > 1)
         write_json(writing / SETTINGS, {"bertworks": __version__, "task": task.name, "settings": task.settings(), "about": dict(about)})
-        inputs = task.smoke_inputs()
-        cases = [SmokeCase(i, o) for i, o in zip(inputs, smoke_outputs(loaded, tokenizer, task, inputs), strict=True)]
-        made = {"bertworks": __version__, "precision": "float32", "files": fingerprint(writing)[:_DIGITS]}
-        write_smoke(writing, cases, tolerance=_SMOKE_TOLERANCE, computed_with=made)
+        # rounded weights answer otherwise than those that they were rounded from
+        write_smoke_cases(writing, loaded if storage.dtype == "float32" else read(writing, task), tokenizer, task)
+
+
+def write_smoke_cases(folder: Path, loaded: LoadedModel, tokenizer: Tokenizer, task: StoredTask) -> None:
+    """Writes smoke.json: what the model of the folder answers to a few inputs, and the fingerprint of the files there."""
+    inputs = task.smoke_inputs()
+    cases = [SmokeCase(i, o) for i, o in zip(inputs, smoke_outputs(loaded, tokenizer, task, inputs), strict=True)]
+    made = {"bertworks": __version__, "precision": "float32", "files": fingerprint(folder)[:_DIGITS]}
+    write_smoke(folder, cases, tolerance=_SMOKE_TOLERANCE, computed_with=made)
 
 
 def load(folder: Path, *, verify: bool = False, read: ReadModel = read_model) -> tuple[LoadedModel, Tokenizer, StoredTask, dict[str, Any]]:

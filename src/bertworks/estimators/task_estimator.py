@@ -14,7 +14,7 @@ from bertworks.estimators.base import Estimator
 from bertworks.estimators.default_model import default_model
 from bertworks.estimators.fingerprints import fingerprint_of_data, fingerprint_of_model
 from bertworks.inference import LoadedModel, load_model, score
-from bertworks.inference.models import resize_vocabulary
+from bertworks.inference.models import Storage, StoredDtype, resize_vocabulary
 from bertworks.nn.machine import MachineChoice, choose
 from bertworks.tasks import Scores, StoredTask
 from bertworks.tokenization import Overflow, Tokenizer
@@ -86,7 +86,7 @@ class TaskEstimator(Estimator):
         data, self.accounting_ = encode(task, tokenizer)
         held_out, self.validation_accounting_ = (None, None) if validation is None else validation(task, tokenizer)
         progress = self._progress()
-        self._tell(progress, config, machine, loaded.report.lines())
+        self._tell(progress, config, machine, [*loaded.report.lines(), *tokenizer.notes])
         material = {
             "training data": fingerprint_of_data(data),
             "validation data": None if held_out is None else fingerprint_of_data(held_out),
@@ -188,14 +188,18 @@ class TaskEstimator(Estimator):
 
     # ---- folders
 
-    def save(self, folder: str | Path, *, replace: bool = False) -> Path:
+    def save(
+        self, folder: str | Path, *, replace: bool = False, dtype: StoredDtype = "float32", max_shard_bytes: int | None = None
+    ) -> Path:
         """Writes a self-contained model folder that `transformers` loads too; returns its path.
 
-        Raises `CheckpointError` where the folder exists, unless `replace`.
+        `dtype` is what the weights are rounded to in their file ("float16" and "bfloat16" halve it); with `max_shard_bytes`, a
+        larger file becomes several with an index. Raises `CheckpointError` where the folder exists, unless `replace`.
         """
         task = self._require("task_")
-        about, write = getattr(self, "about_", {}), self._write_model
-        model_folder.save(Path(folder), self.loaded_, self.tokenizer_, task, about=about, replace=replace, write=write)
+        ways: dict[str, Any] = {"write": self._write_model, "read": self._read_model, "storage": Storage(dtype, max_shard_bytes)}
+        about = getattr(self, "about_", {})
+        model_folder.save(Path(folder), self.loaded_, self.tokenizer_, task, about=about, replace=replace, **ways)
         return Path(folder)
 
     @classmethod

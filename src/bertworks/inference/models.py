@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -12,12 +12,33 @@ from bertworks.architectures import Architecture, HeadKind, architecture_of, nam
 from bertworks.checkpoints.files import open_tensors, write_json, write_tensors
 from bertworks.checkpoints.loading import LoadingReport, load_through
 from bertworks.checkpoints.table import Table, normalized
-from bertworks.errors import CheckpointError
+from bertworks.errors import CheckpointError, SettingsError, nearest
 from bertworks.nn.model import AnyHeadSpec, Model
 from bertworks.spec import EncoderSpec, HeadSpec
 
 Heads = Mapping[str, tuple[HeadKind, int]]
 StoredDtype = Literal["float32", "float16", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Storage:
+    """How weights are written. Raises `SettingsError` for what is no way to write them."""
+
+    dtype: StoredDtype = "float32"
+    """What each number is rounded to; models compute in what they are told to, whatever their weights were stored as."""
+    max_shard_bytes: int | None = None
+    """A larger whole is written as several files with an index."""
+
+    def __post_init__(self) -> None:
+        if self.dtype not in get_args(StoredDtype):
+            known = get_args(StoredDtype)
+            raise SettingsError(f"dtype is one of {', '.join(known)}, not {self.dtype!r}.{nearest(str(self.dtype), known)}")
+        if self.max_shard_bytes is not None and self.max_shard_bytes < 1:
+            raise SettingsError(f"max_shard_bytes is a number of bytes, at least 1, not {self.max_shard_bytes}")
+
+
+FLOAT32 = Storage()
+"""As they are computed with."""
 
 
 @dataclass
@@ -104,20 +125,18 @@ def _check_layers(folder: Path, spec: EncoderSpec, tensors: int) -> None:
         raise CheckpointError(f"{folder}: {what}: they are of different models; copy or download the model again")
 
 
-def save_model(
-    folder: Path, loaded: LoadedModel, *, config_changes: Mapping[str, Any] | None = None, dtype: StoredDtype = "float32"
-) -> None:
+def save_model(folder: Path, loaded: LoadedModel, *, config_changes: Mapping[str, Any] | None = None, storage: Storage = FLOAT32) -> None:
     """Writes `config.json` and `model.safetensors` in Hugging Face's layout; `transformers` loads the folder."""
     kinds = [kind for kind, _ in loaded.heads.values()]
     class_name = loaded.architecture.class_name(kinds)
     config = {k: v for k, v in loaded.config.items() if k not in ("_name_or_path", "torch_dtype", "transformers_version", "num_labels")}
-    config |= {"architectures": [class_name], "dtype": dtype, **(config_changes or {})}
+    config |= {"architectures": [class_name], "dtype": storage.dtype, **(config_changes or {})}
     body = set(
         loaded.architecture.table(loaded.model.spec).save({k: v for k, v in loaded.model.arrays().items() if k.startswith("encoder.")})
     )
     prefix = loaded.architecture.prefix if kinds else ""
     tensors = {(prefix + name if name in body else name): values for name, values in loaded.table.save(loaded.model.arrays()).items()}
-    write_tensors(folder / "model.safetensors", tensors, dtype=dtype)
+    write_tensors(folder / "model.safetensors", tensors, dtype=storage.dtype, max_shard_bytes=storage.max_shard_bytes)
     write_json(folder / "config.json", config)
 
 

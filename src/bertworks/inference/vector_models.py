@@ -8,7 +8,7 @@ import numpy as np
 from bertworks.checkpoints.sentence_layout import SentenceLayout
 from bertworks.checkpoints.sentence_modules import read_arrays, write_layout
 from bertworks.errors import CheckpointError
-from bertworks.inference.models import LoadedModel, load_model, save_model, without_heads
+from bertworks.inference.models import FLOAT32, LoadedModel, Storage, load_model, save_model, without_heads
 from bertworks.nn.encoder import Pooler
 from bertworks.nn.model import Model
 from bertworks.nn.vectors import stage_problem
@@ -68,12 +68,12 @@ def _like(model: Model, other: Model) -> Model:
     return other.compute_in(model.encoder.compute_dtype)
 
 
-def save_vector_model(folder: Path, loaded: LoadedModel, head: str, layout: SentenceLayout) -> None:
-    """Writes the encoder and the modules that follow it in sentence-transformers' layout."""
+def save_vector_model(folder: Path, loaded: LoadedModel, head: str, layout: SentenceLayout, storage: Storage = FLOAT32) -> None:
+    """Writes the encoder and the modules that follow it, which stay float32, in sentence-transformers' layout."""
     spec, prefix = loaded.model.spec, f"heads.{head}."
     vectors = dict(loaded.model.head_items())[head].spec
     assert isinstance(vectors, VectorSpec)
     layers = {"output_hidden_states": True} if vectors.layers_from is not None else {}
-    save_model(folder, without_heads(loaded, {head}), config_changes=layers)
+    save_model(folder, without_heads(loaded, {head}), config_changes=layers, storage=storage)
     own = {name.removeprefix(prefix): np.ascontiguousarray(a) for name, a in loaded.model.arrays().items() if name.startswith(prefix)}
     write_layout(folder, replace(layout, spec=vectors), spec.hidden, len(spec.layers), own)

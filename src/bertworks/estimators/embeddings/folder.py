@@ -8,6 +8,7 @@ from bertworks.checkpoints.files import read_json
 from bertworks.checkpoints.sentence_layout import SentenceLayout, has_layout, read_layout
 from bertworks.errors import CheckpointError, SettingsError
 from bertworks.inference import LoadedModel
+from bertworks.inference.models import Storage
 from bertworks.inference.vector_models import load_vector_model, save_vector_model
 from bertworks.spec import VectorSpec
 from bertworks.tasks import StoredTask
@@ -54,7 +55,7 @@ def read_model(folder: Path, task: StoredTask) -> LoadedModel:
     return load_vector_model(folder, HEAD, read_layout(folder))
 
 
-def write_model(folder: Path, loaded: LoadedModel, task: StoredTask) -> None:
+def write_model(folder: Path, loaded: LoadedModel, task: StoredTask, storage: Storage) -> None:
     """The inverse of `read_model`."""
     assert isinstance(task, SentenceEmbedding)
     layout = SentenceLayout(
@@ -64,7 +65,7 @@ def write_model(folder: Path, loaded: LoadedModel, task: StoredTask) -> None:
         default_prompt=task.default_prompt,
         similarity=task.similarity,
     )
-    save_vector_model(folder, loaded, HEAD, layout)
+    save_vector_model(folder, loaded, HEAD, layout, storage)
 
 
 def vector_spec(loaded: LoadedModel) -> VectorSpec:

@@ -1,0 +1,145 @@
+"""Folders written anew: the same model for `transformers`, whatever format it came in, and smaller where that is asked for."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import bertworks as bw
+from bertworks import TextClassifier
+from bertworks.checkpoints.files import open_tensors
+from bertworks.errors import CheckpointError, SettingsError
+from tests.conftest import VOCABULARY
+
+TEXTS = ["the food was good", "a sad and dull film", "tea"]
+SHAPE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48, "max_position_embeddings": 64}
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A BERT with both heads in PyTorch's older format, the decoder's second name in it, and no class in its config.json."""
+    import transformers
+
+    torch.manual_seed(0)
+    model = transformers.BertForPreTraining(transformers.BertConfig(vocab_size=len(VOCABULARY), **SHAPE)).eval()
+    with torch.no_grad():
+        model.cls.predictions.bias.normal_()
+    folder = tmp_path_factory.mktemp("older") / "bert"
+    folder.mkdir()
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    config = {key: value for key, value in model.config.to_dict().items() if key != "architectures"}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "vocab.txt").write_text("".join(word + "\n" for word in VOCABULARY), encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": True}))
+    (folder / "README.md").write_text("ours\n")
+    return folder, model
+
+
+def read(folder: Path) -> dict[str, Any]:
+    with open_tensors(folder) as files:
+        return {name: np.array(files[name]) for name in files}
+
+
+def test_both_heads_and_every_bit_come_through(pretrained: tuple[Path, Any], tmp_path: Path) -> None:
+    import transformers
+
+    source, before = pretrained
+    report = bw.convert(source, tmp_path / "new")
+    assert report.classes == ("BertForPreTraining",)
+    after, info = transformers.BertForPreTraining.from_pretrained(tmp_path / "new", output_loading_info=True)
+    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+    expected = before.state_dict()
+    assert after.state_dict().keys() == expected.keys()
+    for name, values in after.state_dict().items():
+        assert torch.equal(values, expected[name]), name
+    assert "cls.predictions.decoder.weight" in torch.load(source / "pytorch_model.bin", weights_only=True)
+    assert "cls.predictions.decoder.weight" not in read(tmp_path / "new"), "the embedding has one name"
+    assert (tmp_path / "new" / "README.md").read_text() == "ours\n"
+    filled = bw.MaskFiller(tmp_path / "new", precision="float32").fill("the [MASK] was good .")
+    assert filled.filled == bw.MaskFiller(tmp_path / "new").fill("the [MASK] was good .").filled
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_rounding_is_that_of_pytorch(pretrained: tuple[Path, Any], tmp_path: Path, dtype: str) -> None:
+    source, before = pretrained
+    bw.convert(source, tmp_path / "new", dtype=dtype)
+    after, expected = read(tmp_path / "new"), before.state_dict()
+    assert json.loads((tmp_path / "new" / "config.json").read_text())["dtype"] == dtype
+    for name, values in after.items():
+        rounded = expected[name].to(getattr(torch, dtype)).float().numpy()
+        np.testing.assert_array_equal(values.astype(np.float32), rounded, err_msg=name)
+    size = (tmp_path / "new" / "model.safetensors").stat().st_size
+    bw.convert(source, tmp_path / "wide")
+    assert size < 0.6 * (tmp_path / "wide" / "model.safetensors").stat().st_size
+
+
+def test_large_weights_become_several_files(pretrained: tuple[Path, Any], tmp_path: Path) -> None:
+    import transformers
+
+    report = bw.convert(pretrained[0], tmp_path / "new", max_shard_bytes=20_000)
+    files = sorted(path.name for path in (tmp_path / "new").glob("*.safetensors"))
+    assert len(files) > 2
+    assert report.bytes == sum((tmp_path / "new" / name).stat().st_size for name in files)
+    after = transformers.BertForPreTraining.from_pretrained(tmp_path / "new")
+    assert torch.equal(after.state_dict()["bert.pooler.dense.weight"], pretrained[1].state_dict()["bert.pooler.dense.weight"])
+
+
+def test_a_bare_encoder_stays_bare(tiny_bert: Path, tmp_path: Path) -> None:
+    assert bw.convert(tiny_bert, tmp_path / "new").classes == ("BertModel",)
+    before, after = read(tiny_bert), read(tmp_path / "new")
+    assert before.keys() == after.keys()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("by", ["save", "convert"])
+def test_a_classifier_in_half_precision_verifies_itself(fitted: Callable[..., TextClassifier], tmp_path: Path, by: str) -> None:
+    classifier = fitted()
+    if by == "save":
+        folder = classifier.save(tmp_path / "half", dtype="float16")
+    else:
+        folder = bw.convert(classifier.save(tmp_path / "whole"), tmp_path / "half", dtype="float16").folder
+    loaded = bw.load(folder, precision="float32", verify=True)
+    np.testing.assert_allclose(loaded.predict_proba(TEXTS), classifier.predict_proba(TEXTS), atol=5e-3)
+    assert loaded.classes_.tolist() == classifier.classes_.tolist()
+    assert not np.array_equal(loaded.predict_proba(TEXTS), classifier.predict_proba(TEXTS)), "nothing was rounded"
+
+
+def test_a_sentence_encoder_keeps_its_modules(tiny_bert: Path, tmp_path: Path) -> None:
+    before = bw.SentenceEncoder(tiny_bert, precision="float32", progress=False)
+    expected = before.encode(TEXTS)
+    before.save(tmp_path / "first")
+    bw.convert(tmp_path / "first", tmp_path / "second", dtype="bfloat16")
+    after = bw.load(tmp_path / "second", precision="float32", verify=True).encode(TEXTS)
+    np.testing.assert_allclose(after, expected, atol=2e-2)
+    assert (tmp_path / "second" / "modules.json").exists()
+
+
+def test_an_encoder_saves_itself(tiny_bert: Path, tmp_path: Path) -> None:
+    encoder = bw.Encoder(tiny_bert, precision="float32")
+    encoder.add_tokens(["zebra"])
+    encoder.save(tmp_path / "new")
+    again = bw.Encoder(tmp_path / "new", precision="float32")
+    np.testing.assert_array_equal(again(["the zebra"]).last_hidden_state, encoder(["the zebra"]).last_hidden_state)
+    assert again(["the zebra"]).tokens[0][2] == "zebra"
+
+
+def test_wrong_ways_are_told(tiny_bert: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="float16"):
+        bw.convert(tiny_bert, tmp_path / "new", dtype="float61")  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="max_shard_bytes"):
+        bw.convert(tiny_bert, tmp_path / "new", max_shard_bytes=0)
+    assert not (tmp_path / "new").exists()
+    bw.convert(tiny_bert, tmp_path / "new")
+    with pytest.raises(CheckpointError, match="exists"):
+        bw.convert(tiny_bert, tmp_path / "new")
+    broken = Path(shutil.copytree(tiny_bert, tmp_path / "broken"))
+    config = json.loads((broken / "config.json").read_text())
+    (broken / "config.json").write_text(json.dumps({**config, "hidden_size": 64}))
+    with pytest.raises(CheckpointError, match="do not fit"):
+        bw.convert(broken, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
