@@ -154,6 +154,22 @@ def test_long_sequences_with_dropout_compute_the_probabilities_again(monkeypatch
     assert all(part is None for piece in out.grad_fn.kept for part in piece)
 
 
+@pytest.mark.parametrize("dropped", [False, True])
+@pytest.mark.parametrize("pattern", ["all", "causal window"])
+def test_probabilities_are_computed_some_at_a_time(monkeypatch: pytest.MonkeyPatch, pattern: str, dropped: bool) -> None:
+    """However many matrices of probabilities are made at once, output and gradients stay what they are."""
+    own = layout(LENGTHS["runs"])
+    keys = torch.arange(sum(LENGTHS["runs"])) * 777
+    drop = AttentionDropout(0.3, keys) if dropped else None
+    stretches = set()
+    for values in (1, 150, 1 << 18):
+        monkeypatch.setattr(room, "_VALUES_AT_ONCE", values)
+        both(room._PieceAttention.apply, *states(sum(LENGTHS["runs"])), own, own, PATTERNS[pattern], drop)
+        out = room._PieceAttention.apply(*states(sum(LENGTHS["runs"])), own, own, PATTERNS[pattern], drop)
+        stretches.add(len(out.grad_fn.kept))
+    assert len(stretches) == 3, "the sizes were not different ones"
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=6),

@@ -106,7 +106,7 @@ def test_positions_and_features_draw_independently() -> None:
 
 def test_attention_heads_queries_and_keys_draw_independently() -> None:
     drop = AttentionDropout(0.4, make(lengths=[30] * 20).site(1))
-    keep = (drop.mask(Part(0, 20, 30, 0, 30), Part(0, 20, 29, 0, 29), 5) != 0).view(20, 5, 30, 29)
+    keep = (drop.mask(drop.lots(Part(0, 20, 30, 0, 30), 5), Part(0, 20, 29, 0, 29)) != 0).view(20, 5, 30, 29)
     assert stats.binomtest(int(keep.sum()), keep.numel(), share_kept(0.4)).pvalue > UNLIKELY
     for axis in range(4):
         for lag in (1, 2, 4):

@@ -4,6 +4,7 @@
 equal to `reference` in the tests, forward and backward.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,10 @@ LONGEST_STORED = 1024
 backward pass, stretch by stretch or by PyTorch's flash kernel, so that memory is linear in the length."""
 
 
+_VALUES_AT_ONCE = 1 << 18
+"""Probabilities that a core computes together: a megabyte."""
+
+
 @dataclass(frozen=True)
 class AttentionDropout:
     """Dropout of the probabilities: `keys` is one 64-bit key a query token (`DropoutKeys.site`)."""
@@ -28,12 +33,15 @@ class AttentionDropout:
     probability: float
     keys: Int[Tensor, "tokens"]
 
-    def mask(self, queries: Part, keys: Part, heads: int) -> Int16[Tensor, "sequences_heads queries keys"]:
-        """The mask of a piece: it depends on the query token, the head and the key's position only."""
+    def lots(self, queries: Part, heads: int) -> Int[Tensor, "sequences_heads queries"]:
+        """One key for each row of a piece's probabilities."""
         head_keys = torch.arange(1, heads + 1, dtype=torch.int64, device=self.keys.device) * 0x27BB2EE687B0B0FD
         of_heads = queries.of(self.keys[:, None]) ^ head_keys[:, None]
-        drawn = keep_mask(of_heads.reshape(-1), keys.rows, self.probability, keys.first)
-        return drawn.view(queries.sequences * heads, queries.rows, keys.rows)
+        return of_heads.reshape(queries.sequences * heads, queries.rows)
+
+    def mask(self, lots: Int[Tensor, "matrices queries"], keys: Part) -> Int16[Tensor, "matrices queries keys"]:
+        """The mask of rows: it depends on the query token, the head and the key's position only."""
+        return keep_mask(lots.reshape(-1), keys.rows, self.probability, keys.first).view(*lots.shape, keys.rows)
 
 
 def attention(
@@ -94,7 +102,7 @@ def reference(
         probabilities.append(weights)
         if dropout is not None:
             queries, keys = (Part(start, 1, stop - start, 0, stop - start) for start, stop in ((q_from, q_to), (k_from, k_to)))
-            mask = dropout.mask(queries, keys, q.shape[1])
+            mask = dropout.mask(dropout.lots(queries, q.shape[1]), keys)
             weights = weights * (mask != 0) * keep_scale(dropout.probability)
         outputs.append(torch.einsum("hqk,khd->qhd", weights, v[k_from:k_to]))
     return torch.cat(outputs), probabilities
@@ -118,6 +126,16 @@ class Attended:
         return reference(self.q.float(), self.k.float(), self.v.float(), self.q_layout, self.k_layout, self.pattern)
 
 
+def _at_once(piece: Piece, x: Float[Tensor, "sequences_heads rows head_dim"]) -> Iterator[slice]:
+    """Stretches of the matrices of a piece (one a sequence and head) whose probabilities stay in the cores' caches between the
+    products. In half precision, whose small products cost more to call than they save, and on a GPU all together.
+    """
+    step = len(x)
+    if x.device.type == "cpu" and x.dtype == torch.float32:
+        step = max(1, _VALUES_AT_ONCE * torch.get_num_threads() // (piece.queries.rows * piece.keys.rows))
+    return (slice(start, start + step) for start in range(0, len(x), step))
+
+
 def _heads_first(x: Tensor, part: Part) -> Float[Tensor, "sequences_heads rows head_dim"]:
     return part.of(x).reshape(-1, part.rows, x.shape[2])
 
@@ -132,9 +150,11 @@ def _add_back(out: Tensor, values: Tensor, part: Part) -> None:
     target.add_(values.view(target.shape))
 
 
-def _scaled_product(a: Float[Tensor, "batch n k"], b: Float[Tensor, "batch k m"], scale: float) -> Float[Tensor, "batch n m"]:
+def _scaled_product(
+    a: Float[Tensor, "batch n k"], b: Float[Tensor, "batch k m"], scale: float, out: Float[Tensor, "batch n m"] | None = None
+) -> Float[Tensor, "batch n m"]:
     """`scale` · a b, scaled inside the product."""
-    return torch.baddbmm(a.new_empty(()), a, b, beta=0, alpha=scale)
+    return torch.baddbmm(a.new_empty(()), a, b, beta=0, alpha=scale, out=out)
 
 
 def _probabilities(
@@ -168,11 +188,15 @@ class _PieceAttention(torch.autograd.Function):
         kept: list[tuple[Tensor | None, Tensor | None]] = []
         for piece in pieces(q_layout, k_layout, pattern, q.device, LONGEST_STORED):
             queries, keys = piece.queries, piece.keys
-            weights = _probabilities(_heads_first(q, queries), _heads_first(k, keys), piece, pattern.scale)
-            mask = None if dropout is None else dropout.mask(queries, keys, q.shape[1])
-            seen = weights if mask is None else keep(weights, mask)
-            _put_back(out, torch.bmm(seen, _heads_first(v, keys)), queries)
-            kept.append((weights, mask) if keys.rows <= LONGEST_STORED else (None, None))
+            own_q, own_k, own_v = _heads_first(q, queries), _heads_first(k, keys), _heads_first(v, keys)
+            lots = None if dropout is None else dropout.lots(queries, q.shape[1])
+            context = torch.empty_like(own_q)
+            for some in _at_once(piece, own_q):
+                weights = _probabilities(own_q[some], own_k[some], piece, pattern.scale)
+                mask = None if dropout is None or lots is None else dropout.mask(lots[some], keys)
+                torch.bmm(weights if mask is None else keep(weights, mask), own_v[some], out=context[some])
+                kept.append((weights, mask) if keys.rows <= LONGEST_STORED else (None, None))
+            _put_back(out, context, queries)
         ctx.save_for_backward(q, k, v)
         ctx.kept, ctx.layouts, ctx.pattern, ctx.scale, ctx.dropout = kept, (q_layout, k_layout), pattern, pattern.scale, dropout
         return out if dropout is None else out.mul_(keep_scale(dropout.probability))  # linear in the weights: scaled once
@@ -188,19 +212,28 @@ class _PieceAttention(torch.autograd.Function):
         whole = all(piece.is_whole for piece in all_pieces)  # else the keys of neighbouring pieces overlap
         fresh, put = (torch.empty_like, _put_back) if whole else (torch.zeros_like, _add_back)
         g_k, g_v = (fresh(x, memory_format=torch.contiguous_format) for x in (k, v))
-        for piece, (weights, mask) in zip(all_pieces, ctx.kept, strict=True):
-            own_q, own_k, g = _heads_first(q, piece.queries), _heads_first(k, piece.keys), _heads_first(g_out, piece.queries)
-            if weights is None:
-                weights = _probabilities(own_q, own_k, piece, ctx.scale)
-                mask = None if dropout is None else dropout.mask(piece.queries, piece.keys, q.shape[1])
-            seen = weights if mask is None else keep(weights, mask)
-            put(g_v, torch.bmm(seen.transpose(1, 2), g), piece.keys)
-            g_weights = torch.bmm(g, _heads_first(v, piece.keys).transpose(1, 2))
-            if mask is not None:
-                g_weights = keep(g_weights, mask)
-            g_scores = torch._softmax_backward_data(g_weights, weights, -1, weights.dtype)
-            _put_back(g_q, _scaled_product(g_scores, own_k, ctx.scale), piece.queries)
-            put(g_k, _scaled_product(g_scores.transpose(1, 2), own_q, ctx.scale), piece.keys)
+        kept = iter(ctx.kept)
+        for piece in all_pieces:
+            queries, keys = piece.queries, piece.keys
+            own_q, own_k, own_v = _heads_first(q, queries), _heads_first(k, keys), _heads_first(v, keys)
+            lots, g = None if dropout is None else dropout.lots(queries, q.shape[1]), _heads_first(g_out, queries)
+            of_q, of_k, of_v = torch.empty_like(own_q), torch.empty_like(own_k), torch.empty_like(own_v)
+            for some in _at_once(piece, own_q):
+                weights, mask = next(kept)
+                if weights is None:
+                    weights = _probabilities(own_q[some], own_k[some], piece, ctx.scale)
+                    mask = None if dropout is None or lots is None else dropout.mask(lots[some], keys)
+                seen = weights if mask is None else keep(weights, mask)
+                torch.bmm(seen.transpose(1, 2), g[some], out=of_v[some])
+                g_weights = torch.bmm(g[some], own_v[some].transpose(1, 2))
+                if mask is not None:
+                    g_weights = keep(g_weights, mask)
+                g_scores = torch._softmax_backward_data(g_weights, weights, -1, weights.dtype)
+                _scaled_product(g_scores, own_k[some], ctx.scale, of_q[some])
+                _scaled_product(g_scores.transpose(1, 2), own_q[some], ctx.scale, of_k[some])
+            _put_back(g_q, of_q, queries)
+            put(g_k, of_k, keys)
+            put(g_v, of_v, keys)
         return g_q, g_k, g_v, None, None, None, None
 
 
