@@ -219,7 +219,7 @@ def test_a_folder_without_weights_says_what_is_there(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"rename it to model\.safetensors"):
         open_tensors(tmp_path)
     (tmp_path / "tf_model.h5").write_text("")
-    with pytest.raises(CheckpointError, match="TensorFlow's format"):
+    with pytest.raises(CheckpointError, match="Keras's format"):
         open_tensors(tmp_path)
     with pytest.raises(CheckpointError, match="a file, not a model folder"):
         open_tensors(tmp_path / "config.json")

@@ -89,6 +89,19 @@ def test_large_weights_become_several_files(pretrained: tuple[Path, Any], tmp_pa
     assert torch.equal(after.state_dict()["bert.pooler.dense.weight"], pretrained[1].state_dict()["bert.pooler.dense.weight"])
 
 
+def test_a_tensorflow_checkpoint_becomes_a_folder_of_today(tmp_path: Path) -> None:
+    import transformers
+
+    source = Path(__file__).parents[1] / "checkpoints" / "tensorflow"
+    report = bw.convert(source, tmp_path / "new")
+    assert report.classes == ("BertForPreTraining",)
+    model, info = transformers.BertForPreTraining.from_pretrained(tmp_path / "new", output_loading_info=True)
+    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+    with open_tensors(source) as files:
+        kernel = np.array(files["bert.encoder.layer.1.intermediate.dense.weight"])
+    np.testing.assert_array_equal(model.bert.encoder.layer[1].intermediate.dense.weight.detach().numpy(), kernel)
+
+
 def test_a_bare_encoder_stays_bare(tiny_bert: Path, tmp_path: Path) -> None:
     assert bw.convert(tiny_bert, tmp_path / "new").classes == ("BertModel",)
     before, after = read(tiny_bert), read(tmp_path / "new")

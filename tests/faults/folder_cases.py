@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,13 @@ from typing import Any
 import numpy as np
 
 from bertworks.errors import CheckpointError
-from tests.faults.case import Case, Change, bytes_of, done, file, without
+from tests.faults.case import Case, Change, bytes_of, done, file, json_with, without
 
 LOAD = "bertworks predict model 'a text'"
 WEIGHTS = "model/model.safetensors"
+
+
+ENCODE = "bw.Encoder('google')"
 
 
 class Trap:
@@ -59,6 +63,11 @@ def shards(**weight_map: str) -> tuple[Change, ...]:
     return (without(WEIGHTS), file(f"{WEIGHTS}.index.json", json.dumps({"weight_map": weight_map})))
 
 
+def google() -> None:
+    """A folder such as google-research/bert has published."""
+    shutil.copytree(Path(__file__).parents[1] / "checkpoints" / "tensorflow", "google")
+
+
 def _first(table: dict[str, Any]) -> dict[str, Any]:
     return next(value for name, value in table.items() if name != "__metadata__")
 
@@ -101,7 +110,7 @@ FOLDERS = [
         "weights of another library",
         LOAD,
         CheckpointError,
-        "tf_model.h5 has TensorFlow's format",
+        "tf_model.h5 has Keras's format",
         "convert it to model.safetensors",
         (without(WEIGHTS), file("model/tf_model.h5", b"")),
     ),
@@ -253,6 +262,70 @@ FOLDERS = [
         "model lacks model-00001-of-00002.safetensors",
         "download or copy the model again",
         shards(a="model-00001-of-00002.safetensors"),
+    ),
+    Case(
+        "a TensorFlow checkpoint cut short",
+        ENCODE,
+        CheckpointError,
+        "google/bert_model.ckpt.data-00000-of-00001 is cut short",
+        "download or copy it again",
+        (google, bytes_of("google/bert_model.ckpt.data-00000-of-00001", lambda data: data[:-100])),
+    ),
+    Case(
+        "a TensorFlow checkpoint whose numbers changed",
+        ENCODE,
+        CheckpointError,
+        "variable 'bert/pooler/dense/kernel' is damaged",
+        "download or copy it again",
+        (google, bytes_of("google/bert_model.ckpt.data-00000-of-00001", lambda data: data[:37000] + b"damage" + data[37006:])),
+    ),
+    Case(
+        "a TensorFlow checkpoint with a damaged index",
+        ENCODE,
+        CheckpointError,
+        "google/bert_model.ckpt.index is damaged (a checksum differs)",
+        "download or copy it again",
+        (google, bytes_of("google/bert_model.ckpt.index", lambda data: b"damage" + data[6:])),
+    ),
+    Case(
+        "something else under the name of such an index",
+        ENCODE,
+        CheckpointError,
+        "google/bert_model.ckpt.index is no index of a TensorFlow checkpoint",
+        "download or copy it again",
+        (google, file("google/bert_model.ckpt.index", "text")),
+    ),
+    Case(
+        "a TensorFlow checkpoint without its numbers",
+        ENCODE,
+        CheckpointError,
+        "google/bert_model.ckpt.data-00000-of-00001 is missing",
+        "download or copy the model again",
+        (google, without("google/bert_model.ckpt.data-00000-of-00001")),
+    ),
+    Case(
+        "a TensorFlow checkpoint without its index",
+        ENCODE,
+        CheckpointError,
+        "whose index bert_model.ckpt.index is missing",
+        "copy it too",
+        (google, without("google/bert_model.ckpt.index")),
+    ),
+    Case(
+        "several TensorFlow checkpoints in one folder",
+        ENCODE,
+        CheckpointError,
+        "google holds several checkpoints (bert_model.ckpt, model.ckpt-2000)",
+        "keep one, or name it in a file 'checkpoint'",
+        (google, file("google/model.ckpt-2000.index", "")),
+    ),
+    Case(
+        "a bert_config.json without a size",
+        ENCODE,
+        CheckpointError,
+        "google: bert_config.json: 'hidden_size' must be a whole number",
+        "correct it",
+        (google, json_with("google/bert_config.json", hidden_size=None)),
     ),
     Case(
         "a file that is a link to somewhere else",

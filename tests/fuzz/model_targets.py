@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from tests.checkpoints import tensor_bundles
 from tests.conftest import write_tiny_bert
 from tests.fuzz.mutations import mutate_json, mutate_safetensors
 from tests.fuzz.target import Target, home, only_deliberate_errors, scratch, shared
+
+TENSORFLOW = Path(__file__).parents[1] / "checkpoints" / "tensorflow"
 
 
 @shared
@@ -71,6 +74,25 @@ def _old_weights_seeds() -> list[bytes]:
         return out
 
 
+def _tensorflow(data: bytes, folder: Path) -> None:
+    """The index of a TensorFlow checkpoint, beside the numbers that belong to it."""
+    from bertworks.checkpoints import open_tensors
+
+    (folder / "bert_model.ckpt.index").write_bytes(data)
+    numbers = "bert_model.ckpt.data-00000-of-00001"
+    (folder / numbers).write_bytes((TENSORFLOW / numbers).read_bytes())
+    with only_deliberate_errors(), open_tensors(folder) as files, np.errstate(all="ignore"):
+        for name in files:
+            assert files[name].shape == files.shapes[name]
+            files.read(name)
+
+
+def _tensorflow_block() -> bytes:
+    """The one block of variables of that index: it ends with its trailer before the empty block of filters."""
+    data = (TENSORFLOW / "bert_model.ckpt.index").read_bytes()
+    return data[: data.index(b"\0\0\0\0\1\0\0\0\0\xc0\xf2\xa1\xb0") - 5]
+
+
 def _index(data: bytes, folder: Path) -> None:
     from bertworks.checkpoints import open_tensors, write_tensors
 
@@ -126,6 +148,8 @@ def _description(data: bytes, folder: Path) -> None:
 MODELS: dict[str, Target] = {
     "safetensors": Target(lambda: [(_bert() / "model.safetensors").read_bytes()], _weights, mutate_safetensors),
     "pytorch-bin": Target(_old_weights_seeds, _old_weights),
+    "tensorflow-index": Target(lambda: [(TENSORFLOW / "bert_model.ckpt.index").read_bytes()], _tensorflow),
+    "tensorflow-block": Target(lambda: [_tensorflow_block()], lambda data, folder: _tensorflow(tensor_bundles.sealed(data), folder)),
     "shard-index": Target(
         lambda: [
             b'{"metadata": {}, "weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}}',

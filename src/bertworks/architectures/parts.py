@@ -8,6 +8,8 @@ from bertworks.errors import CheckpointError
 from bertworks.spec import Activation, EncoderSpec, HeadSpec
 
 TOKEN_EMBEDDING = "embeddings.word_embeddings.weight"
+OPTIMIZER_STATE, CONSTANTS = "the state of the optimizer", "constants that old versions stored"
+"""Why tensors are not used that no model has a use for."""
 
 
 def refuse_decoders(config: Config) -> None:
@@ -52,7 +54,8 @@ def layer_entries(
 def unused(heads: str) -> tuple[Ignore, ...]:
     """Tensors that a folder may hold beside the body; `heads` are the first parts of their names, as "cls|classifier"."""
     return (
-        Ignore(r"embeddings\.(position_ids|token_type_ids)", "constants that old versions stored"),
+        Ignore(r".*\.adam_[mv]|global_step", OPTIMIZER_STATE),
+        Ignore(r"embeddings\.(position_ids|token_type_ids)", CONSTANTS),
         Ignore(r"pooler\..*", "the pooler, which this model does not use"),
         Ignore(rf"({heads})\..*", "the head of another task"),
     )

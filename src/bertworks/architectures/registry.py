@@ -1,5 +1,6 @@
 """The families that bertworks knows, and those that it refuses by name."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,9 @@ from bertworks.architectures.roberta import CAMEMBERT, ROBERTA, XLM_ROBERTA
 from bertworks.checkpoints.files import read_json
 from bertworks.errors import CheckpointError, nearest
 from bertworks.spec import EncoderSpec
+
+GOOGLE_CONFIG = "bert_config.json"
+"""What describes the model in a folder of google-research/bert."""
 
 ARCHITECTURES: dict[str, Architecture] = {
     family.name: family for family in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, DISTILBERT, ALBERT, ELECTRA, MODERNBERT, GPT2)
@@ -54,13 +58,26 @@ def architecture_of(config: Config, source: str) -> Architecture:
     return ARCHITECTURES[name]
 
 
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a model folder; where there is none, the bert_config.json of google-research/bert, whose keys are the same.
+
+    That one names no family and no heads: a BERT with those of its pretraining. `gelu` is the exact one, as in what `transformers`
+    made of such folders (google-research/bert itself came to compute its approximation by tanh).
+
+    Raises `CheckpointError` where the file is missing or damaged.
+    """
+    if os.path.lexists(folder / "config.json") or not os.path.lexists(folder / GOOGLE_CONFIG):
+        return read_json(folder / "config.json")
+    return {"model_type": "bert", "architectures": ["BertForPreTraining"], **read_json(folder / GOOGLE_CONFIG)}
+
+
 def read_description(folder: Path, dropout: float | None = None) -> tuple[dict[str, Any], Architecture, EncoderSpec]:
-    """config.json of a model folder, the family that it names, and the encoder that it describes. `dropout` is put over every
-    dropout probability of the file.
+    """The `read_config` of a model folder, the family that it names, and the encoder that it describes. `dropout` is put over
+    every dropout probability of the file.
 
     Raises `CheckpointError` where the file is missing or damaged, or describes nothing that bertworks can run.
     """
-    config = read_json(folder / "config.json")
+    config = read_config(folder)
     architecture = architecture_of(config, str(folder))
     if dropout is not None:
         config |= dict.fromkeys(architecture.dropout_keys, dropout)
@@ -74,4 +91,5 @@ def naming(folder: Path) -> Iterator[None]:
     try:
         yield
     except CheckpointError as error:
-        raise CheckpointError(f"{folder}: {error}") from None
+        google = str(error).startswith("config.json") and not os.path.lexists(folder / "config.json")
+        raise CheckpointError(f"{folder}: {'bert_' if google else ''}{error}") from None

@@ -4,6 +4,8 @@ NumPy has no bfloat16: it is the upper half of a float32, so it is read as uint1
 by rounding to the nearest, ties to even (IEEE 754, section 4.3.1).
 """
 
+import math
+import mmap
 from typing import Any
 
 import numpy as np
@@ -73,3 +75,17 @@ def convert(name: str, values: Array, kind: str) -> Array:
             remedy = "bfloat16 or float32" if kind == "float16" else "float32" if values.dtype.itemsize == 4 else "float64"
             raise CheckpointError(f"tensor '{name}' holds {largest:.6g}, which {kind} cannot: use {remedy}")
     return result
+
+
+def stored_view(buffer: "bytes | mmap.mmap", kind: str, shape: tuple[int, ...], start: int) -> Array:
+    """The tensor of a `kind` and a shape that begins at a byte of a buffer, read-only; bfloat16 widened to float32."""
+    stored = np.dtype(STORED[CODES[kind]][1])
+    count = math.prod(shape)
+    flat: Array = np.frombuffer(buffer, dtype=stored, count=count, offset=start) if count else np.empty(0, dtype=stored)
+    array = flat.reshape(shape)
+    if kind == "bfloat16":
+        array = widen_bfloat16(array)
+    elif not array.flags.aligned:
+        array = array.copy()
+    array.flags.writeable = False
+    return array

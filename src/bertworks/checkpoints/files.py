@@ -1,7 +1,8 @@
 """The tensors and the JSON files of a model folder.
 
 Weights are looked for in the order in which `transformers` looks for them: `model.safetensors`, then the shards
-that `model.safetensors.index.json` lists, then the same in PyTorch's older format.
+that `model.safetensors.index.json` lists, then the same in PyTorch's older format; at last for a TensorFlow checkpoint of
+google-research/bert.
 """
 
 import os
@@ -19,11 +20,12 @@ from bertworks.checkpoints.json_files import read_json as read_json
 from bertworks.checkpoints.json_files import write_json as write_json
 from bertworks.checkpoints.opening import kind_of_file
 from bertworks.checkpoints.safetensors_file import SafetensorsFile, write_safetensors
+from bertworks.checkpoints.tensorflow import TensorFlowFile, checkpoint_in
 from bertworks.errors import CheckpointError
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 """What holds the weights of a model folder, in the order of preference."""
-_OTHER_FORMATS = {".h5": "TensorFlow's", ".msgpack": "Flax's", ".onnx": "ONNX's"}
+_OTHER_FORMATS = {".h5": "Keras's", ".msgpack": "Flax's", ".onnx": "ONNX's"}
 _PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")
 
 
@@ -140,6 +142,9 @@ def open_tensors(folder: Path) -> TensorFiles:
             if name.endswith(".json"):
                 return _open_shards(path)
             return _together([_open(path)])
+    checkpoint = checkpoint_in(folder)
+    if checkpoint is not None:
+        return _together([TensorFlowFile(checkpoint)])
     raise CheckpointError(_no_weights(folder))
 
 
@@ -154,7 +159,11 @@ def _together(sources: list[_Source]) -> TensorFiles:
 def _no_weights(folder: Path) -> str:
     names = sorted(os.listdir(folder))
     there = ", ".join(name[:60] for name in names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "") or "nothing"
-    message = f"no weights in {folder}: looked for {', '.join(WEIGHTS)}; found {there}"
+    message = f"no weights in {folder}: looked for {', '.join(WEIGHTS)}, *.ckpt.index; found {there}"
+    numbers = next((name for name in names if re.search(r"\.data-\d{5}-of-\d{5}$", name)), None)
+    if numbers is not None:
+        index = f"{numbers.rpartition('.data-')[0]}.index"
+        return f"{message}. {numbers} is a part of a TensorFlow checkpoint, whose index {index} is missing: copy it too"
     others = [(name, _OTHER_FORMATS[Path(name).suffix]) for name in names if Path(name).suffix in _OTHER_FORMATS]
     if others:
         return f"{message}. {others[0][0]} has {others[0][1]} format, which bertworks does not read: convert it to model.safetensors"

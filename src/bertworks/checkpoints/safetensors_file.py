@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from bertworks.checkpoints.dtypes import CODES, STORED, Array, convert, widen_bfloat16
+from bertworks.checkpoints.dtypes import CODES, STORED, Array, convert, stored_view
 from bertworks.checkpoints.opening import open_file, unreadable
 from bertworks.errors import CheckpointError
 
@@ -64,18 +64,7 @@ class SafetensorsFile:
         if self._map is None:
             raise CheckpointError(f"{self.path} was closed before tensor '{name}' was read")
         entry = self.entries[name]
-        view = np.dtype(STORED[CODES[entry.kind]][1])
-        if entry.start == entry.stop:
-            flat: Array = np.empty(0, dtype=view)
-        else:
-            flat = np.frombuffer(self._map, dtype=view, count=(entry.stop - entry.start) // view.itemsize, offset=entry.start)
-        array = flat.reshape(entry.shape)
-        if entry.kind == "bfloat16":
-            array = widen_bfloat16(array)
-        elif not array.flags.aligned:
-            array = array.copy()
-        array.flags.writeable = False
-        return array
+        return stored_view(self._map, entry.kind, entry.shape, entry.start)
 
     def close(self) -> None:
         """Let go of the file; arrays that were handed out stay valid."""

@@ -24,7 +24,7 @@ _LARGEST_TOLERANCE = 1e6
 """No difference is so large: a tolerance beyond it would verify anything."""
 _PARTS = ("config*.json", "sentence_*_config.json", "modules.json", "bertworks*", "[0-9]_*/*", "model*.safetensors*")
 _TOKENIZER_PARTS = ("tokenizer*.json", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json", "*.model")
-_LEGACY_WEIGHTS = ("pytorch_model*.bin*",)
+_LEGACY_WEIGHTS = ("pytorch_model*.bin*", "bert_config.json", "*.index", "*.data-*-of-*", "checkpoint")
 
 
 @dataclass(frozen=True)
@@ -130,14 +130,14 @@ def _numbers(value: Any) -> np.ndarray[Any, Any] | None:
 def fingerprint(folder: Path) -> str:
     """SHA-256 over the names and bytes of a model's weights, configuration and tokenizer, as hexadecimal digits.
 
-    Files are read in pieces of a mebibyte. Not included: `smoke.json`, and PyTorch's older weights where
+    Files are read in pieces of a mebibyte. Not included: `smoke.json`, and weights in older formats where
     there are safetensors. Raises `CheckpointError` when the folder holds no weights or a file cannot be read.
     """
     folder = Path(folder)
     weights = [*folder.glob("model*.safetensors")]
     patterns = [*_PARTS, *_TOKENIZER_PARTS, *(() if weights else _LEGACY_WEIGHTS)]
     found = {path.relative_to(folder).as_posix(): path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
-    if not any(name.endswith((".safetensors", ".bin")) for name in found):
+    if not any(name.endswith((".safetensors", ".bin", ".index")) for name in found):
         raise CheckpointError(f"no weights in {folder}, so it has no fingerprint: name a model folder")
     total = hashlib.sha256()
     for name in sorted(found):

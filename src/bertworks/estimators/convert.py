@@ -1,6 +1,7 @@
 """`convert`: a model folder of any format that is read here, written as one that everybody reads."""
 
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import prod
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from bertworks.architectures import Architecture, HeadKind, read_description
+from bertworks.architectures.parts import CONSTANTS, OPTIMIZER_STATE
 from bertworks.batch import Array
 from bertworks.checkpoints.atomic import atomic_folder
 from bertworks.checkpoints.files import open_tensors, write_json, write_tensors
@@ -60,9 +62,9 @@ def convert(
 ) -> ConvertReport:
     """Writes a model folder, run folder or hub model anew, with safetensors, a whole config.json and tokenizer.json.
 
-    Every tensor is kept, those of heads that no task here uses among them, under the names that today's `transformers` has for
-    them; only second names of the same tensor are not written. A folder of sentence-transformers comes out as one, with its
-    modules.
+    Every tensor of the model is kept, those of heads that no task here uses among them, under the names that today's
+    `transformers` has for them; second names of the same tensor and an optimizer's state are not written. A folder of
+    sentence-transformers comes out as one, with its modules.
 
     Raises `CheckpointError` where the model cannot be read or does not fit its description, and where `output` exists,
     unless `replace`; `SettingsError` for an unknown `dtype`.
@@ -80,7 +82,8 @@ def convert(
     tokenizer = Tokenizer.load(folder)
     with atomic_folder(Path(output), replace=replace) as writing, open_tensors(folder) as files:
         names = normalized(list(files), prefix=architecture.prefix, is_body=architecture.is_body)
-        tensors = _named_anew(architecture, {modern: files[name] for modern, name in names.items()})
+        useless = {name: why for name in names if (why := loaded.table.ignored(name)) in (OPTIMIZER_STATE, CONSTANTS)}
+        tensors = _named_anew(architecture, {modern: files[name] for modern, name in names.items() if modern not in useless})
         write_tensors(writing / "model.safetensors", tensors, dtype=storage.dtype, max_shard_bytes=storage.max_shard_bytes)
         classes = config.get("architectures") or [_class_name(architecture, tensors)]
         old = ("_name_or_path", "torch_dtype", "transformers_version")
@@ -93,7 +96,8 @@ def convert(
         if (folder / SMOKE).exists():  # what it says is of the old files
             task, _ = read_task(writing)
             write_smoke_cases(writing, read_model(writing, task), tokenizer, task)
-    return _report(Path(output), loaded.report.lines())
+    left_out = [f"left out: {count} tensors ({why})" for why, count in Counter(useless.values()).items()]
+    return _report(Path(output), [loaded.report.lines()[0], *left_out])
 
 
 def _report(folder: Path, notes: Sequence[str]) -> ConvertReport:

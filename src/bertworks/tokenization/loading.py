@@ -183,7 +183,8 @@ def _from_vocabulary(path: Path, named: Mapping[str, str], config: Mapping[str, 
     if casing.lower_case is None and not isinstance(lower, bool):
         lower, guessed_accents, reason = guess_case(vocabulary)
         accents = accents if "strip_accents" in config else guessed_accents
-        notes.append(f"nothing says whether the vocabulary is cased; {reason}. lower_case=True or False overrides this")
+        remedy = "do_lower_case, true or false, in a file tokenizer_config.json beside it overrides this, as does lower_case"
+        notes.append(f"nothing says whether {path.name} is cased; {reason}. {remedy}")
     backend = wordpiece(
         vocabulary,
         roles,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bertworks.architectures.registry import GOOGLE_CONFIG
 from bertworks.checkpoints.files import read_json
 from bertworks.errors import SettingsError
 from bertworks.estimators.encoder import Encoder
@@ -92,7 +93,7 @@ def _is_bare(model: str | Path) -> bool:
     """Whether a folder holds an encoder without a head, or with those of its pretraining, rather than a finished model."""
     folder = model_path(model)
     if not (folder / "config.json").exists():
-        return False
+        return (folder / GOOGLE_CONFIG).exists()
     if (folder / SETTINGS).exists():
         return read_task(folder)[0].name == FillMask.name
     classes = read_json(folder / "config.json").get("architectures")

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from bertworks.accounting import Accounting
-from bertworks.architectures import read_description
-from bertworks.checkpoints.files import read_json
+from bertworks.architectures import read_config, read_description
 from bertworks.checkpoints.hub import resolve
 from bertworks.data.faults import OnBadRows
 from bertworks.data.files import read_bytes, split_suffixes
@@ -189,7 +188,7 @@ def _is_classifier(folder: Path) -> bool:
     """Whether a folder is a run, or a finished model of ours or of `transformers`."""
     if (folder / "config.toml").exists() or (folder / "bertworks.json").exists():
         return True
-    classes = read_json(folder / "config.json").get("architectures") or []
+    classes = read_config(folder).get("architectures") or []
     return any(str(name).endswith("ForSequenceClassification") for name in classes)
 
 
