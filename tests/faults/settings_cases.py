@@ -5,6 +5,8 @@ from tests.faults.case import Case, file
 
 TRAIN = "bertworks train reviews.csv --text review --label sentiment --model encoder"
 
+_PRETRAINING = '[corpus]\npath = "corpus"\n[training]\nsteps = 10\n'
+
 SETTINGS = [
     Case("a command that does not exist", "bertworks trian reviews.csv", SettingsError, "trian", "Did you mean train?"),
     Case("a command without what it needs", "bertworks evaluate model", SettingsError, "'data'", "evaluate --help"),
@@ -137,4 +139,20 @@ SETTINGS = [
         (file("pairs.csv", "premise,hypothesis\na,b\n"),),
     ),
     Case("standard input of nothing", "bertworks predict pairs", DataError, "standard input", "no text"),
+    Case(
+        "masked words beside replaced tokens",
+        "bertworks pretrain pretraining.toml",
+        SettingsError,
+        "[objectives.replaced_token_detection] cannot stand beside masked_lm",
+        "its generator learns masked words already",
+        (file("pretraining.toml", _PRETRAINING + "[objectives.masked_lm]\n[objectives.replaced_token_detection]\n"),),
+    ),
+    Case(
+        "a generator larger than its model",
+        "bertworks pretrain pretraining.toml",
+        SettingsError,
+        "generator_size",
+        "above 0 and at most 1, not 2",
+        (file("pretraining.toml", _PRETRAINING + "[objectives.replaced_token_detection]\ngenerator_size = 2\n"),),
+    ),
 ]

@@ -97,6 +97,21 @@ def test_losses_do_not_depend_on_the_number_of_processes(pretrainings: Pretraini
                 assert other[name] == (pytest.approx(value, rel=1e-6) if isinstance(value, float) else value), name
 
 
+def test_nor_does_it_matter_who_draws_the_tokens_that_are_replaced(pretrainings: Pretrainings) -> None:
+    values = settings(pretrainings.corpus)
+    values["model"] |= {"architecture": "electra", "config": {"embedding_size": 16}}
+    path = pretrainings.home / "replaced.toml"
+    path.write_text(tomli_w.dumps({**values, "objectives": {"replaced_token_detection": {}}}))
+    for size in (1, 2):
+        line = ["pretrain", str(path), "--output", str(pretrainings.home / f"replaced-{size}")]
+        ended = pretrainings.together.ask(size, "command_line", line=line)
+        assert codes(ended) == [0] * size, [each.said for each in ended]
+    alone = pretrainings.log("replaced-1")
+    assert len(alone) == 14
+    for one, other in zip(alone, pretrainings.log("replaced-2"), strict=True):
+        assert other == {name: pytest.approx(value, rel=1e-5) if isinstance(value, float) else value for name, value in one.items()}
+
+
 def test_gradients_do_not_depend_on_the_number_of_processes(
     pretrainings: Pretrainings, make_bert: Callable[..., Path], tmp_path: Path
 ) -> None:

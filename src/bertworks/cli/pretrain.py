@@ -15,9 +15,9 @@ def pretrain(
     resume: Annotated[Path | None, typer.Option("--resume", help="Go on with the run in this folder, with its own configuration.")] = None,
     json: options.Json = False,
 ) -> None:
-    """Pretrain an encoder on a prepared corpus: masked words, and what follows what.
+    """Pretrain an encoder on a prepared corpus: masked words, replaced words, and what follows what.
 
-    The configuration has the tables corpus, model, objectives.masked_lm (next_sentence, sentence_order …) and training.
+    The configuration has the tables corpus, model, objectives.masked_lm (next_sentence, replaced_token_detection …) and training.
     Ctrl-C saves the run, and --resume goes on with it.
 
     Several processes, on as many GPUs or CPUs, share the work: torchrun --nproc-per-node 2 --max-restarts 3 -m bertworks

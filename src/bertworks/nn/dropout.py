@@ -109,6 +109,12 @@ class _Dropout(torch.autograd.Function):
         return keep(gradients[0].contiguous(), mask).mul_(ctx.scale), None, None
 
 
+def random_bits(keys: Int[Tensor, "rows"], columns: int, first: int = 0) -> Int[Tensor, "rows columns"]:
+    """64 random bits of each of `columns` numbers a row, from column `first` on: a hash of its key and the column."""
+    counters = torch.arange(first + 1, first + columns + 1, dtype=torch.int64, device=keys.device) * _GOLDEN
+    return _mix(keys[:, None] + counters)
+
+
 def _signed(number: int) -> int:
     """A whole number of any size as a signed 64-bit number, wrapped around as the hardware does."""
     return (number + (1 << 63)) % (1 << 64) - (1 << 63)

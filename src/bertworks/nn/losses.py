@@ -102,6 +102,12 @@ def _where_a_target_is(targets: Float[Tensor, "rows width"], options: LossOption
     return (targets != 0).any(1).float()
 
 
+def _replaced(scores: Float[Tensor, "tokens 2"], keys: Int[Tensor, "tokens"], options: LossOptions) -> Float[Tensor, "tokens"]:
+    """Binary cross-entropy of the first column, of which the second tells what it should say (`nn/replaced_tokens.py`); the
+    keys, by which the tokens were drawn, say no more than that each token counts."""
+    return F.binary_cross_entropy_with_logits(scores[:, 0], scores[:, 1], reduction="none")
+
+
 def _choice(scores: Float[Tensor, "rows 1"], labels: Int[Tensor, "rows"], options: LossOptions) -> Float[Tensor, "rows"]:
     """Cross-entropy over the rows of a group, at the row that is the right one. `labels` are 2 · group, and 1 more for the
     right row (`choice_labels`)."""
@@ -156,6 +162,7 @@ LOSSES: dict[str, Loss] = {
     "binary_cross_entropy": Loss(_binary_cross_entropy, _all_alike),
     "mean_squared_error": Loss(_squared_error, _all_alike),
     "cosine_distance": Loss(_cosine_distance, _where_a_target_is),
+    "replaced_tokens": Loss(_replaced, _all_alike),
     "choice": Loss(_choice, _is_right),
 }
 LOSSES_OF_GROUPS = frozenset(["choice"])
@@ -208,5 +215,6 @@ class TokenChoice:
 
 def build_loss(name: str, options: LossOptions) -> AnyLoss:
     """The loss `name` with options: cross_entropy (one label a row), binary_cross_entropy (several), mean_squared_error,
-    cosine_distance (a vector a row), choice (one row of each group), token_choice (a token of each sequence)."""
+    cosine_distance (a vector a row), replaced_tokens (a mark that comes with the score), choice (one row of each group),
+    token_choice (a token of each sequence)."""
     return TokenChoice(options) if name == "token_choice" else Loss(LOSSES[name].each, LOSSES[name].weigh, options)

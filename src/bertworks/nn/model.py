@@ -40,21 +40,21 @@ class Model(nn.Module):
 
     def forward(self, inputs: ModelInputs) -> dict[str, Float[Tensor, "rows outputs"]]:
         """The scores of each head (`Head.forward`)."""
-        every = any(isinstance(head.spec, VectorSpec) and head.spec.layers_from is not None for _, head in self.head_items())
-        last = len(self.spec.layers) - 1
-        watched = [last] if any(isinstance(head, RelationHead) for _, head in self.head_items()) else []
+        heads = [head for _, head in self.heads_of_encoder()]
+        every = any(isinstance(head.spec, VectorSpec) and head.spec.layers_from is not None for head in heads)
+        watched = [len(self.spec.layers) - 1] if any(isinstance(head, RelationHead) for head in heads) else []
         return self.scores(self.encoder(inputs, ends=self._ends_read(), hidden_states=every, attentions=watched), inputs)
 
     def _ends_read(self) -> End | None:
         """Where all heads read the same end of each sequence: that end, if the encoder can compute it alone."""
-        ends = {_END_READ.get(head.spec.reads) for _, head in self.head_items()}
+        ends = {_END_READ.get(head.spec.reads) for _, head in self.heads_of_encoder()}
         end = ends.pop() if len(ends) == 1 else None
         return end if end is not None and self.encoder.may_compute_only(end) else None
 
     def scores(self, encoded: EncoderOutput, inputs: ModelInputs) -> dict[str, Float[Tensor, "rows outputs"]]:
         first_site = self.encoder.next_dropout_site
         weight = self.encoder.embeddings.token.weight
-        return {name: head(encoded, inputs, name, weight, first_site + 2 * i) for i, (name, head) in enumerate(self.head_items())}
+        return {name: head(encoded, inputs, name, weight, first_site + 2 * i) for i, (name, head) in enumerate(self.heads_of_encoder())}
 
     def next_scores(self, inputs: ModelInputs, name: str) -> Float[Tensor, "sequences vocabulary"]:
         """What a language model's head `name` says of the token that follows each sequence, in float32."""
@@ -64,7 +64,11 @@ class Model(nn.Module):
         return head.score(last, None, self.encoder.embeddings.token.weight, 0)
 
     def head_items(self) -> list[tuple[str, AnyHead]]:
-        """The heads with their names."""
+        """The heads whose scores `forward` gives, with their names."""
+        return self.heads_of_encoder()
+
+    def heads_of_encoder(self) -> list[tuple[str, AnyHead]]:
+        """Those that read the encoder."""
         return [(name, head) for name, head in self.heads.items() if isinstance(head, AnyHead)]
 
     def initialize(self, seed: int, only: set[str] | None = None) -> None:

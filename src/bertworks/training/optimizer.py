@@ -6,7 +6,7 @@ from torch import Tensor
 
 from bertworks.batch import Array
 from bertworks.errors import CheckpointError, SettingsError
-from bertworks.nn.layer import FeedForward, SelfAttention
+from bertworks.nn.layer import FeedForward, Layer, SelfAttention
 from bertworks.nn.model import Model
 from bertworks.nn.norm import Norm
 from bertworks.training.config import TrainingConfig
@@ -93,9 +93,11 @@ class Optimizer:
 
 def blocks_of(model: Model) -> dict[str, int]:
     """The matrices of the layers by the names of their parameters, and how many of them stand in each."""
-    out = {name: 1 for name, parameter in model.named_parameters() if name.startswith("encoder.layers.") and parameter.ndim == 2}
-    for name, module in model.named_modules():
-        if isinstance(module, SelfAttention):
+    out: dict[str, int] = {}
+    for name, module in model.named_modules():  # a layer comes before what is in it
+        if isinstance(module, Layer):
+            out |= {f"{name}.{part}": 1 for part, parameter in module.named_parameters() if parameter.ndim == 2}
+        elif isinstance(module, SelfAttention):
             out[f"{name}.qkv.weight"] = 3
         elif isinstance(module, FeedForward) and module.spec.gated:
             out[f"{name}.up.weight"] = 2
@@ -112,7 +114,7 @@ def freeze(model: Model, layers: int) -> None:
 
 
 def depth_of(name: str, model: Model) -> int:
-    """0 for embeddings, i + 1 for layer i, more for all above."""
+    """0 for embeddings, i + 1 for layer i, more for all above, and for a generator beside them."""
     parts = name.split(".")
     if parts[:2] == ["encoder", "layers"]:
         return int(parts[2]) + 1

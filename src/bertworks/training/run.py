@@ -5,6 +5,7 @@ log.jsonl       a line every few steps and one for each evaluation
 events/         the same for TensorBoard, where it is installed
 checkpoints/    step-00000120/ …, the newest two, each with the best weights up to its step
 model/          the finished model (a Hugging Face folder)
+generator/      that of replaced-token detection, likewise
 run.lock        while a process trains here
 """
 

@@ -130,6 +130,7 @@ class StepLoss:
 
     def __init__(self, model: Model, task: Task, device: torch.device) -> None:
         self._model = model
+        self._heads = dict(model.head_items())
         self._losses = {name: _loss(loss, _options(options, device)) for name, (loss, options) in task.losses.items()}
 
     def counts(self, step: Step) -> list[float]:
@@ -154,7 +155,7 @@ class StepLoss:
         return torch.stack(parts).sum()
 
     def _targets(self, name: str, batch: ModelInputs) -> tuple[Tensor, Tensor | None]:
-        head = self._model.heads[name]
+        head = self._heads[name]
         assert isinstance(head, Head | RelationHead)
         return head.targets(batch, name)
 

@@ -2,7 +2,8 @@
 
 [corpus]                  what is read, and how it is cut into sequences
 [model]                   the shape of a new model, or the model to go on from
-[objectives.masked_lm]    what is learnt; besides: next_sentence, sentence_order, distillation, attention_relations
+[objectives.masked_lm]    what is learnt; besides: next_sentence, sentence_order, distillation, attention_relations; or instead:
+                          replaced_token_detection
 [training]                budget, optimizer, schedule, machine
 """
 
@@ -82,6 +83,20 @@ class ObjectiveSettings:
 
 
 @dataclass(frozen=True)
+class ReplacedTokenSettings(ObjectiveSettings):
+    """replaced_token_detection: the weight of the discriminator's loss (the generator's has 1), what is masked for the generator,
+    and who that is. The defaults are those of Clark et al. 2020: appendix A, and their code for what [MASK] stands for."""
+
+    weight: float = 50.0
+    mask_share: float = 0.85
+    random_share: float = 0.0
+    generator_size: float = 0.25
+    """Width of a new generator's layers (hidden states, heads, feed-forward) as a share of the model's."""
+    generator: str | None = None
+    """A model folder or hub name of a generator to go on from, whose tokenizer and embeddings' shape are the model's."""
+
+
+@dataclass(frozen=True)
 class BudgetSettings:
     """Budget, optimizer, schedule and machine. Exactly one of `steps`, `tokens` and `minutes` is the budget."""
 
@@ -131,8 +146,10 @@ class BudgetSettings:
         return TrainingConfig(**{name: getattr(self, name) for name in names}, dropout=dropout)
 
 
-OBJECTIVES = ("distillation", "attention_relations", "masked_lm", "next_sentence", "sentence_order")
+OBJECTIVES = ("distillation", "attention_relations", "masked_lm", "next_sentence", "sentence_order", "replaced_token_detection")
 _TAUGHT = ("distillation", "attention_relations")
+_NOT_BESIDE_DETECTION = ("masked_lm", "next_sentence", "sentence_order")
+_OBJECTIVE_TABLES: dict[str, type] = {"replaced_token_detection": ReplacedTokenSettings}
 _TABLES: dict[str, type] = {"corpus": CorpusSettings, "model": ModelSettings, "training": BudgetSettings}
 
 
@@ -167,6 +184,7 @@ class PretrainingConfig:
             elif (settings.teacher is None) == (name in _TAUGHT):
                 wanted = "needs a teacher: a model folder or hub name" if name in _TAUGHT else "takes no teacher"
                 out.append(f"[objectives.{name}] {wanted}")
+        out += self._problems_of_detection()
         if not 0 <= self.training.batch_ramp < 1:
             out.append(f"[training] batch_ramp must lie in [0, 1), not {self.training.batch_ramp}")
         if not isinstance(self.training.evaluations, int) or self.training.evaluations < 1:
@@ -184,6 +202,25 @@ class PretrainingConfig:
                 check()
             except BertworksError as error:
                 out.append(str(error))
+        return out
+
+    def _problems_of_detection(self) -> list[str]:
+        table = "[objectives.replaced_token_detection]"
+        settings = self.objectives.get("replaced_token_detection")
+        if settings is None:
+            return []
+        if not isinstance(settings, ReplacedTokenSettings):
+            return [f"{table} takes ReplacedTokenSettings, not {type(settings).__name__}"]
+        out = []
+        beside = [name for name in _NOT_BESIDE_DETECTION if name in self.objectives]
+        if beside:
+            out.append(
+                f"{table} cannot stand beside {' and '.join(beside)}: its generator learns masked words already, and the model reads "
+                "whole texts, of which it says what was replaced; it has no head for pairs of texts"
+            )
+        size = settings.generator_size
+        if not _above_zero(size) or size > 1:
+            out.append(f"{table} generator_size must be above 0 and at most 1, not {size!r}")
         return out
 
     def _check_maskings(self) -> None:
@@ -211,7 +248,7 @@ class PretrainingConfig:
             objectives, problems = {}, [*problems, "[objectives] is a table of tables: [objectives.masked_lm]"]
         made = {}
         for name, settings in objectives.items():
-            made[name], wrong = _table(ObjectiveSettings, settings, f"objectives.{name}")
+            made[name], wrong = _table(_OBJECTIVE_TABLES.get(name, ObjectiveSettings), settings, f"objectives.{name}")
             problems += wrong
         if problems:
             raise SettingsError("; ".join(problems))
@@ -219,17 +256,20 @@ class PretrainingConfig:
 
     @classmethod
     def read(cls, path: str | Path) -> "PretrainingConfig":
-        """Reads a TOML file; a relative path of the corpus or model is taken from the file's folder, where it exists there."""
+        """Reads a TOML file; a relative path of the corpus, model or generator is taken from the file's folder, where it exists
+        there."""
         try:
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise SettingsError(f"the configuration '{path}' does not exist") from None
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(f"the configuration '{path}' cannot be read: {error}") from None
-        for table, name in (("corpus", "path"), ("model", "start")):
-            given = values.get(table, {}).get(name) if isinstance(values.get(table, {}), Mapping) else None
-            if isinstance(given, str) and (Path(path).parent / given).exists():
-                values[table][name] = str((Path(path).parent / given).absolute())
+        objectives = values.get("objectives", {})
+        detection = objectives.get("replaced_token_detection") if isinstance(objectives, dict) else None
+        for table, name in ((values.get("corpus"), "path"), (values.get("model"), "start"), (detection, "generator")):
+            given = table.get(name) if isinstance(table, dict) else None
+            if isinstance(table, dict) and isinstance(given, str) and (Path(path).parent / given).exists():
+                table[name] = str((Path(path).parent / given).absolute())
         return cls.from_dict(values)
 
     def to_dict(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -20,7 +21,8 @@ from bertworks.errors import DataError, SettingsError
 from bertworks.estimators import model_folder, runs
 from bertworks.estimators.fingerprints import fingerprint_of_model
 from bertworks.estimators.pretraining.batches import PretrainingBatches, prepared
-from bertworks.estimators.pretraining.config import PretrainingConfig
+from bertworks.estimators.pretraining.config import PretrainingConfig, ReplacedTokenSettings
+from bertworks.estimators.pretraining.generator import joined, make_generator
 from bertworks.inference import LoadedModel, load_model, save_model
 from bertworks.inference.models import new_model, without_heads
 from bertworks.inference.teacher import AttentionTeacher, WordTeacher
@@ -31,6 +33,7 @@ from bertworks.tasks.masked_lm import MASKED_LM, MaskedLM
 from bertworks.tasks.masking import IGNORED, Masking
 from bertworks.tasks.next_sentence import NextSentence, SentenceOrder
 from bertworks.tasks.pretraining import Objective, Pretraining
+from bertworks.tasks.replaced_tokens import REPLACED_TOKEN_DETECTION, ReplacedTokenDetection
 from bertworks.tokenization import Tokenizer
 from bertworks.training import train
 from bertworks.training.distributed import Processes, choose_together, processes
@@ -39,6 +42,8 @@ from bertworks.training.run import RunFolder
 
 _EVALUATION_SEED = 1_000_003
 """Held-out text is cut and masked by this seed, always in the same way."""
+_GENERATOR = "generator"
+"""Where a generator lies in the run folder, beside the model."""
 _TIMED_STEPS = 6
 _SAMPLE_TOKENS = 60
 
@@ -62,6 +67,12 @@ class PretrainReport:
     def model(self) -> Path:
         """The folder of the finished model."""
         return self.folder / "model"
+
+    @property
+    def generator(self) -> Path | None:
+        """The folder of the generator, where replaced tokens were detected."""
+        folder = self.folder / _GENERATOR
+        return folder if folder.exists() else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as metrics.json and `--json` have them."""
@@ -151,6 +162,7 @@ class _Pretraining:
         self.machine = choose_together(self.group, self.training)
         self.teachers = self._teachers()
         self.task = Pretraining(self._objectives(vocabulary, config.training.seed))
+        self.generator: LoadedModel | None = None
         self.loaded = self._model(start, vocabulary)
         self.sequences = self._sequences(self.corpus.shards, config.training.seed)
 
@@ -195,16 +207,20 @@ class _Pretraining:
                 out.append(Distillation(self.teachers[name][0], settings.weight))
             elif name == ATTENTION_RELATIONS:
                 out.append(AttentionRelations(self.teachers[name][0], settings.weight))
-            elif name == MASKED_LM:
+            elif name in (MASKED_LM, REPLACED_TOKEN_DETECTION):
                 # held-out text is always masked alike, so that losses of different recipes compare
                 masking = Masking(seed=_EVALUATION_SEED) if held_out else settings.masking(seed)
-                out.append(MaskedLM(self.tokenizer, masking, vocabulary=vocabulary, weight=settings.weight))
+                detects = name == REPLACED_TOKEN_DETECTION  # what is masked then is the generator's to learn
+                out.append(MaskedLM(self.tokenizer, masking, vocabulary=vocabulary, weight=1.0 if detects else settings.weight))
+                out += [ReplacedTokenDetection(seed, settings.weight)] if detects else []
             else:
                 out.append((NextSentence if name == "next_sentence" else SentenceOrder)(settings.weight))
         return out
 
     def _model(self, start: Path | None, vocabulary: int) -> LoadedModel:
-        heads = self.task.heads
+        detection = self.config.objectives.get(REPLACED_TOKEN_DETECTION)
+        of_generator = () if detection is None else (MASKED_LM,)
+        heads = {name: head for name, head in self.task.heads.items() if name not in of_generator}
         if start is not None:
             loaded = load_model(start, heads, new_heads=True, seed=self.config.training.seed, dropout=self.config.model.dropout)
             self.progress.facts("model", loaded.report.lines())
@@ -213,6 +229,11 @@ class _Pretraining:
         limit = loaded.model.spec.max_tokens
         if self.config.corpus.max_tokens > limit:
             raise SettingsError(f"[corpus] max_tokens is {self.config.corpus.max_tokens}, but the model reads {limit} tokens at most")
+        if isinstance(detection, ReplacedTokenSettings):
+            seed, is_new = self.config.training.seed, start is None
+            self.generator = make_generator(loaded, detection, self.tokenizer, self.config.model.dropout)
+            loaded, told = joined(loaded, self.generator, detection, self.tokenizer, seed=seed, is_new=is_new)
+            self.progress.facts("generator", told)
         count = sum(parameter.numel() for parameter in loaded.model.parameters())
         spec = loaded.model.spec
         self.progress.facts("model", [f"{spec.architecture}, {len(spec.layers)} layers of {spec.hidden}, {count / 1e6:.1f} M parameters"])
@@ -296,22 +317,27 @@ class _Pretraining:
         if not self.group.first:
             return report
         with run.saying_how_to_go_on():
-            self._save(run.model, report)
+            self._save(folder, report)
             write_json(folder / runs.METRICS, {k: v for k, v in report.to_dict().items() if k not in ("folder", "model")})
         return report
 
     def _save(self, folder: Path, report: PretrainReport) -> None:
+        """Writes the finished model, and the generator where there is one."""
         told = {name: value for name, value in report.to_dict().items() if name not in ("folder", "model")}
         about = {"pretraining": self.config.to_dict(), "corpus": self.corpus.key, **told}
-        loaded = without_heads(self.loaded, [DISTILLATION, ATTENTION_RELATIONS])
-        loaded.config = {**loaded.config, **self._dropout_for_use()}
+        if self.generator is not None:
+            self._save_model(folder / _GENERATOR, self.generator, about)
+        self._save_model(report.model, without_heads(self.loaded, [DISTILLATION, ATTENTION_RELATIONS]), about)
+
+    def _save_model(self, folder: Path, loaded: LoadedModel, about: Mapping[str, Any]) -> None:
+        loaded = replace(loaded, config={**loaded.config, **self._dropout_for_use()})
         if MASKED_LM in loaded.heads:
             task = FillMask(loaded.model.spec.max_tokens, loaded.model.spec.embedding.vocabulary)
             model_folder.save(folder, loaded, self.tokenizer, task, about=about, replace=True)
             return
         with atomic_folder(folder, replace=True) as writing:
             save_model(writing, loaded)
-            self.tokenizer.save(writing, segments=self.loaded.model.spec.embedding.segments > 1)
+            self.tokenizer.save(writing, segments=loaded.model.spec.embedding.segments > 1)
 
     def _dropout_for_use(self) -> dict[str, float]:
         """Dropout that fine-tuning starts from: none while pretraining on more text than the model can learn by heart, the
@@ -332,11 +358,11 @@ class _Pretraining:
 
     def _measured_rate(self) -> float:
         """Tokens a second, by some steps of a twin of the model."""
-        twin = new_model(self.loaded.config, self.task.heads)
+        twin = deepcopy(self.loaded.model)
         batches = PretrainingBatches(self.sequences, self.task, batch_size=self.config.training.batch_size)
         watch = _Stopwatch()
         config = replace(self.training, log_steps=1)
-        train(twin.model, self.task, batches, config, self.machine, steps=_TIMED_STEPS, progress=watch, processes=self.group)
+        train(twin, self.task, batches, config, self.machine, steps=_TIMED_STEPS, progress=watch, processes=self.group)
         return self.group.from_first(watch.rate)
 
     def _tell(self, batches: PretrainingBatches, steps: int) -> None:
