@@ -99,6 +99,8 @@ PEER_TITLES = {
     "grouped": "transformers, bfloat16 autocast, length grouping",
     "tuned eager": "as before, no dropout, fused AdamW, eager attention",
     "tuned sdpa": "as before, no dropout, fused AdamW, SDPA attention",
+    "float32 eager": "transformers, float32, length grouping, no dropout, fused AdamW, eager attention",
+    "float32 sdpa": "as before, SDPA attention",
     "bertworks": "**bertworks**",
     "bertworks no dropout": "**bertworks, no dropout**",
     "bertworks float32": "**bertworks, float32**",
@@ -151,13 +153,13 @@ def each(results: Path, names: Mapping[str, tuple[str, str]], render: Callable[[
 def throughput(title: str, content: Result) -> str:
     """A shape's contestants."""
     shape, work, contestants = content["shape"], content["work"], content["contestants"]
-    gemm = content["bfloat16_gemm_gflops"]
+    gemm = content["gemm_gflops"]
     text = (
         f"### {title}\n\n"
         f"{shape['layers']} layers, hidden size {shape['hidden']}, random weights; {shape['rows']} reviews a step, mean length "
         f"{work['mean_length']} tokens after truncation to 512; {content['rounds']} rounds of {work['steps']} steps. Real tokens a "
         f"second, without padding. bertworks chose {content['bertworks_chose']['precision']} by itself. The share is that of the "
-        f"machine's bfloat16 GEMM rate, {gemm['max']:,.0f} GFLOP/s (the highest measured before and between the rounds).\n\n"
+        f"machine's GEMM rate, {gemm['max']:,.0f} GFLOP/s (the highest of bfloat16 and float32, before and between the rounds).\n\n"
     )
     rows = []
     for name, figures in contestants.items():
@@ -165,7 +167,7 @@ def throughput(title: str, content: Result) -> str:
         ratios = ["–" if ratio is None else f"{ratio:.2f} ×" for ratio in speedups]
         useful = f"{figures['useful_gflops']['median']:,.0f}"
         cells = [PEER_TITLES.get(name, name), ranged(figures["tokens_per_second"], 0), f"{figures['padding']:.0%}", useful]
-        rows.append([*cells, f"{figures['share_of_bfloat16_gemm']:.0%}", *ratios])
+        rows.append([*cells, f"{figures['share_of_gemm']:.0%}", *ratios])
     titles = ["", "tokens/s", "padding", "useful GFLOP/s", "share", "bertworks is faster by", "without dropout by"]
     return text + markdown(titles, rows) + "\n\n" + footer(content)
 

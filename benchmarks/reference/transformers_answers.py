@@ -88,7 +88,7 @@ class Settings:
     max_gradient_norm: float = 1.0
     dropout: float = 0.1
     attention: str = "eager"
-    training_forward: str = "bfloat16 autocast"
+    training_forward: str = common.TRAINING_FORWARDS[0]
     evaluation_forward: str = "float32"
     train_limit: int | None = None
     test_limit: int | None = None
@@ -275,7 +275,7 @@ def run_seed(settings: Settings, train: list[Question], test: list[Question], se
     for _ in range(settings.epochs):
         model.train()
         for indices in common.chunks(rng.permutation(len(examples)), settings.batch_size):
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.training_forward != "float32"):
                 outputs = model(**batch_of(tokenizer, examples, indices))
             ends = (outputs.start_logits.float(), outputs.end_logits.float())
             loss = sum(torch.nn.functional.cross_entropy(scores, targets[indices, i]) for i, scores in enumerate(ends)) / 2
@@ -305,7 +305,9 @@ def run_seed(settings: Settings, train: list[Question], test: list[Question], se
 
 def run_task(task: str, arguments: Any) -> None:
     """Run all seeds of a task and write its file after each of them."""
-    settings = Settings(task, train_limit=arguments.train_limit, test_limit=arguments.test_limit)
+    settings = Settings(
+        task, training_forward=arguments.training_forward, train_limit=arguments.train_limit, test_limit=arguments.test_limit
+    )
     train, test = (
         read(arguments.data / name, limit) for name, limit in zip(FILES[task], (settings.train_limit, settings.test_limit), strict=True)
     )

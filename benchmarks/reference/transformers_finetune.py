@@ -51,8 +51,9 @@ Settings common to both tasks
       No early stopping and no choice among checkpoints: the metrics are those
       after the last step.
     * Forward pass in training under bfloat16 autocast on the CPU, with float32
-      weights, loss, gradients and optimizer state. Evaluation in float32 without
-      autocast.
+      weights, loss, gradients and optimizer state; in float32 with
+      ``--training-forward float32``, for processors whose bfloat16 is the slower
+      one. Evaluation in float32 without autocast.
 
 Results
     ``transformers_<task>.json`` is written beside this script after every seed.
@@ -94,6 +95,7 @@ MetricFunction = Callable[[npt.NDArray[Any], npt.NDArray[Any]], Metrics]
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY_ROOT = HERE.parents[1]
+TRAINING_FORWARDS = ("bfloat16 autocast", "float32")
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ class Settings:
     dropout: float = 0.1
     attention: str = "eager"
     weights_dtype: str = "float32"
-    training_forward: str = "bfloat16 autocast"
+    training_forward: str = TRAINING_FORWARDS[0]
     evaluation_forward: str = "float32"
     order: str = "numpy default_rng(seed).permutation(n) once per epoch"
     head_and_dropout: str = "torch.manual_seed(seed)"
@@ -321,7 +323,7 @@ def run_seed(settings: Settings, data: Data, seed: int) -> dict[str, Any]:
         losses: list[float] = []
         for indices in chunks(rng.permutation(len(train)), settings.batch_size):
             batch = make_batch(tokenizer, train, indices)
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.training_forward != "float32"):
                 logits = model(**batch).logits
             logits = logits.float()
             if data.num_labels == 1:
@@ -392,9 +394,9 @@ def command_line(arguments: argparse.Namespace) -> str:
     parts = ["python", "benchmarks/reference/transformers_finetune.py"]
     parts += arguments.tasks
     parts += ["--seeds", *map(str, arguments.seeds)]
-    for name in ("threads", "train_limit", "test_limit"):
+    for name in ("threads", "training_forward", "train_limit", "test_limit"):
         value = getattr(arguments, name)
-        if value is not None:
+        if value is not None and value != TRAINING_FORWARDS[0]:
             parts += [f"--{name.replace('_', '-')}", str(value)]
     return " ".join(parts)
 
@@ -436,6 +438,7 @@ def run_task(task: str, arguments: argparse.Namespace) -> None:
     settings = Settings(
         task=task,
         epochs=EPOCHS[task],
+        training_forward=arguments.training_forward,
         train_limit=arguments.train_limit,
         test_limit=arguments.test_limit,
     )
@@ -482,6 +485,7 @@ def parse_arguments(
         default=Path(os.environ.get("BERTWORKS_DATA", REPOSITORY_ROOT.parent / "shared" / "data")),
         help="root of the data (default: BERTWORKS_DATA, else ../shared/data)",
     )
+    parser.add_argument("--training-forward", choices=TRAINING_FORWARDS, default=TRAINING_FORWARDS[0])
     parser.add_argument("--output", type=Path, default=HERE, help="folder for the JSON")
     parser.add_argument("--train-limit", type=int, help="use the first rows only")
     parser.add_argument("--test-limit", type=int, help="use the first rows only")

@@ -30,8 +30,9 @@ Settings
     Epochs 3, 32 sentences a batch, learning rate 3e-4 (a new head on a small
     encoder learns too little at the example's 5e-5); everything else as in
     ``transformers_finetune.py``: AdamW, 10 % warm-up and linear decay, weight decay
-    0.01, gradients clipped at 1, dropout 0.1, bfloat16 autocast in training, float32
-    in evaluation, no choice among checkpoints.
+    0.01, gradients clipped at 1, dropout 0.1, bfloat16 autocast in training (or
+    ``--training-forward float32``), float32 in evaluation, no choice among
+    checkpoints.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Settings:
     max_gradient_norm: float = 1.0
     dropout: float = 0.1
     attention: str = "eager"
-    training_forward: str = "bfloat16 autocast"
+    training_forward: str = common.TRAINING_FORWARDS[0]
     evaluation_forward: str = "float32"
     train_limit: int | None = None
     test_limit: int | None = None
@@ -187,7 +188,7 @@ def run_seed(settings: Settings, train: list[Sentence], test: list[Sentence], se
         model.train()
         for indices in common.chunks(rng.permutation(len(rows)), settings.batch_size):
             batch, labels = batch_of(tokenizer, rows, indices)
-            with torch.autocast("cpu", dtype=torch.bfloat16):
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=settings.training_forward != "float32"):
                 logits = model(**batch).logits
             loss = loss_function(logits.float().flatten(0, 1), labels.flatten())
             loss.backward()
@@ -218,7 +219,9 @@ def run_seed(settings: Settings, train: list[Sentence], test: list[Sentence], se
 
 def run_task(task: str, arguments: Any) -> None:
     """Run all seeds of a task and write its file after each of them."""
-    settings = Settings(task, train_limit=arguments.train_limit, test_limit=arguments.test_limit)
+    settings = Settings(
+        task, training_forward=arguments.training_forward, train_limit=arguments.train_limit, test_limit=arguments.test_limit
+    )
     train, test = load(arguments.data, settings)
     files = dict(zip(("train_file", "test_file"), FILES[task], strict=True))
     header: dict[str, Any] = {
