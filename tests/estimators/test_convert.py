@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ import bertworks as bw
 from bertworks import TextClassifier
 from bertworks.checkpoints.files import open_tensors
 from bertworks.errors import CheckpointError, SettingsError
+from tests.checkpoints import tensor_bundles as bundles
+from tests.checkpoints.tensorflow_variables import CONFIG, variables
+from tests.checkpoints.tensorflow_variables import VOCABULARY as WORDS
 from tests.conftest import VOCABULARY
 
 TEXTS = ["the food was good", "a sad and dull film", "tea"]
@@ -102,6 +106,127 @@ def test_a_tensorflow_checkpoint_becomes_a_folder_of_today(tmp_path: Path) -> No
     np.testing.assert_array_equal(model.bert.encoder.layer[1].intermediate.dense.weight.detach().numpy(), kernel)
 
 
+def of_google(folder: Path, more: dict[str, Any], family: str = "bert", **config: Any) -> Path:
+    """A checkpoint of TensorFlow: an encoder without the heads of its pretraining, and the variables `more`."""
+    unlike = ("cls/",) if family == "bert" else ("cls/", "bert/pooler/")
+    given = {name.replace("bert/", f"{family}/"): array for name, array in variables().items() if not name.startswith(unlike)}
+    entries, numbers = {}, b""
+    for name, array in sorted({**given, **more}.items()):
+        entries[name.encode()] = bundles.entry(array.shape, start=len(numbers), data=array.tobytes())
+        numbers += array.tobytes()
+    folder.mkdir()
+    (folder / "model.ckpt-9.index").write_bytes(bundles.index(entries))
+    (folder / "model.ckpt-9.data-00000-of-00001").write_bytes(numbers)
+    (folder / ("config.json" if config else "bert_config.json")).write_text(json.dumps({**CONFIG, **config}))
+    (folder / "vocab.txt").write_text("".join(word + "\n" for word in WORDS))
+    return folder
+
+
+def drawn(*shape: int) -> Any:
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("head", "of_class"),
+    [
+        ({"output_weights": drawn(3, 12), "output_bias": drawn(3)}, "BertForSequenceClassification"),
+        ({"cls/squad/output_weights": drawn(2, 12), "cls/squad/output_bias": drawn(2)}, "BertForQuestionAnswering"),
+        ({}, "BertModel"),
+    ],
+    ids=["run_classifier", "run_squad", "bare"],
+)
+def test_what_was_fine_tuned_with_tensorflow_says_what_it_is(tmp_path: Path, head: dict[str, Any], of_class: str) -> None:
+    import transformers
+
+    old = of_google(tmp_path / "old", head)
+    with pytest.raises(CheckpointError, match="no head for masked words: 'bertworks convert"):
+        bw.load(old)
+    report = bw.convert(old, tmp_path / "new")
+    assert report.classes == (of_class,)
+    model, info = getattr(transformers, of_class).from_pretrained(tmp_path / "new", output_loading_info=True)
+    assert not info["missing_keys"] | info["mismatched_keys"], info
+    assert all(".pooler." in name for name in info["unexpected_keys"]), "which TensorFlow trained, and this class does not read"
+    if "output_weights" in head:
+        np.testing.assert_array_equal(model.classifier.weight.detach().numpy(), head["output_weights"])
+        assert bw.load(tmp_path / "new").classes_.tolist() == ["LABEL_0", "LABEL_1", "LABEL_2"]
+
+
+def test_an_electra_of_tensorflow_leaves_its_generator_behind(tmp_path: Path) -> None:
+    import transformers
+
+    head = {"dense/kernel": drawn(12, 12), "dense/bias": drawn(12)}
+    more = {f"discriminator_predictions/{name}": array for name, array in head.items()}
+    more |= {"discriminator_predictions/dense_1/kernel": drawn(12, 1), "discriminator_predictions/dense_1/bias": drawn(1)}
+    more |= {f"generator_predictions/{name}": array for name, array in head.items()}
+    more |= {"generator_predictions/LayerNorm/gamma": drawn(12), "generator_predictions/LayerNorm/beta": drawn(12)}
+    more |= {"generator_predictions/output_bias": drawn(len(WORDS)), "generator/encoder/layer_0/output/dense/bias": drawn(12)}
+    source = of_google(tmp_path / "old", more, "electra", model_type="electra", embedding_size=12)
+    report = bw.convert(source, tmp_path / "new")
+    assert report.classes == ("ElectraForPreTraining",)
+    assert any("6 tensors (the generator" in note for note in report.notes), report.notes
+    _, info = transformers.ElectraForPreTraining.from_pretrained(tmp_path / "new", output_loading_info=True)
+    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+
+
+@pytest.mark.parametrize(
+    ("family", "kind"),
+    [
+        *product(["Bert", "DistilBert"], ["SequenceClassification", "TokenClassification", "QuestionAnswering", "MaskedLM"]),
+        *product(["ModernBert"], ["SequenceClassification", "MaskedLM"]),  # whose classifiers of all tasks are named alike
+    ],
+)
+def test_a_class_that_nobody_says_is_found_by_the_tensors(pretrained: tuple[Path, Any], tmp_path: Path, family: str, kind: str) -> None:
+    import transformers
+
+    sizes: dict[str, Any] = {"vocab_size": len(VOCABULARY), **SHAPE} if family != "DistilBert" else {"vocab_size": len(VOCABULARY)}
+    sizes |= {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48} if family == "DistilBert" else {}
+    special = dict.fromkeys(("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id", "pad_token_id"), 0)
+    config = getattr(transformers, f"{family}Config")(**sizes, **(special if family == "ModernBert" else {}))
+    (tmp_path / "old").mkdir()
+    getattr(transformers, f"{family}For{kind}")(config).save_pretrained(tmp_path / "old")
+    shutil.copy(pretrained[0] / "vocab.txt", tmp_path / "old")
+    told = json.loads((tmp_path / "old" / "config.json").read_text())
+    told.pop("architectures")
+    for said in ({}, {"architectures": []}, {"architectures": 5}, {"architectures": "BertModel"}):
+        (tmp_path / "old" / "config.json").write_text(json.dumps({**told, **said}))
+        assert bw.convert(tmp_path / "old", tmp_path / "new", replace=True).classes == (f"{family}For{kind}",)
+
+
+def test_an_output_matrix_of_its_own_is_kept_even_where_it_equals_the_embedding(pretrained: tuple[Path, Any], tmp_path: Path) -> None:
+    import transformers
+
+    config = transformers.BertConfig(vocab_size=len(VOCABULARY), **SHAPE, tie_word_embeddings=False)
+    model = transformers.BertForMaskedLM(config)
+    with torch.no_grad():
+        model.cls.predictions.decoder.weight.copy_(model.bert.embeddings.word_embeddings.weight)
+    model.save_pretrained(tmp_path / "old")
+    shutil.copy(pretrained[0] / "vocab.txt", tmp_path / "old")
+    bw.convert(tmp_path / "old", tmp_path / "new")
+    _, info = transformers.BertForMaskedLM.from_pretrained(tmp_path / "new", output_loading_info=True)
+    assert not info["missing_keys"], info
+
+
+def test_texts_are_cut_where_they_were_cut(pretrained: tuple[Path, Any], tmp_path: Path) -> None:
+    import transformers
+
+    source = Path(shutil.copytree(pretrained[0], tmp_path / "old"))
+    (source / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": True, "model_max_length": 7, "truncation_side": "left"}))
+    bw.convert(source, tmp_path / "new")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "new")
+    assert (tokenizer.model_max_length, tokenizer.truncation_side) == (7, "left")
+    assert len(tokenizer("the film was good and the film was bad", truncation=True)["input_ids"]) == 7
+
+
+def test_a_classifier_of_pairs_gives_the_same_scores(tiny_bert: Path, tmp_path: Path) -> None:
+    peer = pytest.importorskip("sentence_transformers")
+    before = peer.CrossEncoder(str(tiny_bert), num_labels=1, device="cpu", max_length=9, activation_fn=torch.nn.Identity())
+    before.save_pretrained(str(tmp_path / "old"))
+    bw.convert(tmp_path / "old", tmp_path / "new")
+    pairs = [("good tea", "bad soup"), ("the film was good", "the film was good " * 5)]
+    after = peer.CrossEncoder(str(tmp_path / "new"), device="cpu")
+    np.testing.assert_allclose(after.predict(pairs), before.predict(pairs), atol=1e-6)
+
+
 def test_a_bare_encoder_stays_bare(tiny_bert: Path, tmp_path: Path) -> None:
     assert bw.convert(tiny_bert, tmp_path / "new").classes == ("BertModel",)
     before, after = read(tiny_bert), read(tmp_path / "new")
@@ -126,10 +251,12 @@ def test_a_sentence_encoder_keeps_its_modules(tiny_bert: Path, tmp_path: Path) -
     before = bw.SentenceEncoder(tiny_bert, precision="float32", progress=False)
     expected = before.encode(TEXTS)
     before.save(tmp_path / "first")
+    (tmp_path / "first" / "README.md").write_text("ours\n")
     bw.convert(tmp_path / "first", tmp_path / "second", dtype="bfloat16")
     after = bw.load(tmp_path / "second", precision="float32", verify=True).encode(TEXTS)
     np.testing.assert_allclose(after, expected, atol=2e-2)
     assert (tmp_path / "second" / "modules.json").exists()
+    assert (tmp_path / "second" / "README.md").read_text() == "ours\n"
 
 
 def test_an_encoder_saves_itself(tiny_bert: Path, tmp_path: Path) -> None:
@@ -146,6 +273,8 @@ def test_wrong_ways_are_told(tiny_bert: Path, tmp_path: Path) -> None:
         bw.convert(tiny_bert, tmp_path / "new", dtype="float61")  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="max_shard_bytes"):
         bw.convert(tiny_bert, tmp_path / "new", max_shard_bytes=0)
+    with pytest.raises(SettingsError, match=r"whole number of bytes.*'5GB'"):
+        bw.convert(tiny_bert, tmp_path / "new", max_shard_bytes="5GB")  # type: ignore[arg-type]
     assert not (tmp_path / "new").exists()
     bw.convert(tiny_bert, tmp_path / "new")
     with pytest.raises(CheckpointError, match="exists"):

@@ -382,6 +382,11 @@ def test_merged_vectors_of_a_slow_version() -> None:
     np.testing.assert_allclose(merged_vectors(vectors, texts, lengths, unit=True), unit, atol=1e-6)
 
 
+def test_it_is_saved_before_it_has_encoded_anything(tiny_bert: Path, tmp_path: Path) -> None:
+    bw.SentenceEncoder(tiny_bert).save(tmp_path / "saved")
+    assert bw.load(tmp_path / "saved", verify=True).encode(["good tea"]).shape == (1, 32)
+
+
 # ---- few examples
 
 
@@ -401,7 +406,13 @@ def test_a_handful_of_examples_makes_a_classifier(tiny_bert: Path, reviews: Any,
     taught = clone(bw.FewShotClassifier(tiny_bert, pairs_per_text=8, **options)).fit(*train)
     assert taught.score(*train) == 1.0
     taught.save(tmp_path / "few")
-    again = bw.FewShotClassifier.load(tmp_path / "few", precision="float32")
+    again = bw.FewShotClassifier.load(tmp_path / "few", precision="float32", verify=True)
     np.testing.assert_allclose(again.predict_proba(texts[60:]), taught.predict_proba(texts[60:]), atol=1e-6)
+    report = bw.convert(tmp_path / "few", tmp_path / "half", dtype="float16")
+    assert (report.folder, report.classes, report.dtype) == (tmp_path / "half", ("BertModel",), "float16")
+    half = bw.FewShotClassifier.load(tmp_path / "half", precision="float32", verify=True)
+    np.testing.assert_allclose(half.predict_proba(texts[60:]), taught.predict_proba(texts[60:]), atol=2e-2)
+    with pytest.raises(CheckpointError, match=r"few-shot classifier: use it as bertworks\.FewShotClassifier\.load"):
+        bw.load(tmp_path / "few")
     with pytest.raises(DataError, match="1 classes"):
         bw.FewShotClassifier(tiny_bert).fit(["a", "b"], ["x", "x"])

@@ -17,6 +17,7 @@ from bertworks.nn.heads import IGNORED
 from bertworks.nn.model import Model
 from bertworks.spec import EmbeddingSpec, EncoderSpec, HeadSpec, PoolerSpec
 from tests.nn import small
+from tests.tiny_gpt2 import write_tiny_gpt2
 
 from .conftest import LONG
 
@@ -94,6 +95,17 @@ def test_attributions_add_up(classifier: TextClassifier, baseline: Any) -> None:
     assert found.tokens.error == pytest.approx(missed / max(abs(rise), 0.1 * np.abs(found.tokens.values).sum()), rel=1e-6)
     assert found.warning is None
     assert found.baseline == {"pad": "[PAD]", "mask": "[MASK]", "zero": "zero vectors"}[baseline]
+
+
+def test_a_family_without_a_padding_token_begins_at_zero(tmp_path: Path) -> None:
+    folder = write_tiny_gpt2(tmp_path / "gpt2")
+    texts = ["a good film", "a bad film", "good soup", "bad soup"]
+    classifier = TextClassifier(folder, epochs=1, progress=False, precision="float32").fit(texts, ["good", "bad"] * 2)
+    told, zero = (classifier.explain("the good film", **options).attributions for options in ({}, {"baseline": "zero"}))
+    assert told.baseline == "zero vectors (the vocabulary has no pad token)"
+    np.testing.assert_array_equal(told.words, zero.words)
+    with pytest.raises(SettingsError, match="no mask token"):
+        classifier.explain("the good film", baseline="mask").show()
 
 
 def test_points_are_added_until_it_adds_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from bertworks.architectures import bert
 from bertworks.architectures.architecture import Architecture, Config, HeadDefinition, activation_named, probability, whole
-from bertworks.architectures.parts import head_table, masked_lm, masked_lm_table, question_answering
+from bertworks.architectures.parts import GENERATOR, head_table, masked_lm, masked_lm_table, question_answering
 from bertworks.checkpoints.table import Ignore, Table, renames
 from bertworks.errors import CheckpointError
 from bertworks.spec import EncoderSpec, HeadSpec
@@ -25,7 +25,7 @@ def config(spec: EncoderSpec) -> dict[str, Any]:
 def table(spec: EncoderSpec) -> Table:
     projection = Table(renames("encoder.projection", "embeddings_project") if spec.projection else ())
     heads = "generator_predictions|generator_lm_head|discriminator_predictions|sequence_summary|classifier|qa_outputs"
-    generator = Table(ignores=(Ignore(r"generator\..*", "the generator, which is another model"),))
+    generator = Table(ignores=(Ignore(r"generator\..*", GENERATOR),))
     return projection + bert.table(spec, heads) + generator
 
 

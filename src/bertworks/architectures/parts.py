@@ -9,6 +9,7 @@ from bertworks.spec import Activation, EncoderSpec, HeadSpec
 
 TOKEN_EMBEDDING = "embeddings.word_embeddings.weight"
 OPTIMIZER_STATE, CONSTANTS = "the state of the optimizer", "constants that old versions stored"
+GENERATOR = "the generator, which is another model"
 """Why tensors are not used that no model has a use for."""
 
 

@@ -104,12 +104,16 @@ def _read(tokenizer: Tokenizer, texts: list[str], max_tokens: int, overflow: Ove
 
 
 def resolve_baseline(tokenizer: Tokenizer, name: str) -> Baseline:
-    """What stands for no word. Raises `SettingsError` for a name that is none, or a token that the vocabulary lacks."""
+    """What stands for no word. Where the vocabulary has no padding token, as GPT-2's, `pad` is zero vectors, and says so.
+
+    Raises `SettingsError` for a name that is none, and for `mask` where the vocabulary has no such token."""
     if name not in get_args(BaselineName):
         raise SettingsError(f"baseline is pad, mask or zero, not '{name}'.{nearest(name, get_args(BaselineName))}")
     if name == "zero":
         return Baseline("zero vectors", None)
     token = tokenizer.padding_id if name == "pad" else tokenizer.mask_id
+    if token is None and name == "pad":
+        return Baseline("zero vectors (the vocabulary has no pad token)", None)
     if token is None:
-        raise SettingsError(f"the vocabulary has no {name} token: choose another baseline (pad, mask or zero)")
+        raise SettingsError("the vocabulary has no mask token: choose another baseline (pad or zero)")
     return Baseline(tokenizer.id_to_token(token) or name, token)

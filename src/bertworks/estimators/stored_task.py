@@ -7,7 +7,7 @@ from typing import Any
 
 from bertworks.architectures import read_description
 from bertworks.architectures.architecture import required
-from bertworks.checkpoints.files import read_json
+from bertworks.checkpoints.files import open_tensors, read_json
 from bertworks.checkpoints.sentence_layout import has_layout
 from bertworks.data.tag_schemes import scheme_of_tags
 from bertworks.errors import CheckpointError, SettingsError, nearest
@@ -23,6 +23,8 @@ from bertworks.tasks.text_classification import PROBLEM_TYPES, Label, TextClassi
 from bertworks.tokenization import Tokenizer
 
 SETTINGS = "bertworks.json"
+FEW_SHOT = "few_shot.json"
+"""What says that a folder is a few-shot classifier, which has a sentence encoder's folder in it."""
 _MOST_LABELS = 1_000_000
 _COPY = "copy or download the model again"
 
@@ -44,7 +46,14 @@ def read_task(folder: Path) -> tuple[StoredTask, dict[str, Any]]:
         return task, about if isinstance(about, dict) else {}
     if has_layout(folder):
         return as_laid_out(SentenceEmbedding(), folder), {}
+    if os.path.lexists(folder / FEW_SHOT):
+        raise CheckpointError(
+            f"{folder} is a few-shot classifier: use it as bertworks.FewShotClassifier.load('{folder}'), or name the sentence encoder "
+            f"in it, {folder / 'encoder'}"
+        )
     config, _, encoder = read_description(folder)
+    if not os.path.lexists(folder / "config.json"):  # bert_config.json, which says nothing of heads
+        _require_pretraining_heads(folder)
     classes = config.get("architectures")
     names = [str(name)[:60] for name in classes[:4]] if isinstance(classes, list) else []
     for ending, task_of in _BY_CLASS.items():
@@ -54,6 +63,16 @@ def read_task(folder: Path) -> tuple[StoredTask, dict[str, Any]]:
         f"{folder} is no finished model (config.json says {', '.join(names) or 'nothing'}): "
         f"train one from it, as in bertworks.TextClassifier('{folder}').fit(texts, labels)"
     )
+
+
+def _require_pretraining_heads(folder: Path) -> None:
+    """Raises `CheckpointError` for a folder of google-research/bert with another head, or none, than those of pretraining."""
+    with open_tensors(folder) as files:
+        if not any(name.startswith("cls.predictions.") for name in files):
+            raise CheckpointError(
+                f"{folder}: its bert_config.json does not say what it was trained for, and it has no head for masked words: "
+                f"'bertworks convert {folder} -o NEW' finds out by its weights and writes it down"
+            )
 
 
 def _classification(config: dict[str, Any], folder: Path, max_tokens: int) -> TextClassification:

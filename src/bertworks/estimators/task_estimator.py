@@ -188,6 +188,10 @@ class TaskEstimator(Estimator):
 
     # ---- folders
 
+    def _ready(self) -> Any:
+        """The task, once there is a model to use."""
+        return self._require("task_")
+
     def save(
         self, folder: str | Path, *, replace: bool = False, dtype: StoredDtype = "float32", max_shard_bytes: int | None = None
     ) -> Path:
@@ -196,7 +200,7 @@ class TaskEstimator(Estimator):
         `dtype` is what the weights are rounded to in their file ("float16" and "bfloat16" halve it); with `max_shard_bytes`, a
         larger file becomes several with an index. Raises `CheckpointError` where the folder exists, unless `replace`.
         """
-        task = self._require("task_")
+        task = self._ready()
         ways: dict[str, Any] = {"write": self._write_model, "read": self._read_model, "storage": Storage(dtype, max_shard_bytes)}
         about = getattr(self, "about_", {})
         model_folder.save(Path(folder), self.loaded_, self.tokenizer_, task, about=about, replace=replace, **ways)

@@ -33,8 +33,9 @@ class Storage:
         if self.dtype not in get_args(StoredDtype):
             known = get_args(StoredDtype)
             raise SettingsError(f"dtype is one of {', '.join(known)}, not {self.dtype!r}.{nearest(str(self.dtype), known)}")
-        if self.max_shard_bytes is not None and self.max_shard_bytes < 1:
-            raise SettingsError(f"max_shard_bytes is a number of bytes, at least 1, not {self.max_shard_bytes}")
+        most = self.max_shard_bytes
+        if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+            raise SettingsError(f"max_shard_bytes is a whole number of bytes, at least 1, not {most!r:.60}")
 
 
 FLOAT32 = Storage()

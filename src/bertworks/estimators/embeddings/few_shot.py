@@ -14,10 +14,12 @@ from bertworks.errors import CheckpointError, DataError, SettingsError
 from bertworks.estimators.base import Estimator
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
 from bertworks.estimators.rows import label_array, label_rows, text_rows
+from bertworks.estimators.stored_task import FEW_SHOT
 from bertworks.evaluation.baselines import logistic_weights
+from bertworks.inference.models import StoredDtype
 from bertworks.training.progress import Progress
 
-_SETTINGS, _HEAD, _ENCODER = "few_shot.json", "head.safetensors", "encoder"
+_HEAD, ENCODER = "head.safetensors", "encoder"
 _EPOCHS, _RATE = 1.0, 2e-5  # Tunstall et al. 2022, appendix A
 
 
@@ -98,29 +100,32 @@ class FewShotClassifier(Estimator):
         """Accuracy."""
         return float(np.mean([a == b for a, b in zip(self.predict(texts).tolist(), label_rows(labels), strict=True)]))
 
-    def save(self, folder: str | Path, *, replace: bool = False) -> Path:
-        """Writes a folder for `load`; the sentence encoder in it is one by itself. Raises `CheckpointError` where the folder
-        exists, unless `replace`."""
+    def save(
+        self, folder: str | Path, *, replace: bool = False, dtype: StoredDtype = "float32", max_shard_bytes: int | None = None
+    ) -> Path:
+        """Writes a folder for `load`; the sentence encoder in it is one by itself, stored as `dtype` and `max_shard_bytes` say (as
+        in every estimator's `save`). Raises `CheckpointError` where the folder exists, unless `replace`."""
         self._require("classes_")
         with atomic_folder(Path(folder), replace=replace) as writing:
-            self.encoder_.save(writing / _ENCODER)
+            self.encoder_.save(writing / ENCODER, dtype=dtype, max_shard_bytes=max_shard_bytes)
             write_tensors(writing / _HEAD, {"weight": self.weights_, "bias": self.bias_})
-            write_json(writing / _SETTINGS, {"task": "few_shot", "labels": self.classes_.tolist()})
+            write_json(writing / FEW_SHOT, {"task": "few_shot", "labels": self.classes_.tolist()})
         return Path(folder)
 
     @classmethod
-    def load(cls, folder: str | Path, **params: Any) -> Self:
-        """Reads what `save` wrote; `params` say how to compute (device, precision, threads)."""
+    def load(cls, folder: str | Path, *, verify: bool = False, **params: Any) -> Self:
+        """Reads what `save` wrote; `params` say how to compute (device, precision, threads). `verify` computes the smoke cases
+        of the encoder again."""
         path = Path(folder)
-        labels = read_json(path / _SETTINGS).get("labels")
+        labels = read_json(path / FEW_SHOT).get("labels")
         with open_tensors(path / _HEAD) as files:
             arrays = {name: np.array(files.read(name)) for name in files}
-        found = cls(model=str(path / _ENCODER), **params)
-        found.encoder_ = SentenceEncoder.load(path / _ENCODER, **params)
+        found = cls(model=str(path / ENCODER), **params)
+        found.encoder_ = SentenceEncoder.load(path / ENCODER, verify=verify, **params)
         shapes = {name: array.shape for name, array in arrays.items()}
         count = len(labels) if isinstance(labels, list) else 0
         if shapes != {"weight": (count, found.encoder_.width), "bias": (count,)}:
-            raise CheckpointError(f"{path}: {_HEAD} and {_SETTINGS} do not belong together: copy the folder again")
+            raise CheckpointError(f"{path}: {_HEAD} and {FEW_SHOT} do not belong together: copy the folder again")
         found.weights_, found.bias_, found.classes_ = arrays["weight"], arrays["bias"], label_array(labels)
         return found
 

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from math import isfinite
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +185,9 @@ class PretrainingConfig:
             elif (settings.teacher is None) == (name in _TAUGHT):
                 wanted = "needs a teacher: a model folder or hub name" if name in _TAUGHT else "takes no teacher"
                 out.append(f"[objectives.{name}] {wanted}")
-        out += self._problems_of_detection()
+            if settings.weight != 0 and not _above_zero(settings.weight):
+                out.append(f"[objectives.{name}] weight must be a number, 0 or more, not {settings.weight!r}")
+        out += [*self._problems_of_names(), *self._problems_of_detection()]
         if not 0 <= self.training.batch_ramp < 1:
             out.append(f"[training] batch_ramp must lie in [0, 1), not {self.training.batch_ramp}")
         if not isinstance(self.training.evaluations, int) or self.training.evaluations < 1:
@@ -203,6 +206,14 @@ class PretrainingConfig:
             except BertworksError as error:
                 out.append(str(error))
         return out
+
+    def _problems_of_names(self) -> list[str]:
+        """Of folders and hub names, which are text."""
+        named = [("corpus", "path", self.corpus.path), ("model", "start", self.model.start)]
+        for name, settings in self.objectives.items():
+            named += [(f"objectives.{name}", key, getattr(settings, key, None)) for key in ("teacher", "generator")]
+        wrong = [(table, key, value) for table, key, value in named if not isinstance(value, str | PathLike | None)]
+        return [f"[{table}] {key} must be text, not {value!r}" for table, key, value in wrong]
 
     def _problems_of_detection(self) -> list[str]:
         table = "[objectives.replaced_token_detection]"
