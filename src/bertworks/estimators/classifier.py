@@ -1,7 +1,7 @@
 """`TextClassifier`: from labelled texts to a model that is trained, saved, loaded and used."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -26,6 +26,16 @@ from bertworks.tokenization import Overflow, Tokenizer
 from bertworks.training.progress import Progress
 
 Texts = Iterable[str] | Iterable[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A passage and how well it goes with the query."""
+
+    index: int
+    """Its number among the passages that were given."""
+    text: str
+    score: float
 
 
 class TextClassifier(TaskEstimator):
@@ -209,6 +219,31 @@ class TextClassifier(TaskEstimator):
         data, accounting = _encode(task, rows, self.tokenizer_)
         return task.probabilities(self._scores(data)[HEAD], data), accounting
 
+    def rank(self, query: str, passages: Iterable[str], *, label: Any = None, top_k: int | None = None) -> list[Ranked]:
+        """Passages by how well they go with a query, the best first: what a model of pairs says of (query, passage).
+
+        The score is the model's number, or the probability of `label`: of a model with two labels the second, unless said
+        otherwise. `top_k` keeps the best so many. Raises `SettingsError` for a label that does not exist or must be named, and
+        `DataError` where the model reads single texts.
+        """
+        task: TextClassification = self._require("task_")
+        given = text_rows(passages)
+        if top_k is not None and top_k < 1:
+            raise SettingsError(f"top_k is a number of passages, at least 1, not {top_k}")
+        column = 0 if task.kind == "number" else self._column(task, label)
+        scores = self._outputs([(query, passage) for passage in given])[0][:, column]
+        best = np.argsort(-scores, kind="stable")[:top_k]
+        return [Ranked(int(i), given[i], float(scores[i])) for i in best]
+
+    def _column(self, task: TextClassification, label: Any) -> int:
+        names = [str(name) for name in task.labels]
+        if label is None and len(names) == 2:
+            return 1
+        if str(label) not in names:
+            what = "name the label that says a passage fits" if label is None else f"there is no label '{label}'"
+            raise SettingsError(f"{what}: label is one of {', '.join(names)}")
+        return names.index(str(label))
+
     def evaluate(
         self, texts: Texts, labels: Iterable[Any], *, intervals: bool = True, progress: Callable[[int], None] | None = None
     ) -> dict[str, Any]:
@@ -249,7 +284,7 @@ def _encode(
     task: TextClassification, rows: list[Any], tokenizer: Tokenizer, labels: list[Any] | None = None
 ) -> tuple[PackedBatch, Accounting]:
     first, second = split_pairs(rows)
-    if (second is not None) != task.pairs and rows:
+    if rows and task.pairs is not None and (second is not None) != task.pairs:
         wanted = "pairs of texts: give (first, second)" if task.pairs else "single texts, not pairs: give strings"
         raise DataError(f"this model reads {wanted}")
     return task.encode(first, second, tokenizer, labels)

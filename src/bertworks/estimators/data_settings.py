@@ -176,8 +176,10 @@ def rows_of(data: TextData) -> list[Any]:
     return data.texts if data.pairs is None else list(zip(data.texts, data.pairs, strict=True))
 
 
-def check_pairs(data: TextData, pairs: bool) -> None:
-    """Raises `DataError` where a model reads pairs of texts and the data have single ones, or the other way round."""
+def check_pairs(data: TextData, pairs: bool | None) -> None:
+    """Raises `DataError` where a model reads pairs of texts and the data have single ones, or the other way round; None reads both."""
+    if pairs is None:
+        return
     if pairs and data.pairs is None:
         raise DataError(
             f"this model reads pairs of texts, but {data.table.name} gives one: name both columns with text and pair (--text, --pair)"

@@ -37,7 +37,7 @@ def explain_classifier(
     tokenizer, model = classifier.tokenizer_, classifier.loaded_.model
     stands_for_nothing = resolve_baseline(tokenizer, baseline)
     texts = _texts(text)
-    if (len(texts) == 2) != task.pairs:
+    if task.pairs is not None and (len(texts) == 2) != task.pairs:
         raise DataError(f"this model reads {'pairs of texts: give (first, second)' if task.pairs else 'single texts, not pairs'}")
     reading = _read(tokenizer, texts, task.max_tokens, task.overflow, task.stride)
     batch = reading.batch

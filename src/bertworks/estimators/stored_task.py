@@ -84,7 +84,7 @@ def _classification(config: dict[str, Any], folder: Path, max_tokens: int) -> Te
             f"{folder}: config.json has an unknown problem_type '{problem!s:.60}'; known: {', '.join(PROBLEM_TYPES)}.{hint}"
         )
     kind = PROBLEM_TYPES[problem]
-    return TextClassification(kind, () if kind == "number" else labels, max_tokens=max_tokens)
+    return TextClassification(kind, () if kind == "number" else labels, pairs=None, max_tokens=max_tokens)
 
 
 def _fill_mask(config: dict[str, Any], folder: Path, max_tokens: int) -> FillMask:

@@ -44,8 +44,8 @@ class TextClassification:
     kind: Kind
     labels: tuple[Label, ...] = ()
     """Label names in the order of the head's outputs; empty for a number."""
-    pairs: bool = False
-    """Whether the inputs are pairs of texts."""
+    pairs: bool | None = False
+    """Whether the inputs are pairs of texts; None is not known (of a folder that `transformers` saved), and either is read."""
     max_tokens: int = 512
     """Longest sequence, special tokens included."""
     overflow: Overflow = "window"

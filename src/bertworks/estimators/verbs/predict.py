@@ -15,6 +15,7 @@ from bertworks.errors import SettingsError
 from bertworks.estimators.classifier import TextClassifier
 from bertworks.estimators.data_settings import check_pairs, rows_of, with_reading
 from bertworks.estimators.load import load
+from bertworks.estimators.rows import split_pairs
 from bertworks.estimators.verbs import kinds
 
 _CHUNK = 2048
@@ -184,8 +185,7 @@ def _answer_chunk(classifier: TextClassifier, rows: list[Any], probabilities: bo
 def _windows(classifier: TextClassifier, rows: list[Any]) -> list[tuple[int, int]]:
     """For each row, in how many sequences it is read and how many of its tokens are not."""
     task = classifier.task_
-    first = [row[0] for row in rows] if task.pairs else rows
-    second = [row[1] for row in rows] if task.pairs else None
+    first, second = split_pairs(rows)
     encoded = classifier.tokenizer_.encode_batch(
         first, second, max_tokens=task.max_tokens, overflow=task.overflow, stride=task.stride, offsets=False
     )
