@@ -199,6 +199,20 @@ def test_scores_of_tokens_do_not_depend_on_the_batches(corpus: Path) -> None:
     assert metrics["masked_lm_loss"] == pytest.approx(-together[MASKED_LM][:, 0].mean(), rel=1e-6)
 
 
+@pytest.mark.parametrize("architecture", ["modernbert", "roberta"])
+def test_special_tokens_of_new_models_of_other_families_lie_in_the_vocabulary(corpus: Path, tmp_path: Path, architecture: str) -> None:
+    import transformers
+
+    values = {**settings(corpus, steps=1, evaluations=1), "objectives": {"masked_lm": {}}}
+    values["model"] = {**values["model"], "architecture": architecture}
+    folder = pretrain(values, output=tmp_path / "run").model
+    config, tokenizer = transformers.AutoConfig.from_pretrained(folder), transformers.AutoTokenizer.from_pretrained(folder)
+    assert (config.bos_token_id, config.eos_token_id) == (tokenizer.cls_token_id, tokenizer.sep_token_id)
+    assert config.pad_token_id == tokenizer.pad_token_id
+    if architecture == "modernbert":
+        assert (config.cls_token_id, config.sep_token_id) == (tokenizer.cls_token_id, tokenizer.sep_token_id)
+
+
 # ---- what is wrong
 
 
@@ -214,6 +228,7 @@ def test_scores_of_tokens_do_not_depend_on_the_batches(corpus: Path) -> None:
         ({"model": {"hidden": 30, "heads": 4}}, "multiple of heads"),
         ({"corpus": {"path": "x", "max_tokens": 4096}}, "above .* max_positions"),
         ({"objectives": {"next_sentence": {}, "sentence_order": {}}}, "different pairs"),
+        ({"objectives": {"replaced_token_detection": {}}}, r'set \[model\] architecture = "electra", not "bert"'),
     ],
 )
 def test_wrong_configurations(corpus: Path, tmp_path: Path, change: dict[str, Any], message: str) -> None:

@@ -229,6 +229,8 @@ class PretrainingConfig:
                 f"{table} cannot stand beside {' and '.join(beside)}: its generator learns masked words already, and the model reads "
                 "whole texts, of which it says what was replaced; it has no head for pairs of texts"
             )
+        if self.model.start is None and self.model.architecture != "electra":
+            out.append(f'{table} is what an ELECTRA learns: set [model] architecture = "electra", not "{self.model.architecture}"')
         size = settings.generator_size
         if not _above_zero(size) or size > 1:
             out.append(f"{table} generator_size must be above 0 and at most 1, not {size!r}")

@@ -257,6 +257,9 @@ class _Pretraining:
             "initializer_range": 0.02,
             "layer_norm_eps": 1e-12,
             "pad_token_id": self.tokenizer.padding_id or 0,
+            # families other than BERT have numbers of special tokens, whose defaults lie beyond a smaller vocabulary
+            **({} if shape.architecture == "bert" else dict.fromkeys(("bos_token_id", "cls_token_id"), self.tokenizer.cls_id)),
+            **({} if shape.architecture == "bert" else dict.fromkeys(("eos_token_id", "sep_token_id"), self.tokenizer.sep_id)),
             **shape.config,
         }
 
