@@ -5,7 +5,7 @@ from tests.faults.case import Case, file
 
 TRAIN = "bertworks train reviews.csv --text review --label sentiment --model encoder"
 
-_PRETRAINING = '[corpus]\npath = "corpus"\n[training]\nsteps = 10\n'
+_PRETRAINING = '[corpus]\npath = "corpus"\n[training]\nsteps = 10\n[model]\narchitecture = "electra"\n'
 
 SETTINGS = [
     Case("a command that does not exist", "bertworks trian reviews.csv", SettingsError, "trian", "Did you mean train?"),
