@@ -305,7 +305,8 @@ def test_a_generator_beside_a_new_model_and_one_with_other_embeddings(corpus: Pa
 
 def test_a_toml_file_names_a_generator_beside_it(corpus: Path, finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished / "generator", tmp_path / "small")
-    text = f'[corpus]\npath = "{corpus}"\n[training]\nsteps = 1\n[objectives.{DETECTION}]\ngenerator = "small"\n'
+    text = f'[corpus]\npath = "{corpus}"\n[model]\narchitecture = "electra"\n[training]\nsteps = 1\n[objectives.{DETECTION}]\n'
+    text += 'generator = "small"\n'
     (tmp_path / "run.toml").write_text(text)
     read = PretrainingConfig.read(tmp_path / "run.toml").objectives[DETECTION]
     assert vars(read) == {
@@ -395,12 +396,16 @@ def test_settings_of_another_objective(corpus: Path) -> None:
         PretrainingConfig(config.corpus, config.model, {DETECTION: ObjectiveSettings()}, config.training)
 
 
-def test_an_architecture_without_the_head(corpus: Path, tmp_path: Path) -> None:
+def test_an_architecture_without_the_head(corpus: Path, tmp_path: Path, tiny_bert: Path) -> None:
     values = settings(corpus)
     values["model"] = {**values["model"], "architecture": "bert", "config": {}}
-    message = "the architecture 'bert' has no head for replaced_token_detection; it has heads for: masked_lm, next_sentence"
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(SettingsError, match=r'set \[model\] architecture = "electra", not "bert"'):
         pretrain(values, output=tmp_path / "run")
+    text = write_text(tmp_path / "text.txt")
+    prepare_corpus([text], tiny_bert, tmp_path / "corpus", held_out=0.15, processes=1)
+    values = {**settings(tmp_path / "corpus"), "model": {"start": str(tiny_bert)}}
+    with pytest.raises(CheckpointError, match="'bert' has no head for replaced_token_detection; it has heads for: masked_lm"):
+        pretrain(values, output=tmp_path / "other")
 
 
 def wrong_embeddings(folder: Path) -> str:
