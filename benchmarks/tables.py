@@ -296,16 +296,17 @@ def tokenizer_parity(title: str, content: Result) -> str:
     """Texts that bertworks and `transformers` read differently, by tokenizer."""
     rows = []
     for result in content["tokenizers"]:
-        parts = [result[part] for part in ("lines", "strings")]
+        parts = [result[part] for part in ("lines", "english", "strings")]
         counts = [f"{part[key]:,}" for part in parts for key in ("texts", "ids_differ", "spans_differ")]
         rows.append([result["tokenizer"], *counts])
     text = (
         f"### {title}\n\n"
-        f"Lines of text in {content['languages']} languages and random strings of all planes of Unicode, by the same vocabulary in "
-        "bertworks and in `transformers`: texts whose ids are not the same, and texts of equal ids in which a token's span of "
-        "characters is not.\n\n"
+        f"Lines of text in {content['languages']} languages, English lines and random strings of all planes of Unicode, by the same "
+        "vocabulary in bertworks and in `transformers`: texts whose ids are not the same, and texts of equal ids in which a token's "
+        "span of characters is not.\n\n"
     )
-    titles = ["tokenizer", "lines", "other ids", "other spans", "random strings", "other ids", "other spans"]
+    kinds = ("lines", "English lines", "random strings")
+    titles = ["tokenizer", *(title for kind in kinds for title in (kind, "other ids", "other spans"))]
     return text + markdown(titles, rows) + "\n\n" + footer(content)
 
 

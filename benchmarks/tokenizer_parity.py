@@ -3,13 +3,15 @@
     python -m benchmarks.tokenizer_parity              # about fifteen minutes of one core
     python -m benchmarks.tokenizer_parity --quick      # a minute
 
-Texts: every line of `multilingual/*.txt` (eleven languages), and random Unicode strings of any planes, with emoji, control
-characters and combining marks among them. Tokenizers: the published vocabularies in `vocabularies/`, and Unigram models of
-ALBERT's, XLM-RoBERTa's and CamemBERT's kind that are trained here by `sentencepiece` on the same lines. Spans are compared
-without white space at their ends, which byte-level tokenizers of different versions count differently.
+Texts: every line of `multilingual/*.txt` (eleven languages), English lines evenly spread over `corpus/*.txt.xz`, and random Unicode
+strings of any planes, with emoji, control characters and combining marks among them. Tokenizers: the published vocabularies in
+`vocabularies/`, and Unigram models of ALBERT's, XLM-RoBERTa's and CamemBERT's kind that are trained here by `sentencepiece` on the
+same lines. Spans are compared without white space at their ends, which byte-level tokenizers of different versions count
+differently.
 """
 
 import argparse
+import lzma
 import os
 import tempfile
 import time
@@ -43,6 +45,15 @@ def random_string(random: np.random.Generator) -> str:
     special = random.choice([0x301, 0x200D, 0x1F600, 0x09, 0x0B, 0x1B, 0xFE0F, 0x202E, 0x20], size=len(points))
     points = np.where(random.random(len(points)) < 0.2, special, points)
     return "".join(chr(point) for point in points.tolist() if not 0xD800 <= point < 0xE000)
+
+
+def english_lines(folder: Path, count: int) -> list[str]:
+    """So many lines of the corpora, evenly spread, none of them empty."""
+    lines: list[str] = []
+    for path in sorted(folder.glob("*.txt.xz")):
+        with lzma.open(path, "rt", encoding="utf-8") as stream:
+            lines += [line.rstrip("\n") for line in stream if line.strip()]
+    return lines[:: max(1, len(lines) // count)][:count]
 
 
 def train_unigram(folder: Path, family: str, lines: list[str], size: int) -> Path:
@@ -110,14 +121,17 @@ def compare(ours: Tokenizer, theirs: Any, texts: list[str]) -> dict[str, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     default = Path(os.environ.get("BERTWORKS_DATA", machine.ROOT.parent / "shared" / "data"))
-    parser.add_argument("--data", type=Path, default=default, help="folder with multilingual/ and vocabularies/")
+    parser.add_argument("--data", type=Path, default=default, help="folder with multilingual/, corpus/ and vocabularies/")
+    parser.add_argument("--english", type=int, default=20_000, help="lines of the English corpora for each tokenizer")
     parser.add_argument("--strings", type=int, default=100_000, help="random Unicode strings for each tokenizer")
     machine.output_option(parser)
     arguments = parser.parse_args()
-    arguments.strings = 2000 if arguments.quick else arguments.strings
+    if arguments.quick:
+        arguments.strings, arguments.english = 2000, 2000
     facts = machine.facts(gemm=False)
     files = sorted((arguments.data / "multilingual").glob("*.txt"))
     lines = [line for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+    english = english_lines(arguments.data / "corpus", arguments.english)
     random = np.random.default_rng(0)
     strings = [random_string(random) for _ in range(arguments.strings)]
     lines = lines[:: 20 if arguments.quick else 1]
@@ -126,10 +140,12 @@ def main() -> None:
         trained = {name: train_unigram(Path(temporary) / name, name, lines, 8000 if not arguments.quick else 2000) for name in UNIGRAM}
         for name, ours, theirs in references(arguments.data, trained):
             started = time.perf_counter()
-            row = {"tokenizer": name, "lines": compare(ours, theirs, lines), "strings": compare(ours, theirs, strings)}
+            parts = {"lines": lines, "english": english, "strings": strings}
+            row = {"tokenizer": name, **{part: compare(ours, theirs, texts) for part, texts in parts.items()}}
             rows.append(row)
-            print(f"{name:32} {row['lines']} {row['strings']} {time.perf_counter() - started:.0f} s", flush=True)
-    command = machine.command_line("tokenizer_parity", [], {"strings": arguments.strings, "quick": arguments.quick})
+            print(f"{name:32} {[row[part] for part in parts]} {time.perf_counter() - started:.0f} s", flush=True)
+    shown = {name: getattr(arguments, name) for name in ("english", "strings", "quick")}
+    command = machine.command_line("tokenizer_parity", [], shown)
     result = {"command": command, "machine": facts, "languages": len(files), "tokenizers": rows}
     machine.write_result(machine.output_folder(arguments), "tokenizer_parity", result)
 

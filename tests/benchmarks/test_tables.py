@@ -195,11 +195,11 @@ def test_encoders_are_compared_round_by_round(tmp_path: Path) -> None:
 def test_parity_of_tokenizers_is_shown(tmp_path: Path) -> None:
     """Also of results that were written before scripts told their command and date."""
     parts = {"texts": 15000, "ids_differ": 2, "spans_differ": 1}
-    row = {"tokenizer": "modernbert", "lines": parts, "strings": {**parts, "texts": 100_000, "ids_differ": 0}}
+    row = {"tokenizer": "modernbert", "lines": parts, "english": parts, "strings": {**parts, "texts": 100_000, "ids_differ": 0}}
     early = {name: value for name, value in FACTS.items() if name not in ("date", "load_before")}
     machine.write_result(tmp_path, "tokenizer_parity", {"languages": 11, "tokenizers": [row], "machine": early})
     page = tables.document(tmp_path, tmp_path)
-    assert "| modernbert | 15,000 | 2 | 1 | 100,000 | 0 | 1 |" in page
+    assert "| modernbert | 15,000 | 2 | 1 | 15,000 | 2 | 1 | 100,000 | 0 | 1 |" in page
     assert "\n\nA processor, 2 cores" in page
 
 
