@@ -39,12 +39,12 @@ _AT_ONCE = 1000
 
 
 def random_string(random: np.random.Generator) -> str:
-    """Up to 40 characters: half of the strings dense in one script, the others of all planes."""
+    """1 to 40 characters: half of the strings dense in one script, the others of all planes."""
     top = int(random.choice([0x80, 0x250, 0x600, 0x3100, 0x10000, 0x110000]))
     points = random.integers(0, top, size=int(random.integers(1, 41)))
     special = random.choice([0x301, 0x200D, 0x1F600, 0x09, 0x0B, 0x1B, 0xFE0F, 0x202E, 0x20], size=len(points))
     points = np.where(random.random(len(points)) < 0.2, special, points)
-    return "".join(chr(point) for point in points.tolist() if not 0xD800 <= point < 0xE000)
+    return "".join(chr(point) for point in points.tolist() if not 0xD800 <= point < 0xE000) or " "
 
 
 def english_lines(folder: Path, count: int) -> list[str]:
