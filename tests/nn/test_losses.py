@@ -32,11 +32,13 @@ def labels_of(name: str, rows: int = ROWS, seed: int = 1, ignored: bool = True) 
         return torch.randint(0, 2, (rows, LABELS), generator=generator).float()
     if name == "cosine_distance":
         return normal(rows, LABELS, seed=seed)
+    if name == "replaced_tokens":
+        return torch.arange(rows)  # keys, which say no more than that each row counts
     return normal(rows, seed=seed)
 
 
 def scores_for(name: str, rows: int = ROWS) -> Tensor:
-    return normal(rows, 1 if name == "mean_squared_error" else LABELS).requires_grad_()
+    return normal(rows, {"mean_squared_error": 1, "replaced_tokens": 2}.get(name, LABELS)).requires_grad_()
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
