@@ -170,6 +170,18 @@ def test_probabilities_are_computed_some_at_a_time(monkeypatch: pytest.MonkeyPat
     assert len(stretches) == 3, "the sizes were not different ones"
 
 
+def test_threads_may_change_between_the_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They decide how many probabilities are made at once; the backward pass takes those that were kept as they were made."""
+    own = layout(LENGTHS["runs"])
+    q, k, v = states(sum(LENGTHS["runs"]))
+    monkeypatch.setattr(room, "_VALUES_AT_ONCE", 150)
+    expected = torch.autograd.grad(room._PieceAttention.apply(q, k, v, own, own, PATTERNS["all"], None).square().sum(), (q, k, v))
+    out = room._PieceAttention.apply(q, k, v, own, own, PATTERNS["all"], None)
+    monkeypatch.setattr(room, "_VALUES_AT_ONCE", 1)
+    for ours, theirs in zip(torch.autograd.grad(out.square().sum(), (q, k, v)), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=6),

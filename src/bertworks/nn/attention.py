@@ -4,7 +4,6 @@
 equal to `reference` in the tests, forward and backward.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +19,6 @@ from bertworks.nn.pattern import AttentionPattern, Part, Piece, pieces
 LONGEST_STORED = 1024
 """Training keeps the probabilities of queries that see up to so many keys. Those of others are computed again in the
 backward pass, stretch by stretch or by PyTorch's flash kernel, so that memory is linear in the length."""
-
-
 _VALUES_AT_ONCE = 1 << 18
 """Probabilities that a core computes together: a megabyte."""
 
@@ -126,14 +123,14 @@ class Attended:
         return reference(self.q.float(), self.k.float(), self.v.float(), self.q_layout, self.k_layout, self.pattern)
 
 
-def _at_once(piece: Piece, x: Float[Tensor, "sequences_heads rows head_dim"]) -> Iterator[slice]:
+def _at_once(piece: Piece, x: Float[Tensor, "sequences_heads rows head_dim"]) -> list[slice]:
     """Stretches of the matrices of a piece (one a sequence and head) whose probabilities stay in the cores' caches between the
     products. In half precision, whose small products cost more to call than they save, and on a GPU all together.
     """
     step = len(x)
     if x.device.type == "cpu" and x.dtype == torch.float32:
         step = max(1, _VALUES_AT_ONCE * torch.get_num_threads() // (piece.queries.rows * piece.keys.rows))
-    return (slice(start, start + step) for start in range(0, len(x), step))
+    return [slice(start, start + step) for start in range(0, len(x), step)]
 
 
 def _heads_first(x: Tensor, part: Part) -> Float[Tensor, "sequences_heads rows head_dim"]:
@@ -186,19 +183,22 @@ class _PieceAttention(torch.autograd.Function):
     ) -> Tensor:
         out = torch.empty_like(q, memory_format=torch.contiguous_format)
         kept: list[tuple[Tensor | None, Tensor | None]] = []
+        stretches: list[list[slice]] = []
         for piece in pieces(q_layout, k_layout, pattern, q.device, LONGEST_STORED):
             queries, keys = piece.queries, piece.keys
             own_q, own_k, own_v = _heads_first(q, queries), _heads_first(k, keys), _heads_first(v, keys)
             lots = None if dropout is None else dropout.lots(queries, q.shape[1])
             context = torch.empty_like(own_q)
-            for some in _at_once(piece, own_q):
+            stretches.append(_at_once(piece, own_q))
+            for some in stretches[-1]:
                 weights = _probabilities(own_q[some], own_k[some], piece, pattern.scale)
                 mask = None if dropout is None or lots is None else dropout.mask(lots[some], keys)
                 torch.bmm(weights if mask is None else keep(weights, mask), own_v[some], out=context[some])
                 kept.append((weights, mask) if keys.rows <= LONGEST_STORED else (None, None))
             _put_back(out, context, queries)
         ctx.save_for_backward(q, k, v)
-        ctx.kept, ctx.layouts, ctx.pattern, ctx.scale, ctx.dropout = kept, (q_layout, k_layout), pattern, pattern.scale, dropout
+        ctx.kept, ctx.stretches, ctx.layouts = kept, stretches, (q_layout, k_layout)
+        ctx.pattern, ctx.scale, ctx.dropout = pattern, pattern.scale, dropout
         return out if dropout is None else out.mul_(keep_scale(dropout.probability))  # linear in the weights: scaled once
 
     @staticmethod
@@ -213,12 +213,12 @@ class _PieceAttention(torch.autograd.Function):
         fresh, put = (torch.empty_like, _put_back) if whole else (torch.zeros_like, _add_back)
         g_k, g_v = (fresh(x, memory_format=torch.contiguous_format) for x in (k, v))
         kept = iter(ctx.kept)
-        for piece in all_pieces:
+        for piece, stretches in zip(all_pieces, ctx.stretches, strict=True):
             queries, keys = piece.queries, piece.keys
             own_q, own_k, own_v = _heads_first(q, queries), _heads_first(k, keys), _heads_first(v, keys)
             lots, g = None if dropout is None else dropout.lots(queries, q.shape[1]), _heads_first(g_out, queries)
             of_q, of_k, of_v = torch.empty_like(own_q), torch.empty_like(own_k), torch.empty_like(own_v)
-            for some in _at_once(piece, own_q):
+            for some in stretches:
                 weights, mask = next(kept)
                 if weights is None:
                     weights = _probabilities(own_q[some], own_k[some], piece, ctx.scale)
