@@ -32,6 +32,14 @@ class BertworksError(Exception):
         return "\n  ".join((self.args[0], *self.args[1])) if len(self.args) > 1 else str(self.args[0])
 
 
+class BertworksWarning(UserWarning):
+    """What has to be known, though the work goes on; the command line tells it in one line on standard error."""
+
+
+class ScriptWarning(BertworksWarning):
+    """A text is of a script that the model's vocabulary has no words of."""
+
+
 class SettingsError(BertworksError, ValueError):
     """A setting, argument or configuration file is wrong."""
 

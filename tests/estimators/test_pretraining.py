@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
 from bertworks.batch import PackedBatch
 from bertworks.checkpoints.files import read_json
@@ -133,6 +134,15 @@ def test_a_run_does_not_go_on_with_another_corpus(corpus: Path, tmp_path: Path) 
         pretrain(resume=tmp_path / "run")
 
 
+def test_a_finished_model_tells_no_paths_of_the_machine(corpus: Path, tmp_path: Path) -> None:
+    first = pretrain(settings(corpus, steps=1), output=tmp_path / "first")
+    again = pretrain({**settings(corpus, steps=1), "model": {"start": str(first.model)}}, output=tmp_path / "again")
+    for report in (first, again):
+        assert str(tmp_path) not in "".join(path.read_text("utf-8") for path in report.model.glob("*.json"))
+        assert str(corpus.parent) not in "".join(path.read_text("utf-8") for path in report.model.glob("*.json"))
+    assert read_json(again.model / "bertworks.json")["about"]["pretraining"]["model"]["start"] == "first"
+
+
 def test_going_on_from_a_model(corpus: Path, tmp_path: Path) -> None:
     first = pretrain(settings(corpus), output=tmp_path / "first")
     values = settings(corpus, steps=1, learning_rate=1e-9)
@@ -141,6 +151,17 @@ def test_going_on_from_a_model(corpus: Path, tmp_path: Path) -> None:
     assert first.metrics is not None
     assert again.metrics is not None
     assert again.metrics["masked_lm_loss"] == pytest.approx(first.metrics["masked_lm_loss"], rel=1e-4)
+
+
+def test_positions_that_were_not_learnt_begin_as_copies_of_those_that_were(corpus: Path, tmp_path: Path) -> None:
+    first = pretrain(settings(corpus, steps=2), output=tmp_path / "first")
+    values = settings(corpus, steps=1, learning_rate=1e-12)
+    values["model"] = {"start": str(first.model), "dropout": 0.0, "learnt_positions": 20}
+    again = pretrain(values, output=tmp_path / "again")
+    name = "bert.embeddings.position_embeddings.weight"
+    before, after = (load_file(report.model / "model.safetensors")[name] for report in (first, again))
+    repeated = [*range(20), *range(1, 20), *range(1, 10)]
+    np.testing.assert_allclose(after, before[repeated], atol=1e-9)
 
 
 def test_a_budget_of_tokens_and_one_of_time(corpus: Path, tmp_path: Path) -> None:
@@ -226,6 +247,8 @@ def test_special_tokens_of_new_models_of_other_families_lie_in_the_vocabulary(co
         ({"objectives": {"masked_lmm": {}}}, "Did you mean 'masked_lm'"),
         ({"objectives": {"masked_lm": {"rate": 3}}}, "rate must lie in"),
         ({"model": {"hidden": 30, "heads": 4}}, "multiple of heads"),
+        ({"model": {"learnt_positions": 20}}, "learnt_positions says how many positions the model in start has learnt"),
+        ({"model": {"learnt_positions": 1}}, "learnt_positions must be a whole number above 1, not 1"),
         ({"corpus": {"path": "x", "max_tokens": 4096}}, "above .* max_positions"),
         ({"objectives": {"next_sentence": {}, "sentence_order": {}}}, "different pairs"),
         ({"objectives": {"replaced_token_detection": {}}}, r'set \[model\] architecture = "electra", not "bert"'),

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import warnings
 from typing import Annotated, Any
 
 import typer
@@ -31,7 +32,7 @@ from bertworks.cli.search import search
 from bertworks.cli.studies import cross_validate, learning_curve, tune
 from bertworks.cli.tokenizer import app as tokenizer
 from bertworks.cli.train import train
-from bertworks.errors import BertworksError, Interrupted, nearest
+from bertworks.errors import BertworksError, BertworksWarning, Interrupted, nearest
 
 _EPILOG = "Options of a command: bertworks COMMAND --help"
 
@@ -105,6 +106,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """The exit code of a command line; errors are told in one line on standard error."""
     command: Any = typer.main.get_command(app)
+    warnings.showwarning = _show_warning
     command.rich_markup_mode = None  # the list of commands in plain text: drawing it would take as long as all else
     try:
         with command.make_context("bertworks", arguments) as context:
@@ -124,6 +126,12 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has no reader
         return 141
+
+
+def _show_warning(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None) -> None:
+    """One line; a warning of another library with its place, as Python writes it."""
+    ours = issubclass(category, BertworksWarning)
+    typer.echo(f"warning: {message}" if ours else warnings.formatwarning(message, category, filename, lineno, line).rstrip(), err=True)
 
 
 def _tell(message: str, code: int) -> int:

@@ -1,5 +1,6 @@
 """Run folders as the verbs see them: names for new ones, settings to resume from, results, what to do next."""
 
+import os
 import shlex
 import shutil
 import tomllib
@@ -45,6 +46,16 @@ def source_name(source: Any) -> str:
     if not isinstance(source, str | Path):
         return "run"
     return split_suffixes(Path(source))[0].replace(":", "-") or "run"
+
+
+def model_name(folder: str | Path) -> str:
+    """What a model in a folder is called: the folder's name, or its run's where the folder is a run's `model`.
+
+    >>> model_name("runs/reviews-1/model"), model_name("models/reviews")
+    ('reviews-1', 'reviews')
+    """
+    path = Path(os.path.abspath(folder))
+    return path.parent.name if path.name == "model" and path.parent.name else path.name
 
 
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:

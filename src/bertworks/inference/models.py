@@ -183,3 +183,23 @@ def resize_vocabulary(loaded: LoadedModel, size: int) -> None:
             arrays[name] = np.concatenate([values[:size], mean.astype(values.dtype)])
     loaded.model.set_arrays(arrays)
     loaded.config["vocab_size"] = size
+
+
+def repeat_positions(loaded: LoadedModel, learnt: int) -> None:
+    """Lets the positions after the first `learnt` begin as copies of these, in turn (Beltagy et al. 2020, section 5): a model that
+    was trained on short texts then starts to learn long ones from what it knows of neighbourhoods. Position 0, where only the
+    first token of a text stands, is not repeated.
+
+    Raises `SettingsError` where the model has no learnt positions, or not so many.
+    """
+    embedding = loaded.model.spec.embedding
+    if embedding.positions != "learnt":
+        raise SettingsError(f"a model of the family {loaded.model.spec.architecture} learns no positions: there are none to repeat")
+    if not 2 <= learnt <= embedding.max_tokens:
+        raise SettingsError(f"learnt_positions must lie between 2 and the model's {embedding.max_tokens:,} positions, not {learnt:,}")
+    name = "encoder.embeddings.position.weight"
+    table = loaded.model.arrays()[name]
+    positions = np.arange(learnt, embedding.max_tokens)
+    repeated = table.copy()
+    repeated[positions + embedding.position_offset] = table[(positions - 1) % (learnt - 1) + 1 + embedding.position_offset]
+    loaded.model.set_arrays({name: repeated})

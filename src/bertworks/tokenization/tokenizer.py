@@ -16,6 +16,7 @@ from bertworks.tokenization import parallelism, roles, saving
 from bertworks.tokenization.encoding import EncodedText, Encoding
 from bertworks.tokenization.library import explained
 from bertworks.tokenization.loading import Casing, read
+from bertworks.tokenization.scripts import warn_of_foreign_scripts
 from bertworks.tokenization.template import Template, derive_template
 from bertworks.tokenization.windows import Overflow, Selection, select
 
@@ -25,6 +26,8 @@ parallelism.configure()
 # token, are let go early where only ids are wanted.
 _CHUNK = 1024
 
+_TOKENS_ARE_TEXT = ("WordPiece", "Unigram", "WordLevel")
+"""Kinds of tokenizers whose vocabulary is written in characters."""
 _SPARSEST, _GAPS = 2, 10_000
 """A vocabulary may leave out about every second id and some thousands: a model has a row of embeddings for each."""
 
@@ -57,6 +60,7 @@ class Tokenizer:
             self._templates = (derive_template(backend, pair=False), derive_template(backend, pair=True))
         self._backend = backend
         self._roles = found
+        self._warned_of_scripts = False
         self.notes: tuple[str, ...] = tuple(dict.fromkeys([*notes, *more]))
         """What was guessed or settled in loading, in sentences for the user."""
 
@@ -124,7 +128,7 @@ class Tokenizer:
         first row in messages, for callers who encode in parts.
 
         Raises `DataError` that names the row where a text cannot be encoded, `SettingsError` where the limit or
-        the stride is out of range.
+        the stride is out of range; warns once (`ScriptWarning`) where most letters are of scripts that the vocabulary has no words of.
         """
         columns = [_checked(texts, "texts", first_row)]
         if pairs is not None:
@@ -133,6 +137,7 @@ class Tokenizer:
             raise DataError(f"{len(columns[0])} texts but {len(columns[1])} pairs: there must be as many")
         template = self._templates[len(columns) - 1]
         room = self._room(template, len(columns), max_tokens, overflow, stride)
+        self._look_at_scripts(columns[0])
         sources = [self._tokenize(column, offsets, first_row) for column in columns]
         rows = enumerate(zip(*sources, strict=True), first_row)
         return [self._sequences(number, row, template, room, overflow, stride) for number, row in rows]
@@ -240,6 +245,12 @@ class Tokenizer:
     @cached_property
     def _words_by_space(self) -> bool:
         return self._backend.pre_tokenizer is None
+
+    def _look_at_scripts(self, texts: list[str]) -> None:
+        """Warns, once, of texts that the vocabulary has no words for. Tokens of bytes show no script and write every one."""
+        if self._warned_of_scripts or all(text.isascii() for text in texts) or type(self._backend.model).__name__ not in _TOKENS_ARE_TEXT:
+            return
+        self._warned_of_scripts = warn_of_foreign_scripts(texts, lambda: self._backend.get_vocab(with_added_tokens=False))
 
     def _role(self, role: str) -> int | None:
         return self._backend.token_to_id(self._roles[role]) if role in self._roles else None

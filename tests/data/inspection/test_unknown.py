@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bertworks.data.inspection.unknown import count_scripts, script_of
+from bertworks.data.inspection.unknown import count_scripts
 from bertworks.tokenization import Tokenizer
 
 from .conftest import Findings, GoodRows
@@ -24,27 +24,6 @@ def vocabulary(tmp_path: Path, good_rows: GoodRows) -> Callable[..., Tokenizer]:
         return Tokenizer.load(tmp_path)
 
     return make
-
-
-@pytest.mark.parametrize(
-    ("character", "script"),
-    [
-        *[("a", "Latin"), ("É", "Latin"), ("ﬁ", "Latin"), ("ｆ", "Latin"), ("ж", "Cyrillic"), ("Ω", "Greek"), ("字", "Han"), ("𠀀", "Han")],
-        *[
-            ("か", "Hiragana"),
-            ("カ", "Katakana"),
-            ("ｶ", "Katakana"),
-            ("한", "Hangul"),
-            ("ที"[0], "Thai"),
-            ("ि", "Devanagari"),
-            ("ش", "Arabic"),
-        ],
-        *[("1", None), (" ", None), ("_", None), ("+", None), ("“", None), ("\x00", None), ("\u0301", None)],
-        *[("😀", "emoji and symbols"), ("→", "emoji and symbols"), ("™", "emoji and symbols")],
-    ],
-)
-def test_scripts(character: str, script: str | None) -> None:
-    assert script_of(character) == script
 
 
 def test_a_tokenizer_that_knows_everything(findings: Findings, good_rows: GoodRows, vocabulary: Callable[..., Tokenizer]) -> None:

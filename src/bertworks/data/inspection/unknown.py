@@ -1,10 +1,8 @@
 """What a tokenizer does not know of the texts: unknown tokens, and scripts that it spells letter by letter."""
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 
 from jaxtyping import Int
 
@@ -12,32 +10,11 @@ from bertworks.batch import Array
 from bertworks.data.inspection.findings import Finding, Level
 from bertworks.data.inspection.rows import TextRows, evenly_spaced, listing
 from bertworks.tokenization import Tokenizer
+from bertworks.tokenization.scripts import SYMBOLS, WITHOUT_ALPHABET, script_of
 
 _LOOKED_AT = 1000
 """Rows whose characters are looked at one by one."""
-_WITHOUT_ALPHABET = ("Han", "Hiragana", "Katakana", "Hangul", "Ethiopic")
-"""Scripts of which a character is a word or a syllable."""
-_SYMBOLS = "emoji and symbols"
 _REMEDY = "Choose a model that was made for such texts with model=… (--model …)"
-
-
-@cache
-def script_of(character: str) -> str | None:
-    """The script of a letter or mark, by its Unicode name; symbols beyond ASCII have a name of their own; else None.
-
-    >>> script_of("ж"), script_of("字"), script_of("é"), script_of("1"), script_of("😀")
-    ('Cyrillic', 'Han', 'Latin', None, 'emoji and symbols')
-    """
-    category = unicodedata.category(character)
-    if category in ("So", "Sk", "Sm") and not character.isascii():
-        return _SYMBOLS
-    if category[0] not in "LM":
-        return None
-    words = unicodedata.name(character, "").replace("FULLWIDTH ", "").replace("HALFWIDTH ", "").split()
-    first = words[0].split("-")[0] if words else ""
-    if first in ("CJK", "KANGXI", "IDEOGRAPHIC"):
-        return "Han"
-    return None if first in ("", "COMBINING", "VARIATION", "MODIFIER", "FEMININE", "MASCULINE", "MICRO") else first.capitalize()
 
 
 @dataclass
@@ -75,8 +52,8 @@ def check_unknown(rows: TextRows, tokens: Int[Array, "rows 2"], tokenizer: Token
     unknown = int(tokens[:, 1].sum())
     places = evenly_spaced(len(rows), _LOOKED_AT)
     scripts = count_scripts([rows.whole[i] for i in places], tokenizer)
-    letters = sum(count for script, count in scripts.characters.items() if script != _SYMBOLS)
-    lost = sum(count for script, count in scripts.unknown.items() if script != _SYMBOLS)
+    letters = sum(count for script, count in scripts.characters.items() if script != SYMBOLS)
+    lost = sum(count for script, count in scripts.unknown.items() if script != SYMBOLS)
     if total and unknown / total >= 0.005:
         nothing_left = (total >= 100 and unknown > 0.9 * total) or (letters >= 100 and lost > 0.95 * letters)
         level: Level = "error" if nothing_left else "warning" if unknown > 0.05 * total else "note"
@@ -93,9 +70,9 @@ def check_unknown(rows: TextRows, tokens: Int[Array, "rows 2"], tokenizer: Token
     spelled = {
         script: scripts.tokens[script] / count
         for script, count in scripts.characters.items()
-        if script != _SYMBOLS and count >= 0.05 * letters and scripts.unknown[script] < 0.5 * count
+        if script != SYMBOLS and count >= 0.05 * letters and scripts.unknown[script] < 0.5 * count
     }
-    spelled = {script: rate for script, rate in spelled.items() if rate > (1.5 if script in _WITHOUT_ALPHABET else 0.6)}
+    spelled = {script: rate for script, rate in spelled.items() if rate > (1.5 if script in WITHOUT_ALPHABET else 0.6)}
     if spelled and letters >= 100:
         rates = listing(
             f"{script} ({scripts.characters[script] / letters:.0%} of the letters): {rate:.1f}" for script, rate in spelled.items()

@@ -53,6 +53,9 @@ class ModelSettings:
     """Width of the feed-forward network; None is 4 × hidden."""
     max_positions: int = 512
     """Longest sequence that the model can ever read; positions beyond corpus.max_tokens start untrained."""
+    learnt_positions: int | None = None
+    """With `start`: so many positions of it were trained, the corpus.max_tokens of its own run; the later ones begin as copies of
+    these, in turn (Beltagy et al. 2020, section 5)."""
     vocabulary_multiple: int = 8
     """The embedding has the tokenizer's vocabulary, rounded up to a multiple of this."""
     dropout: float = 0.0
@@ -196,6 +199,11 @@ class PretrainingConfig:
             value = getattr(self.model, name)
             if not isinstance(value, int) or value < 1:
                 out.append(f"[model] {name} must be a whole number above 0, not {value!r}")
+        learnt = self.model.learnt_positions
+        if learnt is not None and (not isinstance(learnt, int) or learnt < 2):
+            out.append(f"[model] learnt_positions must be a whole number above 1, not {learnt!r}")
+        if learnt is not None and self.model.start is None:
+            out.append("[model] learnt_positions says how many positions the model in start has learnt: name that, or leave it out")
         if not out and self.model.hidden % self.model.heads:
             out.append(f"[model] hidden ({self.model.hidden}) must be a multiple of heads ({self.model.heads})")
         if not out and self.model.start is None and self.corpus.max_tokens > self.model.max_positions:

@@ -24,7 +24,7 @@ from bertworks.estimators.pretraining.batches import PretrainingBatches, prepare
 from bertworks.estimators.pretraining.config import PretrainingConfig, ReplacedTokenSettings
 from bertworks.estimators.pretraining.generator import joined, make_generator
 from bertworks.inference import LoadedModel, load_model, save_model
-from bertworks.inference.models import new_model, without_heads
+from bertworks.inference.models import new_model, repeat_positions, without_heads
 from bertworks.inference.teacher import AttentionTeacher, WordTeacher
 from bertworks.tasks.attention_relations import ATTENTION_RELATIONS, AttentionRelations
 from bertworks.tasks.distillation import DISTILLATION, Distillation
@@ -224,6 +224,8 @@ class _Pretraining:
         if start is not None:
             loaded = load_model(start, heads, new_heads=True, seed=self.config.training.seed, dropout=self.config.model.dropout)
             self.progress.facts("model", loaded.report.lines())
+            if self.config.model.learnt_positions is not None:
+                repeat_positions(loaded, self.config.model.learnt_positions)
         else:
             loaded = new_model(self.config_json(vocabulary), heads, seed=self.config.training.seed)
         limit = loaded.model.spec.max_tokens
@@ -327,10 +329,20 @@ class _Pretraining:
     def _save(self, folder: Path, report: PretrainReport) -> None:
         """Writes the finished model, and the generator where there is one."""
         told = {name: value for name, value in report.to_dict().items() if name not in ("folder", "model")}
-        about = {"pretraining": self.config.to_dict(), "corpus": self.corpus.key, **told}
+        about = {"pretraining": self._told_config(), "corpus": self.corpus.key, **told}
         if self.generator is not None:
             self._save_model(folder / _GENERATOR, self.generator, about)
         self._save_model(report.model, without_heads(self.loaded, [DISTILLATION, ATTENTION_RELATIONS]), about)
+
+    def _told_config(self) -> dict[str, Any]:
+        """The configuration as the model's folder tells it to others: by names, without the paths of this machine."""
+        told = self.config.to_dict()
+        places = [(told["corpus"], "path"), (told["model"], "start")]
+        places += [(objective, key) for objective in told["objectives"].values() for key in ("teacher", "generator")]
+        for table, key in places:
+            if table.get(key) is not None and Path(table[key]).exists():
+                table[key] = runs.model_name(table[key])
+        return told
 
     def _save_model(self, folder: Path, loaded: LoadedModel, about: Mapping[str, Any]) -> None:
         loaded = replace(loaded, config={**loaded.config, **self._dropout_for_use()})

@@ -1,6 +1,5 @@
 """The model card: README.md of a model folder, as the hub shows it. It names no folder of this machine and quotes no data."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from bertworks.estimators.reports.sections.metrics import metric_names, metrics_
 from bertworks.estimators.reports.sections.verdict import purpose, quality, rows
 from bertworks.estimators.reports.snippets import use
 from bertworks.estimators.reports.wording import facts_table, mapping, metric_name, number, percent
+from bertworks.estimators.runs import model_name
 
 CARD = "README.md"
 _PIPELINES = {
@@ -80,16 +80,6 @@ def write_model_card(
     text = to_markdown("card.md.jinja", title=title, opening=_opening(run), sections=_sections(run))
     atomic_write(folder / CARD, f"---\n{facts}\n---\n\n{text}".encode())
     return folder / CARD
-
-
-def model_name(folder: Path) -> str:
-    """What a model in a folder is called: the folder's name, or its run's where the folder is a run's `model`.
-
-    >>> model_name(Path("runs/reviews-1/model")), model_name(Path("models/reviews"))
-    ('reviews-1', 'reviews')
-    """
-    path = Path(os.path.abspath(folder))
-    return path.parent.name if path.name == "model" and path.parent.name else path.name
 
 
 def front_matter(run: RunRecord, name: str, language: str | None, license: str | None) -> str:
