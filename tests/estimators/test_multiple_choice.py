@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 import bertworks
 from bertworks import MultipleChoice
 from bertworks.batch import PackedBatch
+from bertworks.data.choice_examples import ChoiceQuestion
 from bertworks.errors import BertworksError, DataError, SettingsError
 from bertworks.evaluation.choices import ChoiceMetrics
 from bertworks.nn.losses import LossOptions, build_loss
-from bertworks.tasks.multiple_choice import ChoiceQuestion, choice_labels
 from bertworks.tasks.multiple_choice import MultipleChoice as Task
+from bertworks.tasks.multiple_choice import choice_labels
 from bertworks.training.steps import ShuffledRows
 
 COUNTS = st.lists(st.integers(2, 5), min_size=1, max_size=6)

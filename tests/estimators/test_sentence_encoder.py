@@ -412,7 +412,8 @@ def test_a_handful_of_examples_makes_a_classifier(tiny_bert: Path, reviews: Any,
     assert (report.folder, report.classes, report.dtype) == (tmp_path / "half", ("BertModel",), "float16")
     half = bw.FewShotClassifier.load(tmp_path / "half", precision="float32", verify=True)
     np.testing.assert_allclose(half.predict_proba(texts[60:]), taught.predict_proba(texts[60:]), atol=2e-2)
-    with pytest.raises(CheckpointError, match=r"few-shot classifier: use it as bertworks\.FewShotClassifier\.load"):
-        bw.load(tmp_path / "few")
+    assert isinstance(bw.load(tmp_path / "few", verify=True), bw.FewShotClassifier)
+    with pytest.raises(CheckpointError, match=r"few-shot classifier: use it as bertworks\.load"):
+        bw.TextClassifier.load(tmp_path / "few")
     with pytest.raises(DataError, match="1 classes"):
         bw.FewShotClassifier(tiny_bert).fit(["a", "b"], ["x", "x"])

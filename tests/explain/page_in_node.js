@@ -1,10 +1,10 @@
 // Runs the script of a page with as little of a browser as it needs, points at a cell, clicks a row, chooses another map,
-// and prints what a person would see.
+// and prints what a person would see in the viewer of the number that is given last, by default the first.
 const { readFileSync } = require("node:fs");
 
 const html = readFileSync(0, "utf8");
 const scripts = [...html.matchAll(/<script([^>]*)>([\s\S]*?)<\/script>/g)];
-const material = scripts.find(([, attributes]) => attributes.includes('id="material"'))[2];
+const materials = scripts.filter(([, attributes]) => attributes.includes('class="material"')).map(([, , content]) => content);
 const code = scripts.find(([, attributes]) => attributes === "")[2];
 
 const drawn = [];
@@ -19,6 +19,7 @@ class Element {
   replaceChildren() { this.children = []; }
   addEventListener(name, listener) { this.listeners[name] = listener; }
   setAttribute(name, value) { this[name] = value; }
+  querySelector(name) { return (this.parts ??= {})[name] ??= new Element(name); }
   querySelectorAll() { return this.children.filter((child) => child.dataset && child.dataset.place !== undefined); }
   getBoundingClientRect() { return { left: 0, top: 0 }; }
   getContext() {
@@ -36,35 +37,38 @@ class Element {
   }
 }
 
-const elements = {};
-const byId = (id) => (elements[id] ??= new Element(id));
-byId("material").textContent = material;
+const viewers = materials.map((content) => {
+  const viewer = new Element("viewer");
+  viewer.querySelector(".material").textContent = content;
+  return viewer;
+});
+const [row, column, other, number = 0] = process.argv.slice(2);
+const part = (name) => viewers[number].querySelector("." + name);
 const changed = [];
-globalThis.document = { getElementById: byId, createElement: (tag) => new Element(tag), documentElement: new Element("html") };
+globalThis.document = { querySelectorAll: () => viewers, createElement: (tag) => new Element(tag), documentElement: new Element("html") };
 globalThis.getComputedStyle = () => ({ getPropertyValue: (name) => ({ "--map-0": "#ffffff", "--map-1": "#aaaaaa", "--map-2": "#555555", "--map-3": "#000000" })[name] ?? " serif" });
 globalThis.window = { devicePixelRatio: 1, addEventListener: () => undefined, matchMedia: () => ({ addEventListener: (_, listener) => changed.push(listener) }) };
 eval(code);
 
-const parsed = JSON.parse(material);
+const parsed = JSON.parse(materials[number]);
 const count = parsed.tokens.length;
-const map = byId("map");
-const margin = parseFloat(byId("across").style.left) + 1, cell = parseFloat(byId("across").style.height) - 2;
-const [row, column, other] = process.argv.slice(2);
+const map = part("map");
+const margin = parseFloat(part("across").style.left) + 1, cell = parseFloat(part("across").style.height) - 2;
 const at = { clientX: margin + (Number(column) + 0.5) * cell, clientY: margin + (Number(row) + 0.5) * cell };
-const seen = { count, first: byId("head").value, asked: byId("asked").textContent };
+const seen = { count, first: part("head").value, asked: part("asked").textContent };
 map.listeners.mousemove(at);
-seen.readout = byId("readout").textContent;
+seen.readout = part("readout").textContent;
 map.listeners.click(at);
-seen.askedAfterClick = byId("asked").textContent;
-seen.strip = byId("strip").querySelectorAll().map((token) => token.title);
-byId("layer").value = other;
-byId("layer").listeners.change();
+seen.askedAfterClick = part("asked").textContent;
+seen.strip = part("strip").querySelectorAll().map((token) => token.title);
+part("layer").value = other;
+part("layer").listeners.change();
 map.listeners.mousemove(at);
-seen.otherReadout = byId("readout").textContent;
-seen.heads = byId("head").children.map((option) => option.textContent);
-seen.layers = byId("layer").children.map((option) => option.value);
+seen.otherReadout = part("readout").textContent;
+seen.heads = part("head").children.map((option) => option.textContent);
+seen.layers = part("layer").children.map((option) => option.value);
 changed.forEach((listener) => listener());
 map.listeners.mouseleave();
-seen.readoutAfterLeaving = byId("readout").textContent;
+seen.readoutAfterLeaving = part("readout").textContent;
 seen.darkest = Math.min(...drawn[0]);
 process.stdout.write(JSON.stringify(seen));

@@ -41,7 +41,9 @@ def test_single_letters_of_an_alphabet_are_no_words_but_those_of_chinese_are() -
     assert known_scripts(dict.fromkeys([*"абвгдежзик", *"书在桌子上面呢", "the", "##ing"], 0)) == {"Latin", "Han"}
 
 
-@pytest.mark.parametrize(("text", "told"), [(RUSSIAN, "100% of the letters are Cyrillic"), (f"{CHINESE} Book", "64% of the letters are Han, but")])
+@pytest.mark.parametrize(
+    ("text", "told"), [(RUSSIAN, "100% of the letters are Cyrillic, but"), (f"{CHINESE} Book", "64% of the letters are Han, but")]
+)
 def test_a_text_of_another_script_is_warned_of_once(english: Tokenizer, text: str, told: str) -> None:
     with pytest.warns(ScriptWarning, match=told) as caught:
         english.encode_batch([text, text])

@@ -12,6 +12,7 @@ from typing import Any
 
 from bertworks.checkpoints.atomic import recover
 from bertworks.errors import CheckpointError, nearest
+from bertworks.pretrained import DEFAULT, shipped, shipped_names
 
 _TOKENIZER = ["tokenizer*.json", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json", "*.model"]
 _DESCRIPTION = ["config.json", "config_sentence_transformers.json", "sentence_*_config.json", "modules.json", "bertworks*", "smoke.json"]
@@ -27,12 +28,12 @@ _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+
 _YES = {"1", "ON", "YES", "TRUE"}
 
 
-def resolve(model: str | Path | None, *, revision: str | None = None, default: Path | None = None) -> Path:
+def resolve(model: str | Path | None, *, revision: str | None = None) -> Path:
     """The folder of a model: a local folder as it is, a hub name such as "bert-base-uncased" or "org/name" fetched.
 
-    `None` means `default`. A local folder goes before a hub name. `revision` is a branch, tag or commit of a hub
-    repository. HF_ENDPOINT, HF_HUB_OFFLINE, HF_HOME and HF_HUB_CACHE are read at the call. PyTorch's older weights
-    are fetched only where a repository has no safetensors.
+    `None` and "bertworks-mini" are the encoder that comes with bertworks. A local folder goes before any other name. `revision`
+    is a branch, tag or commit of a hub repository. HF_ENDPOINT, HF_HUB_OFFLINE, HF_HOME and HF_HUB_CACHE are read at the call.
+    PyTorch's older weights are fetched only where a repository has no safetensors.
 
     Raises `CheckpointError`, in one line with the remedy, when a path is absent (naming its nearest sibling), and
     when the hub does not know or does not give the model, or cannot be reached and the cache does not hold it.
@@ -40,10 +41,8 @@ def resolve(model: str | Path | None, *, revision: str | None = None, default: P
     >>> resolve(".").is_dir()
     True
     """
-    if model is None:
-        if default is None:
-            raise CheckpointError("no model was named: give a model folder or a hub name")
-        model = default
+    if model is None or (model in shipped_names() and not Path(model).exists()):
+        model = shipped(str(model or DEFAULT))
     path = _local(model)
     if not path.exists() and path.name:
         with suppress(OSError):  # a save that was cut off may have left the folder under another name

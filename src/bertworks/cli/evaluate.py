@@ -8,6 +8,9 @@ import typer
 
 from bertworks.cli import options
 
+_OF_SOME_TASKS = ("choices", "first_choice", "corpus", "relevance", "results")
+"""Options that not every task has."""
+
 
 def evaluate(
     model: Annotated[str, typer.Argument(help="Run folder or model folder.", show_default=False)],
@@ -15,6 +18,8 @@ def evaluate(
     text: options.TextColumn = None,
     pair: options.PairColumn = None,
     label: options.LabelColumn = None,
+    choices: options.ChoiceColumns = None,
+    first_choice: options.FirstChoice = None,
     split: options.Split = None,
     shuffle_seed: options.ShuffleSeed = None,
     limit: options.Limit = None,
@@ -38,7 +43,7 @@ def evaluate(
 
     Example: bertworks evaluate runs/reviews-1 test.csv
     """
-    arguments = {k: v for k, v in locals().items() if k != "json" and not (k in ("corpus", "relevance", "results") and v is None)}
+    arguments = {k: v for k, v in locals().items() if k != "json" and not (k in _OF_SOME_TASKS and v is None)}
     from rich.console import Console
 
     from bertworks.cli import output as show

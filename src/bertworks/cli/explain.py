@@ -28,7 +28,7 @@ def _attention(*flags: str, text: str) -> Any:
 def explain(
     model: Annotated[str, typer.Argument(help="Run folder, model folder or encoder.", show_default=False)],
     text: Annotated[str | None, typer.Argument(help="The text; standard input where none is given.", show_default=False)] = None,
-    pair: Annotated[str | None, typer.Argument(help="The second text, for models of pairs.", show_default=False)] = None,
+    pair: Annotated[str | None, typer.Argument(help="The second text: of a pair, or to compare with.", show_default=False)] = None,
     target: Annotated[str | None, typer.Option("--target", help="Label to explain; by default the one predicted.", metavar="LABEL")] = None,
     kind: Annotated[
         str | None,
@@ -90,14 +90,17 @@ def _print(console: "Console", report: "ExplanationReport") -> None:
         several = isinstance(said, tuple)
         told = ", ".join(map(str, said)) if several else str(said) if probabilities else f"{said:.4g}"
         sure = "" if several or not probabilities else f" ({probabilities[str(said)]:.1%})"
-        show.heading(console, f"{told or 'no label'}{sure}")
+        named = "" if several or probabilities or explanation.answer.name == "prediction" else f"{explanation.answer.name} "
+        show.heading(console, f"{named}{told or 'no label'}{sure}")
     if explanation.truncated_tokens:
         show.lines(console, [f"{explanation.truncated_tokens:,} tokens of the text were not read"])
     if explanation.answer is not None and report.kind in ("all", "attribution", "faithfulness"):
         _print_attribution(console, report)
     if report.kind == "cls":
-        ranked = sorted(explanation.cls_attention(report.layer, report.head), key=lambda pair: -pair[1])[:_STRONGEST]
-        show.print_columns(console, [(show.shorten(name), f"{value:.4f}") for name, value in ranked])
+        for window in explanation.shown:
+            read = explanation.cls_attention(report.layer, report.head, window=window)
+            ranked = sorted(read, key=lambda pair: -pair[1])[:_STRONGEST]
+            show.print_columns(console, [(show.shorten(name), f"{value:.4f}") for name, value in ranked])
     if explanation.largest_deviation:
         checked = f"attention checked against the model's own output: off by {explanation.largest_deviation:.1e} at most"
         show.lines(console, [checked], style="dim")

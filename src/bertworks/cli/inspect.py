@@ -32,6 +32,12 @@ def inspect(
     text: options.TextColumn = None,
     pair: options.PairColumn = None,
     label: options.LabelColumn = None,
+    choices: options.ChoiceColumns = None,
+    first_choice: options.FirstChoice = None,
+    objective: Annotated[
+        str | None,
+        typer.Option("--objective", help="Embeddings: by what they will be trained; seen from the data.", rich_help_panel="Data"),
+    ] = None,
     kind: Annotated[
         str, typer.Option("--kind", help="What labels are: auto, single, multi (several a row) or number.", rich_help_panel="Data")
     ] = "auto",
@@ -53,7 +59,9 @@ def inspect(
 
     Example: bertworks inspect train.csv --against test.csv
     """
-    arguments: dict[str, Any] = {k: v for k, v in locals().items() if k != "json"}
+    of_other_tasks = ("choices", "first_choice", "objective")
+    arguments: dict[str, Any] = {k: v for k, v in locals().items() if k not in ("json", "of_other_tasks")}
+    arguments = {k: v for k, v in arguments.items() if v is not None or k not in of_other_tasks}
     from rich.console import Console
 
     from bertworks.cli import output as show
@@ -100,10 +108,10 @@ def _print_labels(console: Any, labels: Mapping[str, int], rows: int, counted: s
         show.lines(console, [f"… and {len(rest)} more, the rarest {show.shorten(rest[-1][0], 24)} with {rest[-1][1]:,}"])
 
 
-def _print_lengths(console: Any, lengths: "Lengths", tokenizer: str | None) -> None:
+def _print_lengths(console: Any, lengths: "Lengths", tokenizer: str) -> None:
     from bertworks.cli import output as show
 
-    unit = "words" if tokenizer is None else f"tokens of {tokenizer}, special tokens included"
+    unit = f"tokens of {tokenizer}, special tokens included"
     show.heading(console, f"lengths in {unit}")
     rows = [(f"from {start:,}", count) for start, count in zip(lengths.edges, lengths.counts, strict=False)]
     while rows and not rows[0][1]:

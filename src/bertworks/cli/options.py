@@ -91,13 +91,22 @@ def _data(flag: str, text: str, metavar: str | None = None) -> Any:
 Task = Annotated[
     str | None,
     typer.Option(
-        "--task", help="What is to be learnt, where the data do not tell: classification, entities, answers or embeddings.", metavar="TASK"
+        "--task",
+        help="What is to be learnt, where the data do not tell: classification, entities, answers, choices, embeddings or few-shot.",
+        metavar="TASK",
     ),
 ]
 Split = Annotated[str | None, _data("--split", "Part of the data: train, train[:2000], test[10%:20%], [:500] …")]
 TextColumn = Annotated[str | None, _data("--text", "Column of the text; guessed where the guess is safe.", "COLUMN")]
 PairColumn = Annotated[str | None, _data("--pair", "Column of the second text, for pairs.", "COLUMN")]
 LabelColumn = Annotated[str | None, _data("--label", "Column of the label.", "COLUMN")]
+ChoiceColumns = Annotated[
+    list[str] | None,
+    _data("--choices", "Choices: column of lists of them, or of one choice (repeat it for each); guessed where that is safe.", "COLUMN"),
+]
+FirstChoice = Annotated[
+    int | None, _data("--first-choice", "Choices: what answers that are numbers call the first, 0 or 1; seen from the answers.")
+]
 ShuffleSeed = Annotated[int | None, _data("--shuffle-seed", "Shuffle before a slice is taken (for files sorted by label).")]
 Limit = Annotated[int | None, _data("--limit", "Take so many rows at most.", "ROWS")]
 OnBadRows = Annotated[str, _data("--on-bad-rows", "Rows that cannot be read or lack a label: stop, or drop and count them.", "error|drop")]

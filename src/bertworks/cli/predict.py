@@ -26,6 +26,7 @@ def predict(
     probabilities: Annotated[bool, typer.Option("--probabilities", help="Give the probability of every label.")] = False,
     text: options.TextColumn = None,
     pair: options.PairColumn = None,
+    choices: options.ChoiceColumns = None,
     split: options.Split = None,
     limit: options.Limit = None,
     on_bad_rows: options.OnBadRows = "error",
@@ -40,12 +41,14 @@ def predict(
 
     An answer is a line: label, its probability and the text, with tabs between them; of a model for entities, the text
     with its entities marked. For a model of pairs, the two texts stand in one line with a tab between them, or are given
-    as two arguments.
+    as two arguments; for multiple choice, so does a question with its choices.
 
     Examples: bertworks predict runs/reviews-1 "A fine film." · bertworks predict runs/reviews-1 --file new.csv
     --output answers.csv · cat texts.txt | bertworks predict runs/reviews-1
     """
     arguments = {k: v for k, v in locals().items() if k not in ("json", "texts", "model", "file", "output", "probabilities")}
+    if choices is None:
+        del arguments["choices"]  # which most tasks do not have
     if texts and file is not None:
         raise SettingsError("give either texts or --file, not both")
     if output is not None and file is None:
@@ -85,14 +88,30 @@ def _predict_lines(model: str, texts: list[str] | None, machine: dict[str, Any],
     seen = Accounting()
     batches: Iterable[list[str]] = [texts] if texts else _as_they_come(line.rstrip("\r\n") for line in sys.stdin)
     for lines in batches:
-        rows = _pairs(lines) if getattr(classifier.task_, "pairs", False) else lines
-        for found, accounting in answers(classifier, rows, probabilities=probabilities):
+        for found, accounting in answers(classifier, _rows(classifier.task_, lines, piped=not texts), probabilities=probabilities):
             _print_answers(found, json)
             seen += accounting
     if not seen.rows:
         raise DataError("standard input held no text")
     for line in seen.lines()[1:]:
         typer.echo(line, err=True)
+
+
+def _rows(task: Any, lines: list[str], *, piped: bool) -> Sequence[Any]:
+    """What lines, or else arguments, mean to a model: texts, pairs of texts, or questions with their choices."""
+    if task.name == "multiple_choice":
+        return _choices(lines, piped)
+    return _pairs(lines) if getattr(task, "pairs", False) else lines
+
+
+def _choices(lines: list[str], piped: bool) -> list[tuple[str, list[str]]]:
+    if not piped and len(lines) > 2 and not any("\t" in line for line in lines):
+        return [(lines[0], lines[1:])]
+    for line in lines:
+        if line.count("\t") < 2:
+            wanted = "this model chooses: give a question and two choices at least, as arguments or in a line with tabs between them"
+            raise DataError(f"{wanted}; there is no choice, or one only, for: {line:.60}")
+    return [(question, choices) for question, *choices in (line.split("\t") for line in lines)]
 
 
 def _pairs(lines: list[str]) -> list[tuple[str, str]]:

@@ -33,6 +33,8 @@ def train(
     text: options.TextColumn = None,
     pair: options.PairColumn = None,
     label: options.LabelColumn = None,
+    choices: options.ChoiceColumns = None,
+    first_choice: options.FirstChoice = None,
     kind: Annotated[str, _validation("--kind", text="What labels are: auto, single, multi (several a row) or number.")] = "auto",
     split: options.Split = None,
     scheme: Annotated[
@@ -52,6 +54,12 @@ def train(
         list[int] | None, _model("--matryoshka", text="Embeddings: train the first so many features by themselves too; may be repeated.")
     ] = None,
     scale: Annotated[float | None, _model("--scale", text="Embeddings: factor on cosines in ranking; 20 by default.")] = None,
+    pairs_per_text: Annotated[
+        int | None, _model("--pairs-per-text", text="Few-shot: pairs of each kind that every text is in; 20 by default.")
+    ] = None,
+    inverse_penalty: Annotated[
+        float | None, _model("--inverse-penalty", text="Few-shot: C of the logistic regression; 1 by default.")
+    ] = None,
     symmetric: Annotated[bool, _model("--symmetric", text="Embeddings: partners have to find their texts, too.")] = False,
     validation: Annotated[str | None, _validation("--validation", text="Data to validate on: a file, folder or data set.")] = None,
     validation_split: Annotated[str | None, _validation("--validation-split", text="Part to validate on.")] = None,
@@ -64,7 +72,10 @@ def train(
     on_bad_rows: options.OnBadRows = "error",
     encoding: options.Encoding = "utf-8",
     delimiter: options.Delimiter = None,
-    model: Annotated[str | None, _model("--model", "-m", text="Model folder or hub name; by default the small one of the demo.")] = None,
+    model: Annotated[
+        str | None,
+        _model("--model", "-m", text="Model folder or hub name; by default bertworks-mini, the English encoder that comes along."),
+    ] = None,
     revision: Annotated[str | None, _model("--revision", text="Branch, tag or commit of a hub name.")] = None,
     overflow: Annotated[
         str,

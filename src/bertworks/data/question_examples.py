@@ -156,6 +156,17 @@ def checked_example(question: Any, context: Any, answers: tuple[GoldAnswer, ...]
     return QuestionExample(question, context, answers, identity, title)
 
 
+def bad_question(where: str, error: BadQuestionError) -> DataError:
+    """What to raise for a bad question where such are an error."""
+    return DataError(f'{where}: {error}. Correct it, or leave such questions out with on_bad_rows="drop" (--on-bad-rows drop)')
+
+
+def no_question(name: str, dropped: Counter[str]) -> DataError:
+    """What to raise where no question is left."""
+    told = ", ".join(f"{count:,} × {reason}" for reason, count in dropped.items())
+    return DataError(f"{name} has no usable question{f': {told}' if told else ''}; name another file, or another split")
+
+
 @dataclass
 class Gathered:
     """Questions as they are read: kept, or left out and counted."""
@@ -171,16 +182,14 @@ class Gathered:
             self.examples.append(make())
         except BadQuestionError as error:
             if self.on_bad_rows == "error":
-                remedy = 'Correct it, or leave such questions out with on_bad_rows="drop" (--on-bad-rows drop)'
-                raise DataError(f"{self.name}, {where}: {error}. {remedy}") from None
+                raise bad_question(f"{self.name}, {where}", error) from None
             self.dropped[error.reason] += 1
 
     def data(self, notes: Iterable[str] = (), dropped: Counter[str] | None = None) -> QuestionData:
         """All of them. Raises `DataError` where none is left."""
         dropped = self.dropped + (dropped or Counter())
         if not self.examples:
-            told = ", ".join(f"{count:,} × {reason}" for reason, count in dropped.items())
-            raise DataError(f"{self.name} has no usable question{f': {told}' if told else ''}; name another file, or another split")
+            raise no_question(self.name, dropped)
         return QuestionData(self.examples, self.name, Accounting(rows=len(self.examples) + dropped.total(), dropped=dropped), tuple(notes))
 
 

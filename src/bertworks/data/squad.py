@@ -32,14 +32,14 @@ def is_questions(source: Any) -> bool:
         return isinstance(source[0], QuestionExample) or _has_question(source[0])
     if isinstance(source, str | Path) and split_suffixes(Path(source))[1] in (".jsonl", ".ndjson"):
         try:
-            return _has_question(json.loads(_beginning(source).partition("\n")[0]))
+            return _has_question(json.loads(beginning(source).partition("\n")[0]))
         except (ValueError, RecursionError):
             return False
     return is_squad_file(source)
 
 
-def _beginning(source: str | Path) -> str:
-    """The beginning of a file; empty where there is none that can be read."""
+def beginning(source: str | Path) -> str:
+    """The beginning of a file as text; empty where there is none that can be read."""
     try:
         path = Path(source).expanduser()
         if not path.is_file():
@@ -58,8 +58,8 @@ def is_squad_file(source: Any) -> bool:
     """Whether a source is a SQuAD file, by its name and its beginning. Does not raise."""
     if not isinstance(source, str | Path) or split_suffixes(Path(source))[1] != ".json":
         return False
-    beginning = _beginning(source)
-    return all(f'"{key}"' in beginning for key in ("data", "paragraphs", "qas"))
+    text = beginning(source)
+    return all(f'"{key}"' in text for key in ("data", "paragraphs", "qas"))
 
 
 def opened_squad(source: Any, encoding: str = "utf-8") -> dict[str, Any] | None:

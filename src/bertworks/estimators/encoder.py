@@ -14,7 +14,6 @@ from bertworks.batch import Array, PackedBatch
 from bertworks.checkpoints.atomic import atomic_folder
 from bertworks.checkpoints.hub import resolve
 from bertworks.errors import DataError, SettingsError
-from bertworks.estimators.default_model import default_model
 from bertworks.estimators.explanation import explain_encoder
 from bertworks.estimators.stored_task import check_fit
 from bertworks.explain import Explanation
@@ -81,7 +80,7 @@ class Encoder:
         threads: int | None = None,
     ) -> None:
         """Loads a model folder, a hub name, or the default encoder. Raises `CheckpointError` where that fails."""
-        folder = resolve(model, revision=revision, default=default_model() if model is None else None)
+        folder = resolve(model, revision=revision)
         self.machine = choose(device, precision, threads=threads, training=False)
         self._loaded = load_model(folder)
         self.tokenizer = Tokenizer.load(folder)

@@ -46,6 +46,7 @@ def explain_classifier(
     outputs = task.probabilities(scores, batch)
     output = _output(task, outputs[0], target)
     chosen = int(np.lexsort((scores[:, output], batch.lengths))[-1]) if window is None else window
+    options: dict[str, Any] = {} if tolerance is None else {"tolerance": tolerance}
     return Explanation(
         model,
         machine,
@@ -55,7 +56,7 @@ def explain_classifier(
         baseline=stands_for_nothing,
         window=chosen,
         progress=progress,
-        **({} if tolerance is None else {"tolerance": tolerance}),
+        **options,
     )
 
 

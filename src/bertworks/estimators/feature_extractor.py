@@ -16,7 +16,6 @@ from bertworks.batch import Array, PackedBatch, ragged_positions
 from bertworks.checkpoints.hub import resolve
 from bertworks.data.sampler import cut_by_tokens
 from bertworks.errors import SettingsError, nearest
-from bertworks.estimators.default_model import default_model
 from bertworks.estimators.rows import text_rows
 from bertworks.estimators.stored_task import check_fit
 from bertworks.estimators.task_estimator import model_path
@@ -172,7 +171,7 @@ class FeatureExtractor:
                 if getattr(self, name) not in get_args(choices):
                     hint = nearest(str(getattr(self, name)), get_args(choices))
                     raise SettingsError(f"{name} is one of {', '.join(get_args(choices))}, not {getattr(self, name)!r}.{hint}")
-            folder = model_path(resolve(self.model, revision=self.revision, default=default_model() if self.model is None else None))
+            folder = model_path(resolve(self.model, revision=self.revision))
             loaded, tokenizer = load_model(folder), Tokenizer.load(folder)
             check_fit(folder, loaded, tokenizer)
             self._layers(loaded)

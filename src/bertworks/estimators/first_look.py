@@ -6,7 +6,6 @@ from bertworks.architectures import read_description
 from bertworks.checkpoints.hub import resolve
 from bertworks.data.inspection import Inspection, TextRows, inspect_rows
 from bertworks.estimators.data_settings import Rows
-from bertworks.estimators.default_model import default_model
 from bertworks.tokenization import Tokenizer
 
 
@@ -15,7 +14,7 @@ def first_look(
 ) -> Inspection:
     """What the training rows are like, and what would spoil a training on them; with the tokenizer of `model`, or of the
     default encoder, and the longest sequence that will be read."""
-    folder = resolve(model, revision=revision, default=default_model() if model is None else None)
+    folder = resolve(model, revision=revision)
     limit = read_description(folder)[2].max_tokens
     return inspect_rows(
         text_rows(rows),

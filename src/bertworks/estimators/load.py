@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bertworks.errors import CheckpointError, nearest
-from bertworks.estimators.stored_task import read_task
+from bertworks.estimators.stored_task import task_name
 from bertworks.estimators.task_estimator import model_path
 
 ESTIMATORS = {
@@ -15,6 +15,7 @@ ESTIMATORS = {
     "question_answering": ("bertworks.estimators.answers.answerer", "QuestionAnswerer"),
     "multiple_choice": ("bertworks.estimators.multiple_choice", "MultipleChoice"),
     "tagging": ("bertworks.estimators.entities.recognizer", "EntityRecognizer"),
+    "few_shot": ("bertworks.estimators.embeddings.few_shot", "FewShotClassifier"),
     "masked_lm": ("bertworks.estimators.mask_filler", "MaskFiller"),
 }
 """By the name of a task: the module and the class that use it."""
@@ -29,7 +30,7 @@ def load(folder: str | Path, *, device: str = "auto", precision: str = "auto", t
     """
     with suppress(OSError):  # a path that cannot be looked at: reading it says so below
         _require_finished(Path(folder))
-    module, name = ESTIMATORS[read_task(model_path(folder))[0].name]
+    module, name = ESTIMATORS[task_name(model_path(folder))]
     estimator = getattr(import_module(module), name)
     return estimator.load(folder, device=device, precision=precision, threads=threads, verify=verify)
 

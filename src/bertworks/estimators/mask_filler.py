@@ -11,7 +11,6 @@ from bertworks.batch import Array
 from bertworks.checkpoints.hub import resolve
 from bertworks.errors import CheckpointError, SettingsError
 from bertworks.estimators import model_folder
-from bertworks.estimators.default_model import default_model
 from bertworks.estimators.rows import text_rows
 from bertworks.estimators.task_estimator import model_path
 from bertworks.inference import score
@@ -93,7 +92,7 @@ class MaskFiller:
     ) -> None:
         """Loads a model folder, a run folder's finished model, a hub name, or the default encoder; `verify` computes the
         folder's smoke cases again. Raises `CheckpointError` where that fails, or the model has no masked-LM head."""
-        given = resolve(model, revision=revision, default=default_model() if model is None else None)
+        given = resolve(model, revision=revision)
         loaded, tokenizer, task, about = model_folder.load(model_path(given), verify=verify)
         if not isinstance(task, FillMask):
             raise CheckpointError(f"{given} has no masked-LM head to fill masks with: it is a model for {task.name.replace('_', ' ')}")

@@ -9,15 +9,16 @@ from jaxtyping import Float, Int
 
 from bertworks.accounting import Accounting
 from bertworks.batch import Array
+from bertworks.data.choice_examples import ChoiceQuestion
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.task_estimator import TaskEstimator
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
-from bertworks.tasks.multiple_choice import HEAD, ChoiceQuestion
+from bertworks.tasks.multiple_choice import HEAD
 from bertworks.tasks.multiple_choice import MultipleChoice as Task
 from bertworks.tokenization import Overflow, Tokenizer
 from bertworks.training.progress import Progress
 
-_QUESTIONS_AT_ONCE = 1024
+QUESTIONS_AT_ONCE = 1024
 
 
 class MultipleChoice(TaskEstimator):
@@ -93,7 +94,7 @@ class MultipleChoice(TaskEstimator):
 
     def predict_proba(self, texts: Iterable[str], choices: Iterable[Sequence[str]]) -> list[Float[Array, "choices"]]:
         """For each text the probability of each of its choices."""
-        return self._answers(_questions(texts, choices))[0]
+        return self.answer(_questions(texts, choices))[0]
 
     def predict(self, texts: Iterable[str], choices: Iterable[Sequence[str]]) -> Int[Array, "rows"]:
         """For each text the number of the most probable choice, from 0."""
@@ -107,9 +108,9 @@ class MultipleChoice(TaskEstimator):
         if len(questions) != len(right):
             raise DataError(f"{len(questions)} questions but {len(right)} answers: give the number of the right choice for each")
         metrics, seen = self._require("task_").metrics(DEFAULT_REPLICATES if intervals else 0), Accounting()
-        for start in range(0, len(questions), _QUESTIONS_AT_ONCE):
-            part = slice(start, start + _QUESTIONS_AT_ONCE)
-            probabilities, accounting = self._answers(questions[part], right[part])
+        for start in range(0, len(questions), QUESTIONS_AT_ONCE):
+            part = slice(start, start + QUESTIONS_AT_ONCE)
+            probabilities, accounting = self.answer(questions[part], right[part])
             metrics.update(right[part], probabilities)
             seen += accounting
         return {**metrics.compute(), "accounting": seen.to_dict()}
@@ -118,9 +119,13 @@ class MultipleChoice(TaskEstimator):
         """The accuracy."""
         return float(self.evaluate(texts, choices, answers, intervals=False)["accuracy"])
 
-    def _answers(
-        self, questions: list[ChoiceQuestion], answers: Sequence[int] | None = None
+    def answer(
+        self, questions: Sequence[ChoiceQuestion], answers: Sequence[int] | None = None
     ) -> tuple[list[Float[Array, "choices"]], Accounting]:
+        """The probabilities of the choices of each question, and what became of the texts; all questions are computed at once.
+
+        Raises `DataError` where one of the `answers` is no number of a choice.
+        """
         task = self._require("task_")
         if not questions:
             return [], Accounting()

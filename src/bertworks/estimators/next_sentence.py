@@ -10,7 +10,6 @@ from jaxtyping import Float
 from bertworks.batch import Array, PackedBatch
 from bertworks.checkpoints.hub import resolve
 from bertworks.errors import CheckpointError, DataError
-from bertworks.estimators.default_model import default_model
 from bertworks.estimators.rows import split_pairs, text_rows
 from bertworks.estimators.stored_task import check_fit
 from bertworks.estimators.task_estimator import model_path
@@ -39,7 +38,7 @@ class NextSentence:
     ) -> None:
         """Loads a model folder, a run folder's finished model, a hub name, or the default encoder. Raises `CheckpointError`
         where that fails, or the model has no next-sentence head."""
-        folder = model_path(resolve(model, revision=revision, default=default_model() if model is None else None))
+        folder = model_path(resolve(model, revision=revision))
         try:
             self._loaded = load_model(folder, {NEXT_SENTENCE: ("next_sentence", 2)})
         except CheckpointError as error:

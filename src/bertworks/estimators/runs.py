@@ -19,7 +19,7 @@ from bertworks.errors import CheckpointError, SettingsError, nearest
 
 SETTINGS, METRICS, ACCOUNTING, INSPECTION = "config.toml", "metrics.json", "accounting.json", "inspection.json"
 
-ESTIMATORS = ("classifier", "entities", "answerer", "embeddings")
+ESTIMATORS = ("classifier", "entities", "answerer", "embeddings", "multiple_choice", "few_shot")
 """The tables of config.toml that hold an estimator's own parameters, one a task."""
 _TABLES = ("data", *ESTIMATORS, "training", "seeds", "study", "pretraining")
 
@@ -147,6 +147,16 @@ def answer_steps(folder: Path) -> list[str]:
         f'bertworks answer {name} "a question" --context "a text that may answer it"',
         f"bertworks predict {name} --file questions.json --output answers.json",
         f"bertworks evaluate {name} test.json",
+    ]
+
+
+def choice_steps(folder: Path) -> list[str]:
+    """Commands to go on with a model that chooses."""
+    name = quoted(folder)
+    return [
+        f'bertworks predict {name} "a question" "a first choice" "a second choice"',
+        f"bertworks predict {name} --file questions.jsonl --output answers.jsonl",
+        f"bertworks evaluate {name} test.jsonl",
     ]
 
 

@@ -46,10 +46,10 @@ def read_task(folder: Path) -> tuple[StoredTask, dict[str, Any]]:
         return task, about if isinstance(about, dict) else {}
     if has_layout(folder):
         return as_laid_out(SentenceEmbedding(), folder), {}
-    if os.path.lexists(folder / FEW_SHOT):
+    if is_few_shot(folder):
         raise CheckpointError(
-            f"{folder} is a few-shot classifier: use it as bertworks.FewShotClassifier.load('{folder}'), or name the sentence encoder "
-            f"in it, {folder / 'encoder'}"
+            f"{folder} is a few-shot classifier: use it as bertworks.load('{folder}'), or name the sentence encoder in it, "
+            f"{folder / 'encoder'}"
         )
     config, _, encoder = read_description(folder)
     if not os.path.lexists(folder / "config.json"):  # bert_config.json, which says nothing of heads
@@ -63,6 +63,16 @@ def read_task(folder: Path) -> tuple[StoredTask, dict[str, Any]]:
         f"{folder} is no finished model (config.json says {', '.join(names) or 'nothing'}): "
         f"train one from it, as in bertworks.TextClassifier('{folder}').fit(texts, labels)"
     )
+
+
+def task_name(folder: Path) -> str:
+    """What the task of a model folder is called: the name in `tasks.TASKS`, or "few_shot". Raises as `read_task` does."""
+    return "few_shot" if is_few_shot(folder) else read_task(folder)[0].name
+
+
+def is_few_shot(folder: Path) -> bool:
+    """Whether a folder is a few-shot classifier's, by the file of its settings."""
+    return os.path.lexists(folder / FEW_SHOT) and not os.path.lexists(folder / SETTINGS)
 
 
 def _require_pretraining_heads(folder: Path) -> None:

@@ -11,8 +11,8 @@ from bertworks.checkpoints.hub import resolve
 from bertworks.errors import SettingsError
 from bertworks.estimators import model_folder
 from bertworks.estimators.base import Estimator
-from bertworks.estimators.default_model import default_model
 from bertworks.estimators.fingerprints import fingerprint_of_data, fingerprint_of_model
+from bertworks.estimators.stored_task import is_few_shot
 from bertworks.inference import LoadedModel, load_model, score
 from bertworks.inference.models import Storage, StoredDtype, resize_vocabulary
 from bertworks.nn.machine import MachineChoice, choose
@@ -71,7 +71,7 @@ class TaskEstimator(Estimator):
         not. `provenance`, plain values, is kept in the run's config.toml under `data`.
         """
         config = self.training_config()
-        folder = resolve(self.model, revision=self.revision, default=default_model() if self.model is None else None)
+        folder = resolve(self.model, revision=self.revision)
         tokenizer = Tokenizer.load(folder)
         if self.new_tokens:
             tokenizer.add_tokens(list(self.new_tokens))
@@ -233,4 +233,5 @@ class TaskEstimator(Estimator):
 def model_path(folder: str | Path) -> Path:
     """The folder of the model itself: that of a finished run lies within the run's."""
     path = resolve(folder)
-    return path / "model" if (path / "model" / "config.json").exists() else path
+    model = path / "model"
+    return model if (model / "config.json").exists() or is_few_shot(model) else path

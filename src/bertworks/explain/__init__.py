@@ -1,10 +1,11 @@
 """Why a model answers as it does: attention as it was computed, integrated gradients, and whether these are faithful."""
 
-from bertworks.explain.attribution import Target, Term, TokenAttributions, integrated_gradients
+from bertworks.explain.attribution import TokenAttributions, integrated_gradients
 from bertworks.explain.deletion import DeletionCurve
 from bertworks.explain.explanation import Explanation
-from bertworks.explain.question import Answer, Attributions, Baseline, Kind, Question
+from bertworks.explain.question import Answer, Attributions, Baseline, Kind, NoAnswer, Question
 from bertworks.explain.reading import Reading, Word
+from bertworks.explain.targets import Likeness, Target, Term
 
 __all__ = [
     "Answer",
@@ -13,6 +14,8 @@ __all__ = [
     "DeletionCurve",
     "Explanation",
     "Kind",
+    "Likeness",
+    "NoAnswer",
     "Question",
     "Reading",
     "Target",

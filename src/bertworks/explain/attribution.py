@@ -11,46 +11,22 @@ The points of the line are simply more packed sequences. All is computed in floa
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
 
 from bertworks.batch import Array, PackedBatch
-from bertworks.explain import quadrature
-from bertworks.nn.inputs import model_inputs
+from bertworks.explain.line import MOST_INTERVALS, Line
+from bertworks.explain.targets import AnyTarget
+from bertworks.inference import score
 from bertworks.nn.model import Model
 
 FEWEST_INTERVALS = 16
-MOST_INTERVALS = 512
 TOLERANCE = 1e-3
 _SMALL = 0.1
 """Where attributions nearly cancel, the error is measured by this share of their sizes, not by their small sum."""
-
-
-@dataclass(frozen=True)
-class Term:
-    """One score of a head, with a weight."""
-
-    sequence: int
-    """Which sequence of the batch."""
-    output: int
-    """Which output of the head: a label, a vocabulary entry."""
-    weight: float = 1.0
-    row: int = 0
-    """Which of the sequence's rows: 0 for a head that reads one state a sequence, the token's place for one that reads
-    tokens."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is explained: a weighted sum of a head's scores. The logit of a label is one term; that of a document in
-    windows is one a window; that of an entity or an answer is one a token that it consists of."""
-
-    head: str
-    terms: tuple[Term, ...]
 
 
 @dataclass(frozen=True)
@@ -67,13 +43,13 @@ class TokenAttributions:
     """Points of the line at which the gradient was computed."""
     error: float
     """By how much the attributions miss F(text) − F(baseline), relative to it (or to a tenth of their sizes, where these
-    nearly cancel); summed over the sequences without cancelling."""
+    nearly cancel); summed over the target's parts without cancelling."""
 
 
 def integrated_gradients(
     model: Model,
     batch: PackedBatch,
-    target: Target,
+    target: AnyTarget,
     *,
     baseline: int | None,
     kept: Bool[Array, "tokens"],
@@ -90,10 +66,8 @@ def integrated_gradients(
     it. `progress` is called with the number of points before they are computed.
     """
     with _in_float32(model.to(device)):
-        lines = [
-            _Line(model, batch, sequence, target, baseline, kept, device, token_budget)
-            for sequence in sorted({term.sequence for term in target.terms})
-        ]
+        parts = target.parts(batch, lambda: score(model, batch, device=device, token_budget=token_budget)[target.head], device)
+        lines = [Line(model, batch, target.head, part, baseline, kept, device, token_budget) for part in parts]
         intervals = FEWEST_INTERVALS
         while True:
             if progress is not None:
@@ -106,69 +80,7 @@ def integrated_gradients(
             intervals *= 2
 
 
-class _Line:
-    """One sequence on its way from the baseline to itself."""
-
-    def __init__(
-        self,
-        model: Model,
-        batch: PackedBatch,
-        sequence: int,
-        target: Target,
-        baseline: int | None,
-        kept: Bool[Array, "tokens"],
-        device: torch.device,
-        token_budget: int,
-    ) -> None:
-        self._model, self._device, self._head = model, device, target.head
-        self.tokens = slice(int(batch.offsets[sequence]), int(batch.offsets[sequence + 1]))
-        self._sequence = batch.take([sequence])
-        self._at_once = max(1, token_budget // self._sequence.tokens)
-        terms = [term for term in target.terms if term.sequence == sequence]
-        self._rows, self._outputs = [term.row for term in terms], [term.output for term in terms]
-        self._weights = torch.tensor([term.weight for term in terms], dtype=torch.float32, device=device)
-        table = model.encoder.embeddings.token.weight.detach()
-        end = table[torch.from_numpy(self._sequence.input_ids).to(device)]
-        self._start = torch.zeros_like(end) if baseline is None else table[baseline].expand_as(end).clone()
-        same = torch.from_numpy(np.ascontiguousarray(kept[self.tokens])).to(device)
-        self._start[same] = end[same]
-        self._way = end - self._start
-        # the points of the finest rule, of which those of a coarser one are every second, fourth …
-        self._done = np.zeros(MOST_INTERVALS + 1, dtype=bool)
-        self._scores = np.zeros(MOST_INTERVALS + 1)
-        self._products = np.zeros((MOST_INTERVALS + 1, self._sequence.tokens))
-
-    def refine(self, intervals: int) -> None:
-        """Computes the points of a rule that are not computed yet."""
-        wanted = np.arange(0, MOST_INTERVALS + 1, MOST_INTERVALS // intervals)
-        missing = wanted[~self._done[wanted]]
-        for chosen in np.split(missing, np.arange(self._at_once, len(missing), self._at_once)):
-            self._scores[chosen], self._products[chosen] = self._at(quadrature.points(MOST_INTERVALS)[chosen])
-            self._done[chosen] = True
-
-    def integral(self, intervals: int) -> Float[Array, "length"]:
-        """The attributions by the rule of so many intervals."""
-        return np.asarray(quadrature.weights(intervals) @ self._products[:: MOST_INTERVALS // intervals])
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """The target at the baseline and at the text."""
-        return float(self._scores[0]), float(self._scores[-1])
-
-    def _at(self, places: Float[Array, "points"]) -> tuple[Float[Array, "points"], Float[Array, "points length"]]:
-        """The target, and each token's gradient times its way, at some places of the line."""
-        copies, length = len(places), self._sequence.tokens
-        share = torch.from_numpy(places.astype(np.float32)).to(self._device)[:, None, None]
-        vectors = (self._start + share * self._way).reshape(copies * length, -1).requires_grad_()
-        inputs = replace(model_inputs(self._sequence.take(np.zeros(copies)), self._device), token_vectors=vectors)
-        scores = self._model(inputs)[self._head]
-        values = scores.view(copies, -1, scores.shape[1])[:, self._rows, self._outputs] @ self._weights
-        (gradient,) = torch.autograd.grad(values.sum(), vectors)
-        products = (gradient.view(copies, length, -1) * self._way).sum(-1)
-        return _numpy(values), _numpy(products)
-
-
-def _summed(lines: Sequence[_Line], batch: PackedBatch, intervals: int) -> TokenAttributions:
+def _summed(lines: Sequence[Line], batch: PackedBatch, intervals: int) -> TokenAttributions:
     values = np.zeros(batch.tokens)
     before, after = np.array([line.ends for line in lines]).T
     missed = 0.0
@@ -200,7 +112,3 @@ def _in_float32(model: Model) -> Iterator[None]:
         model.compute_in(dtype)
         for parameter in wanted:
             parameter.requires_grad_(True)
-
-
-def _numpy(x: Tensor) -> Array:
-    return x.detach().double().cpu().numpy()

@@ -14,7 +14,7 @@ from bertworks.errors import SettingsError
 from bertworks.explain.attention import AttentionMaps, rollout
 from bertworks.explain.attribution import TOLERANCE, integrated_gradients
 from bertworks.explain.deletion import DeletionCurve, deletion_curve
-from bertworks.explain.question import ORIGINAL_TOKEN, Answer, Attributions, Baseline, Kind, Question
+from bertworks.explain.question import BARE, ORIGINAL_TOKEN, Answer, Attributions, Baseline, Kind, NoAnswer, Question
 from bertworks.explain.reading import Reading, Word
 from bertworks.inference import score
 from bertworks.nn.machine import MachineChoice
@@ -27,9 +27,9 @@ _VARIANTS_AT_ONCE = 32
 class Explanation:
     """One text, or pair of texts, and why the model answers as it does.
 
-    Made by `TextClassifier.explain` and `Encoder.explain`. Attention is computed for one window of a long document at a
-    time (`window`, numbered from 0); attributions and the deletion curve are those of the whole document. What is
-    computed once is kept.
+    Made by the estimators' `explain`. Attention is computed for one window of a long document at a time (`window`, numbered
+    from 0, over both texts where a model reads them apart); attributions and the deletion curve are those of the whole
+    document. What is computed once is kept.
     """
 
     def __init__(
@@ -39,9 +39,10 @@ class Explanation:
         reading: Reading,
         *,
         answer: Answer | None = None,
+        no_answer: NoAnswer = BARE,
         question: Question | None = None,
         baseline: Baseline | None = None,
-        window: int = 0,
+        window: int | None = None,
         tolerance: float = TOLERANCE,
         progress: Callable[[str], None] | None = None,
     ) -> None:
@@ -52,9 +53,14 @@ class Explanation:
         self._tell = progress or (lambda what: None)
         self._maps: dict[int, AttentionMaps] = {}
         self.answer = answer
-        """What the model says; None for a bare encoder."""
-        self.window = self._checked_window(window)
-        """The window whose attention is shown where none is named."""
+        """What the model says; None where there is nothing to attribute."""
+        self.no_answer = no_answer
+        """Why there is none."""
+        self.shown = tuple(reading.firsts) if window is None else (self._checked_window(window),)
+        """The windows whose attention pages and plain values have: the one that was chosen, or the first of each text that is read
+        by itself."""
+        self.window = self.shown[0]
+        """The window whose attention is given where none is named."""
 
     # ---- what was read
 
@@ -73,6 +79,10 @@ class Explanation:
         """In how many windows the text is read."""
         return len(self._reading.windows)
 
+    def text_of(self, window: int) -> int | None:
+        """The number of the text that a window is of, where two are read apart; None otherwise."""
+        return int(self._reading.batch.groups[self._checked_window(window)]) if len(self._reading.firsts) > 1 else None
+
     @property
     def truncated_tokens(self) -> int:
         """Tokens of the texts that are not read at all."""
@@ -88,7 +98,8 @@ class Explanation:
         return self._reading.windows[self._checked_window(window)].tokens
 
     def parts_of(self, window: int) -> Int[Array, "length"]:
-        """For each token of a window: 0 in the first text, 1 in the second, -1 for special tokens."""
+        """For each token of a window: 0 in its first text, 1 in its second, -1 for special tokens. A window of one text of two
+        that are read apart has no second."""
         return self._reading.windows[self._checked_window(window)].sequence_ids
 
     @property
@@ -104,7 +115,7 @@ class Explanation:
 
     @property
     def target(self) -> str | None:
-        """The label that is explained; None for a bare encoder."""
+        """The label, or whatever else is explained; None where there is no answer."""
         return None if self._question is None else self._question.name
 
     # ---- attention
@@ -159,7 +170,7 @@ class Explanation:
         """What each word adds to the score, over the whole document: the merged score is a mean of the windows', weighted
         by their tokens, and a word's shares are summed over the windows that it stands in.
 
-        `Attributions.warning` says so where they do not add up. Raises `SettingsError` for a bare encoder.
+        `Attributions.warning` says so where they do not add up. Raises `SettingsError` where there is no answer.
         """
         question = self._asked()
         tokens = integrated_gradients(
@@ -180,7 +191,7 @@ class Explanation:
     def faithfulness(self) -> DeletionCurve:
         """Whether removing words in the order of their attributions changes the answer more than chance does.
 
-        Raises `SettingsError` for a bare encoder, `DataError` for a text without words.
+        Raises `SettingsError` where there is no answer, `DataError` for a text without words.
         """
         question = self._asked()
         return deletion_curve(self.attributions.words, self._without, quantity=question.quantity)
@@ -212,6 +223,7 @@ class Explanation:
             ids,
             segments,
             groups=np.repeat(np.arange(len(removed)), batch.sequences),
+            targets={name: np.concatenate([values] * len(removed)) for name, values in batch.targets.items()},
             token_targets={ORIGINAL_TOKEN: np.concatenate(tokens)},
         )
 
@@ -264,13 +276,13 @@ class Explanation:
 
     def _asked(self) -> Question:
         if self._question is None:
-            raise SettingsError("a bare encoder gives no answer to attribute: explain a fine-tuned model, or look at its attention")
+            raise SettingsError(f"{self.no_answer.reason} to attribute: {self.no_answer.remedy}, or look at its attention")
         return self._question
 
     def _checked_window(self, window: int) -> int:
         if window not in range(self.windows):
-            last = self.windows - 1
-            raise SettingsError(f"window {window} does not exist: the text is read in {self.windows}" + (f", 0 to {last}" if last else ""))
+            last, are = self.windows - 1, "the texts are" if len(self._reading.firsts) > 1 else "the text is"
+            raise SettingsError(f"window {window} does not exist: {are} read in {self.windows}" + (f", 0 to {last}" if last else ""))
         return window
 
     def _maps_of(self, window: int | None) -> AttentionMaps:

@@ -15,7 +15,7 @@ from bertworks.batch import Array
 from bertworks.errors import SettingsError
 from bertworks.explain.deletion import DeletionCurve
 from bertworks.explain.quantised import quantised
-from bertworks.explain.question import Kind
+from bertworks.explain.question import ORDINALS, Kind
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -38,18 +38,19 @@ def page(explanation: "Explanation", kind: Kind, layer: int | None, head: int | 
     asked = explanation.answer is not None
     with_words = asked and kind in ("all", "attribution", "faithfulness")
     curve = explanation.faithfulness if asked and kind in ("all", "faithfulness") else None
-    viewer = _viewer(explanation, kind, layer, head, most_bytes) if kind in ("all", "attention", "cls", "rollout") else None
+    windows = explanation.shown if kind in ("all", "attention", "cls", "rollout") else ()
+    viewers = [_viewer(explanation, window, kind, layer, head, most_bytes // len(windows)) for window in windows]
     return (
         _environment()
         .get_template("page.html.jinja")
         .render(
             explanation=explanation,
+            ordinals=ORDINALS,
             answer=_answer(explanation),
             words=_words(explanation) if with_words else None,
             curve=curve,
             chart=None if curve is None else _chart(curve),
-            viewer=viewer,
-            material=None if viewer is None else _as_script(viewer),
+            viewers=[(_heading(explanation, window), viewer, _as_script(viewer)) for window, viewer in zip(windows, viewers, strict=True)],
         )
     )
 
@@ -118,26 +119,36 @@ def _chart(curve: DeletionCurve) -> dict[str, Any]:
     }
 
 
-def _viewer(explanation: "Explanation", kind: Kind, layer: int | None, head: int | None, most_bytes: int) -> dict[str, Any]:
-    """What the script draws: tokens, and as many maps as fit."""
-    tokens = explanation.tokens
+def _heading(explanation: "Explanation", window: int) -> str | None:
+    """What stands above the maps of a window: of which text, and which of several windows it is."""
+    text = explanation.text_of(window)
+    if explanation.windows == 1 or (text is not None and explanation.windows == len(explanation.texts)):
+        return None if text is None else f"The {ORDINALS[text]} text."
+    where = "the text is" if text is None else "both texts are"
+    of = "" if text is None else f" It is of the {ORDINALS[text]} one."
+    return f"Window {window} of the {explanation.windows} in which {where} read (0 to {explanation.windows - 1}).{of}"
+
+
+def _viewer(explanation: "Explanation", window: int, kind: Kind, layer: int | None, head: int | None, most_bytes: int) -> dict[str, Any]:
+    """What the script draws: the tokens of a window, and as many of its maps as fit."""
+    tokens = explanation.tokens_of(window)
     size = len(tokens) ** 2
     if size > most_bytes:
         raise SettingsError(f"a map of {len(tokens):,} tokens does not fit into a page: save arrays (.npz), or read smaller windows")
     chosen = explanation.layers - 1 if layer is None else layer
-    maps: dict[str, Any] = {} if kind in ("attention", "cls") else {"rollout": quantised(explanation.rollout())}
+    maps: dict[str, Any] = {} if kind in ("attention", "cls") else {"rollout": quantised(explanation.rollout(window=window))}
     first = "rollout" if kind == "rollout" else f"{chosen}.{'mean' if head is None else head}"
     order = [] if kind == "rollout" else [chosen]
     order += [number for number in reversed(range(explanation.layers)) if number != chosen] if order and layer is None else []
     for number in order:
-        embedded = _maps(explanation, number, head, most_bytes // size - len(maps))
+        embedded = _maps(explanation, window, number, head, most_bytes // size - len(maps))
         if not embedded and number != chosen:
             break
-        maps |= embedded or {first: quantised(explanation.attention(number, head))}
+        maps |= embedded or {first: quantised(explanation.attention(number, head, window=window))}
     layers = {int(name.split(".")[0]) for name in maps if name != "rollout"}
     return {
         "tokens": tokens,
-        "parts": explanation.parts_of(explanation.window).tolist(),
+        "parts": explanation.parts_of(window).tolist(),
         "maps": {name: maps[name] for name in sorted(maps, key=lambda name: [int(x) if x.isdigit() else -1 for x in name.split(".")])},
         "first": first,
         "query": len(tokens) - 1 if explanation.classified_by_last else 0,
@@ -146,11 +157,11 @@ def _viewer(explanation: "Explanation", kind: Kind, layer: int | None, head: int
     }
 
 
-def _maps(explanation: "Explanation", layer: int, head: int | None, room: int) -> dict[str, dict[str, float | str]]:
+def _maps(explanation: "Explanation", window: int, layer: int, head: int | None, room: int) -> dict[str, dict[str, float | str]]:
     """One head of a layer, or the mean and all heads; nothing where there is no room for so many maps."""
     if head is not None:
-        return {f"{layer}.{head}": quantised(explanation.attention(layer, head))} if room > 0 else {}
-    heads = explanation.heads(layer)
+        return {f"{layer}.{head}": quantised(explanation.attention(layer, head, window=window))} if room > 0 else {}
+    heads = explanation.heads(layer, window=window)
     if room <= len(heads):
         return {}
     out = {f"{layer}.mean": quantised(heads.mean(axis=0))}

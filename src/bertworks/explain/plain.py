@@ -15,7 +15,8 @@ _DIGITS = 6
 
 
 def to_dict(explanation: "Explanation", kind: Kind, layer: int | None, head: int | None) -> dict[str, Any]:
-    """What was read and answered, then what `kind` names; the attention maps themselves only where it names them."""
+    """What was read and answered, then what `kind` names; the attention maps themselves only where it names them. Where two texts
+    are read apart, and no window was chosen, `attention` is a list with an entry for each text."""
     out: dict[str, Any] = {"texts": list(explanation.texts), "windows": explanation.windows}
     if explanation.truncated_tokens:
         out["truncated_tokens"] = explanation.truncated_tokens
@@ -31,7 +32,8 @@ def to_dict(explanation: "Explanation", kind: Kind, layer: int | None, head: int
     if explanation.answer is not None and kind in ("all", "faithfulness"):
         out["faithfulness"] = _curve(explanation.faithfulness)
     if kind in ("all", "cls", "attention", "rollout"):
-        out["attention"] = _attention(explanation, kind, layer, head)
+        maps = [_attention(explanation, kind, layer, head, window) for window in explanation.shown]
+        out["attention"] = maps[0] if len(maps) == 1 else maps
     return out
 
 
@@ -58,17 +60,19 @@ def _curve(curve: DeletionCurve) -> dict[str, Any]:
     }
 
 
-def _attention(explanation: "Explanation", kind: Kind, layer: int | None, head: int | None) -> dict[str, Any]:
-    out: dict[str, Any] = {"window": explanation.window, "tokens": explanation.tokens}
+def _attention(explanation: "Explanation", kind: Kind, layer: int | None, head: int | None, window: int) -> dict[str, Any]:
+    text = explanation.text_of(window)
+    out: dict[str, Any] = {"window": window, **({} if text is None else {"text": text}), "tokens": explanation.tokens_of(window)}
     if kind == "rollout":
-        out["rollout"] = rounded(explanation.rollout())
+        out["rollout"] = rounded(explanation.rollout(window=window))
     else:
         out |= {"layer": explanation.layers - 1 if layer is None else layer, "head": "mean" if head is None else head}
         if kind == "attention":
-            out["probabilities"] = rounded(explanation.heads(layer) if head is None else explanation.attention(layer, head))
-            out["head"] = "all" if head is None else head
+            whole = head is None
+            maps = explanation.heads(layer, window=window) if whole else explanation.attention(layer, head, window=window)
+            out |= {"probabilities": rounded(maps), "head": "all" if whole else head}
         else:
-            out["cls"] = [[name, round(value, _DIGITS)] for name, value in explanation.cls_attention(layer, head)]
+            out["cls"] = [[name, round(value, _DIGITS)] for name, value in explanation.cls_attention(layer, head, window=window)]
     return out | {"largest_deviation": explanation.largest_deviation}
 
 

@@ -7,12 +7,16 @@ from typing import Any, Literal
 from jaxtyping import Float
 
 from bertworks.batch import Array, PackedBatch
-from bertworks.explain.attribution import Target, TokenAttributions
+from bertworks.explain.attribution import TokenAttributions
+from bertworks.explain.targets import AnyTarget
 from bertworks.tasks import Scores
 
 Kind = Literal["all", "attribution", "faithfulness", "attention", "cls", "rollout"]
 """What is shown or saved: the words' attributions; the curve that tests them; attention heat maps; what the token that is
 classified attends to; attention followed through all layers; or all of it."""
+
+ORDINALS = ("first", "second")
+"""What the texts of a pair are called."""
 
 ORIGINAL_TOKEN = "original_token"
 """What the number of a token in the whole document is called among the token targets of its shortened variants."""
@@ -38,7 +42,7 @@ class Question:
     """What the score is: `the logit of positive`."""
     quantity: str
     """What the deletion curve follows: `P(positive)`."""
-    target: Target
+    target: AnyTarget
     confidence: Callable[[Scores, PackedBatch], Float[Array, "groups"]]
     """The quantity of each group of a batch, given the heads' scores. Of each token the batch says which one of the whole document
     it is (`ORIGINAL_TOKEN`)."""
@@ -51,6 +55,23 @@ class Answer:
     prediction: Any
     probabilities: dict[str, float]
     """Of each label; empty where the model predicts a number."""
+    name: str = "prediction"
+    """What that is called which the model says."""
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """Why there is nothing to attribute, where attention alone is shown."""
+
+    title: str
+    caption: str
+    """What stands above the title."""
+    reason: str
+    """`a bare encoder gives no answer`."""
+    remedy: str
+
+
+BARE = NoAnswer("A bare encoder", "no head, so no prediction", "a bare encoder gives no answer", "explain a fine-tuned model")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""One document as a model reads it: its windows, and the words of the original text that their tokens belong to."""
+"""One document, or two that are compared, as a model reads them: windows, and the words of the original texts that their tokens are of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Reading:
-    """A text, or a pair of texts, with all windows in which it is read."""
+    """A text, or a pair of texts, with all windows in which it is read: a pair in one, or each text in windows of its own."""
 
     texts: tuple[str, ...]
     windows: tuple[Encoding, ...]
@@ -35,23 +35,50 @@ class Reading:
     word_of_token: Int[Array, "tokens"]
     """Number of each token's word, over all windows in a row; -1 for special tokens."""
     batch: PackedBatch
-    """The windows, as one group."""
+    """The windows: those of a text or of a pair that is read in one as one group, of texts that are read apart a group each."""
 
     @classmethod
     def of(cls, texts: Sequence[str], windows: Sequence[Encoding]) -> "Reading":
         """`windows` are the sequences of one row as `Tokenizer.encode_batch` makes them, with offsets."""
+        return cls._of(texts, windows, [0] * len(windows))
+
+    @classmethod
+    def apart(
+        cls,
+        texts: Sequence[str],
+        windows: Sequence[Sequence[Encoding]],
+        prompts: Sequence[int] | None = None,
+        targets: Mapping[str, Array] | None = None,
+    ) -> "Reading":
+        """Texts that are read each by itself. `windows` are the sequences of each; its first so many characters `prompts` are none
+        of the text's own: their tokens count as special ones. `targets` are those of the batch, which the model needs."""
+        text_of_window = [number for number, own in enumerate(windows) for _ in own]
+        return cls._of(texts, [window for own in windows for window in own], text_of_window, prompts or [0] * len(texts), targets)
+
+    @classmethod
+    def _of(
+        cls,
+        texts: Sequence[str],
+        windows: Sequence[Encoding],
+        groups: Sequence[int],
+        prompts: Sequence[int] | None = None,
+        targets: Mapping[str, Array] | None = None,
+    ) -> "Reading":
+        """With `prompts`, windows are of the text whose number their group is."""
         spans: dict[tuple[int, int, int], tuple[int, int]] = {}
         keys: list[tuple[int, int, int] | None] = []
-        for window in windows:
+        for window, group in zip(windows, groups, strict=True):
+            skipped = 0 if prompts is None else prompts[group]
             rows = zip(window.sequence_ids, window.word_ids, window.token_numbers, window.offsets, strict=True)
             for part, word, token, (start, end) in rows:
-                if part == SPECIAL:
+                if part == SPECIAL or (skipped and end <= skipped):
                     keys.append(None)
                     continue
+                begin, stop = max(0, int(start) - skipped), int(end) - skipped
                 # a token that the tokenizer counts to no word is a word of its own
-                key = (int(part), int(word), SPECIAL if word != SPECIAL else int(token))
-                begin, stop = spans.get(key, (int(start), int(end)))
-                spans[key] = (min(begin, int(start)), max(stop, int(end)))
+                key = (int(part) if prompts is None else group, int(word), SPECIAL if word != SPECIAL else int(token))
+                first, last = spans.get(key, (begin, stop))
+                spans[key] = (min(first, begin), max(last, stop))
                 keys.append(key)
         order = sorted(spans, key=lambda key: (key[0], spans[key], key))
         number = {key: i for i, key in enumerate(order)}
@@ -60,8 +87,13 @@ class Reading:
             windows=tuple(windows),
             words=tuple(Word(texts[key[0]][slice(*spans[key])], *spans[key], key[0]) for key in order),
             word_of_token=np.array([SPECIAL if key is None else number[key] for key in keys], dtype=np.int64),
-            batch=PackedBatch.from_sequences([w.ids for w in windows], [w.segment_ids for w in windows], groups=[0] * len(windows)),
+            batch=PackedBatch.from_sequences([w.ids for w in windows], [w.segment_ids for w in windows], groups=groups, targets=targets),
         )
+
+    @property
+    def firsts(self) -> list[int]:
+        """The first window of each text that is read by itself, and of what is read in one."""
+        return np.unique(self.batch.groups, return_index=True)[1].tolist()  # type: ignore[no-any-return]
 
     @property
     def special(self) -> Array:
@@ -71,7 +103,7 @@ class Reading:
     @property
     def truncated_tokens(self) -> int:
         """Tokens of the texts that no window reads."""
-        return self.windows[0].truncated_tokens
+        return sum(self.windows[first].truncated_tokens for first in self.firsts)
 
     def by_word(self, of_tokens: Float[Array, "tokens"]) -> Float[Array, "words"]:
         """The sum over each word's tokens; a token that stands in several windows counts in each."""

@@ -14,7 +14,7 @@ import numpy as np
 from bertworks.checkpoints.atomic import atomic_write
 from bertworks.errors import SettingsError, nearest
 from bertworks.explain.page import page
-from bertworks.explain.question import Kind
+from bertworks.explain.question import ORDINALS, Kind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,7 +55,7 @@ def resolved_kind(explanation: "Explanation", kind: Kind | None, layer: int | No
             return "all"
         return "attention" if bare or layer is not None or head is not None else "attribution"
     if bare and kind in ("attribution", "faithfulness"):
-        raise SettingsError(f"a bare encoder gives no answer, so there is no {kind}: choose attention, cls or rollout")
+        raise SettingsError(f"{explanation.no_answer.reason}, so there is no {kind}: choose attention, cls or rollout")
     if picture and kind == "all":
         raise SettingsError(
             "a picture shows one thing: choose attribution, faithfulness, attention, cls or rollout, or write a page (.html)"
@@ -70,7 +70,7 @@ def picture(explanation: "Explanation", kind: Kind, layer: int | None, head: int
     tokens, parts = explanation.tokens, explanation.parts_of(explanation.window)
     number = explanation.layers - 1 if layer is None else layer
     place = f"layer {number}" if head is None else f"layer {number}, head {head}"
-    window = f" · window {explanation.window} of {explanation.windows}" if explanation.windows > 1 else ""
+    window = f" · {named(explanation, explanation.window)}" if explanation.windows > 1 else ""
     if kind == "attribution":
         found = explanation.attributions
         notes = ". ".join([found.check, *([found.warning] if found.warning else [])])
@@ -101,12 +101,16 @@ def show(explanation: "Explanation") -> Path | None:
     return path
 
 
+def named(explanation: "Explanation", window: int) -> str:
+    """What a window is called where there are several."""
+    text, number = explanation.text_of(window), f"window {window} of {explanation.windows}"
+    return number if text is None else f"{ORDINALS[text]} text ({number})"
+
+
 def _arrays(explanation: "Explanation", kind: Kind, layer: int | None, head: int | None) -> bytes:
     """Arrays by name; texts as arrays of characters, so that no pickle is needed to read them."""
     words = explanation.words
     arrays: dict[str, Any] = {
-        "tokens": np.array(explanation.tokens),
-        "parts": explanation.parts_of(explanation.window),
         "words": np.array([word.text for word in words]),
         "word_spans": np.array([[word.part, word.start, word.end] for word in words]),
     }
@@ -119,13 +123,23 @@ def _arrays(explanation: "Explanation", kind: Kind, layer: int | None, head: int
             curve = explanation.faithfulness
             arrays |= {"removed_words": curve.removed, "most_important_first": curve.most_first}
             arrays |= {"least_important_first": curve.least_first, "random_orders": curve.random}
-    if kind in ("all", "attention"):
-        numbers = range(explanation.layers) if layer is None else [layer]
-        arrays |= {f"attention_{n}": explanation.heads(n) if head is None else explanation.attention(n, head) for n in numbers}
-    if kind == "cls":
-        arrays["cls_attention"] = np.array([value for _, value in explanation.cls_attention(layer, head)])
-    if kind in ("all", "rollout"):
-        arrays["rollout"] = explanation.rollout()
+    for window in explanation.shown:
+        prefix = "" if window == explanation.window else f"{ORDINALS[explanation.text_of(window) or 0]}_text_"
+        arrays |= {prefix + name: values for name, values in _attention(explanation, kind, layer, head, window).items()}
     out = io.BytesIO()
     np.savez(out, **arrays)
     return out.getvalue()
+
+
+def _attention(explanation: "Explanation", kind: Kind, layer: int | None, head: int | None, window: int) -> dict[str, Any]:
+    """What there is to say of a window."""
+    arrays: dict[str, Any] = {"tokens": np.array(explanation.tokens_of(window)), "parts": explanation.parts_of(window)}
+    at: dict[str, int] = {"window": window}
+    if kind in ("all", "attention"):
+        numbers = range(explanation.layers) if layer is None else [layer]
+        arrays |= {f"attention_{n}": explanation.heads(n, **at) if head is None else explanation.attention(n, head, **at) for n in numbers}
+    if kind == "cls":
+        arrays["cls_attention"] = np.array([value for _, value in explanation.cls_attention(layer, head, **at)])
+    if kind in ("all", "rollout"):
+        arrays["rollout"] = explanation.rollout(**at)
+    return arrays

@@ -21,6 +21,7 @@ from bertworks.evaluation.similarity import SimilarityMetrics
 from bertworks.tasks.stored_settings import from_stored
 from bertworks.tasks.task import SMOKE_TEXTS, Scores, count_windows
 from bertworks.tokenization import Encoding, Overflow, Tokenizer
+from bertworks.tokenization.encoding import Piece
 
 HEAD = "vectors"
 SKIPPED = "skipped_tokens"
@@ -99,26 +100,33 @@ class SentenceEmbedding:
         leading, prompt_ids = self._prompt_ids(tokenizer, prompt)
         for start in range(0, len(texts), _CHUNK):
             chunk = texts[start : start + _CHUNK]
-            rows = self._encode(chunk, tokenizer, prompt, first_row + start)
-            for row, windows in enumerate(rows, start):
-                sequences = [(w.ids, w.segment_ids) for w in windows]
-                if len(windows) > 1 and len(prompt_ids):
-                    windows, sequences = self._prompted_windows(texts[row], tokenizer, leading, prompt_ids)
-                    seen.tokens += len(windows) * len(prompt_ids)
+            for row, windows in enumerate(self.windows(chunk, tokenizer, prompt, first_row + start), start):
                 count_windows(seen, windows)
-                ids += [sequence[0] for sequence in sequences]
-                segments += [sequence[1] for sequence in sequences]
-                groups += [row] * len(sequences)
+                ids += [window.ids for window in windows]
+                segments += [window.segment_ids for window in windows]
+                groups += [row] * len(windows)
         targets = {} if self.pools_prompt or not len(prompt_ids) else {SKIPPED: np.full(len(ids), leading + len(prompt_ids))}
         return PackedBatch.from_sequences(ids, segments, groups=groups, targets=targets), seen
 
-    def _encode(self, texts: Sequence[str], tokenizer: Tokenizer, prompt: str, first_row: int) -> list[list[Encoding]]:
-        whole = [self._cased(prompt + text) if isinstance(text, str) else text for text in texts]
-        return tokenizer.encode_batch(
-            whole, max_tokens=self.max_tokens, overflow=self.overflow, stride=self.stride, offsets=False, first_row=first_row
-        )
+    def windows(
+        self, texts: Sequence[str], tokenizer: Tokenizer, prompt: str = "", first_row: int = 0, *, offsets: bool = False
+    ) -> list[list[Encoding]]:
+        """The sequences in which each text is read, with `prompt`. Where a text takes one, the prompt is its beginning; where it
+        takes several, the prompt's tokens stand in each as special ones. `offsets` and errors are as in `Tokenizer.encode_batch`.
+        """
+        whole = [self.cased(prompt + text) if isinstance(text, str) else text for text in texts]
+        options: dict[str, Any] = {"overflow": self.overflow, "stride": self.stride, "offsets": offsets, "first_row": first_row}
+        rows = tokenizer.encode_batch(whole, max_tokens=self.max_tokens, **options)
+        several = [row for row, windows in enumerate(rows) if len(windows) > 1] if prompt else []
+        if several:
+            leading, prompt_ids = self._prompt_ids(tokenizer, prompt)
+            room, alone = self.max_tokens - len(prompt_ids), [self.cased(texts[row]) for row in several]
+            for row, windows in zip(several, tokenizer.encode_batch(alone, max_tokens=room, **options), strict=True):
+                rows[row] = [_inserted(window, leading, prompt_ids) for window in windows] if len(prompt_ids) else rows[row]
+        return rows
 
-    def _cased(self, text: str) -> str:
+    def cased(self, text: str) -> str:
+        """The text as the tokenizer sees it."""
         if not self.lower_case:
             return text
         return text.lower() if text.isascii() else "".join(character.lower() for character in text)
@@ -127,25 +135,12 @@ class SentenceEmbedding:
         """How many special tokens stand before a text, and the prompt's own tokens."""
         if not prompt:
             return 0, np.zeros(0, dtype=np.int64)
-        encoding = tokenizer.encode(self._cased(prompt))
+        encoding = tokenizer.encode(self.cased(prompt))
         own = encoding.sequence_ids != _NO_TEXT
         leading, room = int(own.argmax()) if own.any() else 0, self.max_tokens - len(encoding)
         if room < 1:
             raise SettingsError(f"the prompt has {int(own.sum())} tokens, which leave no room for text in max_tokens={self.max_tokens}")
         return leading, encoding.ids[own]
-
-    def _prompted_windows(
-        self, text: str, tokenizer: Tokenizer, leading: int, prompt_ids: Int[Array, "prompt_tokens"]
-    ) -> tuple[list[Encoding], list[tuple[Array, Array]]]:
-        """The windows of a long text alone, and their ids and segments with the prompt before each."""
-        room = self.max_tokens - len(prompt_ids)
-        (windows,) = tokenizer.encode_batch([self._cased(text)], max_tokens=room, overflow="window", stride=self.stride, offsets=False)
-        sequences = []
-        for window in windows:
-            ids, segments = window.ids, window.segment_ids
-            first = np.full(len(prompt_ids), segments[leading], dtype=np.int64)
-            sequences.append((np.insert(ids, leading, prompt_ids), np.insert(segments, leading, first)))
-        return windows, sequences
 
     def vectors(self, scores: Float[Array, "sequences width"], batch: PackedBatch) -> Float[Array, "texts width"]:
         """The vectors of whole texts, which are the groups of a batch, in the order of their numbers."""
@@ -185,6 +180,14 @@ class SentenceEmbedding:
         task = replace(self, overflow="window") if self.overflow == "error" else self
         batch, _ = task.encode(inputs, tokenizer, task.prompt(None))
         return task.vectors(score(batch)[HEAD], batch).tolist()  # type: ignore[no-any-return]
+
+
+def _inserted(window: Encoding, place: int, ids: Int[Array, "inserted"]) -> Encoding:
+    """A sequence with further special tokens before its token `place`, with which its text begins."""
+    number = int(np.searchsorted(np.cumsum([piece.length for piece in window.pieces]), place, side="right"))
+    inserted = Piece(_NO_TEXT, window.pieces[number].segment, len(ids), ())
+    pieces = (*window.pieces[:number], inserted, *window.pieces[number:])
+    return replace(window, ids=np.insert(window.ids, place, ids), pieces=pieces)
 
 
 def merged_vectors(

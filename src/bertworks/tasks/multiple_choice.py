@@ -13,6 +13,7 @@ from jaxtyping import Float
 from bertworks.accounting import Accounting
 from bertworks.architectures import HeadKind
 from bertworks.batch import Array, PackedBatch
+from bertworks.data.choice_examples import ChoiceQuestion
 from bertworks.errors import DataError, SettingsError
 from bertworks.evaluation.choices import ChoiceMetrics
 from bertworks.tasks.stored_settings import from_stored
@@ -20,14 +21,6 @@ from bertworks.tasks.task import SMOKE_TEXTS, Scores
 from bertworks.tokenization import Overflow, Tokenizer
 
 HEAD = "choices"
-
-
-@dataclass(frozen=True)
-class ChoiceQuestion:
-    """A text, and the texts of which one goes with it."""
-
-    text: str
-    choices: tuple[str, ...]
 
 
 @dataclass(frozen=True)

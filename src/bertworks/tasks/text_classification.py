@@ -6,7 +6,7 @@ windows (`overflow="window"`), so that nothing is lost.
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self, get_args
 
@@ -301,11 +301,19 @@ def infer(labels: Sequence[Any], *, kind: Literal["auto"] | Kind = "auto", pairs
         names |= {v.item() if isinstance(v, np.generic) else v: None for v in of_row}
     if len(names) < (2 if kind == "single" else 1):
         raise DataError(f"all {len(labels)} rows have the label {next(iter(names), None)!r}: a classifier needs at least two labels")
+    return TextClassification(kind, tuple(in_order(names)), pairs=pairs, **options)
+
+
+def in_order(labels: Iterable[Any]) -> list[Any]:
+    """Labels as classifiers have them: numbers by their size, then texts. Raises `DataError` where they have no common order.
+
+    >>> in_order(["b", 10, "a", 9])
+    [9, 10, 'a', 'b']
+    """
     try:
-        ordered = sorted(names, key=lambda v: (isinstance(v, str), v))
+        return sorted(labels, key=lambda label: (isinstance(label, str), label))
     except TypeError as error:
         raise DataError(f"the labels are of kinds that have no common order ({error}): convert them to text") from None
-    return TextClassification(kind, tuple(ordered), pairs=pairs, **options)
 
 
 def balanced_weights(task: TextClassification, labels: Sequence[Any]) -> tuple[float, ...]:

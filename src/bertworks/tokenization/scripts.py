@@ -66,20 +66,19 @@ def known_scripts(vocabulary: Mapping[str, int]) -> frozenset[str]:
     return frozenset(script for script, count in counts.items() if count >= min(fewest[script], len(vocabulary) // 20))
 
 
-def warn_of_foreign_scripts(texts: Sequence[str], vocabulary: Callable[[], Mapping[str, int]]) -> bool:
+def warn_of_foreign_scripts(texts: Sequence[str], known_by: Callable[[], tuple[frozenset[str], int]]) -> bool:
     """Warns where more than half of the letters of texts are of scripts other than Latin that a vocabulary has no words of; says
-    whether it did. Some texts are looked at, from all over."""
+    whether it did. Some texts are looked at, from all over. `known_by` gives, where it is asked, the vocabulary's scripts and size."""
     counts = letters_by_script(text[:_CHARACTERS] for text in texts[:: -(-len(texts) // _LOOKED_AT)])
     if counts.total() - counts["Latin"] < max(_FEWEST_LETTERS, counts.total() // 2 + 1):
         return False
-    tokens = vocabulary()
-    known = known_scripts(tokens)
+    known, size = known_by()
     foreign = [script for script, _ in counts.most_common() if script not in {*known, "Latin"}]
     share = sum(counts[script] for script in foreign) / counts.total()
     if share <= 0.5:
         return False
     warnings.warn(
-        f"{share:.0%} of the letters are {' and '.join(foreign[:3])}, but this model's vocabulary ({len(tokens):,} tokens) has words of "
+        f"{share:.0%} of the letters are {' and '.join(foreign[:3])}, but this model's vocabulary ({size:,} tokens) has words of "
         f"{' and '.join(sorted(known)) or 'no script'} only. It takes such text apart, or does not see it at all, so its results mean "
         "nothing: choose a model that was made for this language (model=…, --model …)",
         ScriptWarning,

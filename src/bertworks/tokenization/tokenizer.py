@@ -16,7 +16,7 @@ from bertworks.tokenization import parallelism, roles, saving
 from bertworks.tokenization.encoding import EncodedText, Encoding
 from bertworks.tokenization.library import explained
 from bertworks.tokenization.loading import Casing, read
-from bertworks.tokenization.scripts import warn_of_foreign_scripts
+from bertworks.tokenization.scripts import known_scripts, warn_of_foreign_scripts
 from bertworks.tokenization.template import Template, derive_template
 from bertworks.tokenization.windows import Overflow, Selection, select
 
@@ -60,7 +60,8 @@ class Tokenizer:
             self._templates = (derive_template(backend, pair=False), derive_template(backend, pair=True))
         self._backend = backend
         self._roles = found
-        self._warned_of_scripts = False
+        self.warns_of_scripts = True
+        """Whether it still warns of texts of scripts that its vocabulary has no words of: it does so once."""
         self.notes: tuple[str, ...] = tuple(dict.fromkeys([*notes, *more]))
         """What was guessed or settled in loading, in sentences for the user."""
 
@@ -246,11 +247,17 @@ class Tokenizer:
     def _words_by_space(self) -> bool:
         return self._backend.pre_tokenizer is None
 
+    @cached_property
+    def _known_scripts(self) -> tuple[frozenset[str], int]:
+        """The scripts that the vocabulary has words of, and its size."""
+        vocabulary = self._backend.get_vocab(with_added_tokens=False)
+        return known_scripts(vocabulary), len(vocabulary)
+
     def _look_at_scripts(self, texts: list[str]) -> None:
         """Warns, once, of texts that the vocabulary has no words for. Tokens of bytes show no script and write every one."""
-        if self._warned_of_scripts or all(text.isascii() for text in texts) or type(self._backend.model).__name__ not in _TOKENS_ARE_TEXT:
+        if not self.warns_of_scripts or type(self._backend.model).__name__ not in _TOKENS_ARE_TEXT or all(map(str.isascii, texts)):
             return
-        self._warned_of_scripts = warn_of_foreign_scripts(texts, lambda: self._backend.get_vocab(with_added_tokens=False))
+        self.warns_of_scripts = not warn_of_foreign_scripts(texts, lambda: self._known_scripts)
 
     def _role(self, role: str) -> int | None:
         return self._backend.token_to_id(self._roles[role]) if role in self._roles else None

@@ -20,6 +20,7 @@ class WordTranslation:
         if target.cls_id is None or target.sep_id is None or target.unknown_id is None:
             raise DataError("a teacher's tokenizer needs special tokens for the beginning, the end and the unknown ([CLS], [SEP], [UNK])")
         self._source, self._target = source, target
+        target.warns_of_scripts = False  # a foreign name in a text is no foreign text
         self._start, self._end, self._unknown = target.cls_id, target.sep_id, target.unknown_id
         self._words: dict[bytes, Int[Array, "pieces"]] = {}
 

@@ -99,7 +99,8 @@ def test_a_model_by_itself_has_a_card(make_run: MakeRun) -> None:
 @pytest.mark.parametrize(
     ("classifier", "base"),
     [
-        ({}, "sentence-transformers/all-MiniLM-L6-v2"),
+        ({}, None),
+        ({"model": "bertworks-mini"}, None),
         ({"model": "bert-base-uncased"}, "bert-base-uncased"),
         ({"model": "google/electra-small-v1.0"}, "google/electra-small-v1.0"),
         ({"model": "/home/someone/bert"}, None),

@@ -5,14 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
-import numpy as np
-
 from bertworks.accounting import Accounting
+from bertworks.data.holdout import hold_out_groups
 from bertworks.data.question_examples import QuestionData
 from bertworks.data.questions import read_questions
 from bertworks.data.squad import is_squad_file
 from bertworks.data.table import split_names
-from bertworks.errors import SettingsError
 from bertworks.estimators.data_settings import DataSettings
 
 
@@ -74,23 +72,10 @@ def hold_out_contexts(data: QuestionData, fraction: float, seed: int) -> tuple[Q
 
     Where there is one context only, nothing is held out. Raises `SettingsError` for a fraction outside [0, 1).
     """
-    if not 0 <= fraction < 1:
-        raise SettingsError(f"validation_fraction must lie in [0, 1), not {fraction}")
-    contexts = list(dict.fromkeys(example.context for example in data.examples))
-    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(contexts))
-    counts = dict.fromkeys(contexts, 0)
-    for example in data.examples:
-        counts[example.context] += 1
-    wanted, taken, held = fraction * len(data), 0, set()
-    for number in order[: len(contexts) - 1]:
-        if taken + counts[contexts[number]] / 2 > wanted:
-            break
-        held.add(contexts[number])
-        taken += counts[contexts[number]]
-    if not held:
+    rows, others = hold_out_groups([example.context for example in data.examples], fraction, seed)
+    if not len(others):
         return data, None
-    kept = [example for example in data.examples if example.context not in held]
-    out = [example for example in data.examples if example.context in held]
+    kept, out = ([data.examples[i] for i in some] for some in (rows, others))
     seen = replace(data.accounting, rows=data.accounting.rows - len(out))
     name = f"the validation part of {PurePath(data.name).name}"
     return replace(data, examples=kept, accounting=seen), QuestionData(out, name, Accounting(rows=len(out)))

@@ -24,11 +24,11 @@ from bertworks.estimators.answers.inspection import inspect_questions, with_read
 from bertworks.estimators.answers.prediction import AnswerPrediction, answer, answers, predict
 from bertworks.estimators.answers.training import finished, own_settings, read_material, train_in, train_one
 from bertworks.estimators.data_settings import with_reading
-from bertworks.estimators.default_model import default_model
 from bertworks.estimators.explanation import BaselineName
 from bertworks.estimators.load import load
 from bertworks.estimators.one_training import TrainReport
 from bertworks.estimators.several_seeds import train_seeds
+from bertworks.estimators.task_estimator import model_path
 from bertworks.estimators.train_arguments import checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
 from bertworks.estimators.verbs.evaluate import EvaluationReport
 from bertworks.estimators.verbs.explain import ExplanationReport
@@ -205,8 +205,7 @@ def inspect(
     reading |= {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
     read = read_questions(data, **slices, **reading)
     other = None if against is None else _read_against(against, reading)
-    folder = default_model() if model is None else resolve(model)
-    folder = folder / "model" if (folder / "model" / "config.json").exists() else folder
+    folder = model_path(resolve(model))
     max_tokens = read_description(folder)[2].max_tokens
     encoded = QuestionAnswering(max_tokens=max_tokens).encode(read.examples, Tokenizer.load(folder), targets=True, on_bad_rows="drop")
     if progress is not None:

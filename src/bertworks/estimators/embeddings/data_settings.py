@@ -12,6 +12,7 @@ from jaxtyping import Int
 from bertworks.accounting import Accounting
 from bertworks.batch import Array
 from bertworks.data.holdout import hold_out
+from bertworks.data.labels import read_labels
 from bertworks.data.table import split_names
 from bertworks.data.text_data import TextData, read_texts
 from bertworks.errors import DataError
@@ -52,22 +53,40 @@ def read_rows(source: Any, objective: ObjectiveName | None, *, label: str | None
 
     Raises `DataError` where nothing can be read, and where labels are no numbers: they do not say which texts belong together.
     """
+    data = read_columns(source, objective, label=label, **reading)
+    if lacks_scores(data):
+        raise DataError(
+            f"{data.table.name}: '{data.label_column}' does not hold a number for each pair. If each pair belongs together, say so "
+            'with objective="ranking" (--objective ranking); else leave out the pairs that do not'
+        )
+    return rows_of(data)
+
+
+def read_columns(source: Any, objective: ObjectiveName | None, *, label: str | None = None, **reading: Any) -> TextData:
+    """The columns of texts as `read_rows` reads them, with scores where there are any."""
     wants_scores = objective in (None, "scores")
     data = read_texts(source, label=label if wants_scores else False, kind="number", require_labels=objective == "scores", **reading)
-    if objective is None and data.pairs is not None and data.label_column is not None:
-        if data.labels is None:
-            raise DataError(
-                f"{data.table.name}: '{data.label_column}' does not hold a number for each pair. If each pair belongs together, say so "
-                'with objective="ranking" (--objective ranking); else leave out the pairs that do not'
-            )
+    if objective is None and data.pairs is not None and data.label_column is not None and _holds_numbers(data):
         data = read_texts(source, label=data.label_column, kind="number", require_labels=True, **reading)
-    return _rows(data)
+    return data
 
 
-def _rows(data: TextData) -> EmbeddingRows:
-    names = (
-        [name for name in data.table.data.column_names if _NEGATIVE.fullmatch(name)] if data.pairs is not None and not data.labels else []
-    )
+def lacks_scores(data: TextData) -> bool:
+    """Whether there is a column of a pair's label, but it holds no numbers."""
+    return data.pairs is not None and data.label_column is not None and data.labels is None
+
+
+def _holds_numbers(data: TextData) -> bool:
+    try:
+        read_labels(data.table.data[data.label_column], "number", data.table.name)
+    except DataError:
+        return False
+    return True
+
+
+def rows_of(data: TextData) -> EmbeddingRows:
+    """The rows of columns of texts, with the negatives that stand beside pairs; those with an empty text are left out."""
+    names = negative_columns(data)
     negatives = [[str(value or "") for value in data.table.data[name].to_pylist()] for name in names]
     columns: list[Sequence[str]] = [data.texts, *([] if data.pairs is None else [data.pairs])]
     rows = [tuple(row) for row in zip(*columns, strict=True)]
@@ -75,7 +94,7 @@ def _rows(data: TextData) -> EmbeddingRows:
     rows = [(*row, *(text for text in more if text.strip())) for row, *more in zip(rows, *negatives, strict=True)] if names else rows
     seen, chosen = data.accounting, np.flatnonzero(keep)
     notes = {reason: count for reason, count in seen.notes.items() if reason not in ("empty text", "empty second text")}
-    seen = replace(seen, notes=type(seen.notes)(notes))
+    seen = replace(seen, notes=type(seen.notes)(notes), dropped=seen.dropped.copy())
     if not keep.all():
         seen.dropped["empty text"] += int((~keep).sum())
     if not len(chosen):
@@ -83,6 +102,13 @@ def _rows(data: TextData) -> EmbeddingRows:
     scores = None if data.labels is None else [float(value) for value in data.labels]  # type: ignore[arg-type]
     found = EmbeddingRows(rows, scores, seen, data.table.rows, PurePath(data.table.name).name, _facts(data, names, scores))
     return found if keep.all() else found.part(chosen, seen, found.name)
+
+
+def negative_columns(data: TextData) -> list[str]:
+    """The columns whose texts are negatives of a row's first text; scored pairs have none."""
+    if data.pairs is None or data.labels:
+        return []
+    return [name for name in data.table.data.column_names if _NEGATIVE.fullmatch(name)]
 
 
 def _facts(data: TextData, negatives: Sequence[str], scores: Sequence[float] | None) -> list[str]:

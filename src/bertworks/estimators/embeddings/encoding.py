@@ -15,7 +15,6 @@ from bertworks.batch import Array
 from bertworks.checkpoints.hub import resolve
 from bertworks.checkpoints.sentence_layout import SentenceLayout, has_layout, read_layout
 from bertworks.errors import SettingsError, nearest
-from bertworks.estimators.default_model import default_model
 from bertworks.estimators.embeddings import folder as folders
 from bertworks.estimators.embeddings.quantization import feature_ranges, to_bits, to_int8
 from bertworks.estimators.stored_task import check_fit
@@ -76,7 +75,7 @@ class VectorEncoder(TaskEstimator):
         self._adopt(loaded, tokenizer, task, choose(self.device, self.precision, self.token_budget, self.threads, training=False))
 
     def _folder(self) -> Path:
-        path = resolve(self.model, revision=self.revision, default=default_model() if self.model is None else None)
+        path = resolve(self.model, revision=self.revision)
         return model_path(path)
 
     def _read(self, folder: Path, **options: Any) -> tuple[SentenceEmbedding, LoadedModel]:

@@ -7,16 +7,23 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Float
 
+from bertworks import __version__
+from bertworks.accounting import Accounting
 from bertworks.batch import Array
 from bertworks.checkpoints.atomic import atomic_folder
 from bertworks.checkpoints.files import open_tensors, read_json, write_json, write_tensors
 from bertworks.errors import CheckpointError, DataError, SettingsError
+from bertworks.estimators.assessment import Assessment, assess
 from bertworks.estimators.base import Estimator
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
 from bertworks.estimators.rows import label_array, label_rows, text_rows
 from bertworks.estimators.stored_task import FEW_SHOT
+from bertworks.estimators.task_estimator import model_path
 from bertworks.evaluation.baselines import logistic_weights
+from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
 from bertworks.inference.models import StoredDtype
+from bertworks.tasks.text_classification import TextClassification
+from bertworks.tokenization import Tokenizer
 from bertworks.training.progress import Progress
 
 _HEAD, ENCODER = "head.safetensors", "encoder"
@@ -34,13 +41,14 @@ class FewShotClassifier(Estimator):
     - `inverse_penalty`: of the logistic regression (scikit-learn's C);
     - `progress`: whether the terminal shows what goes on; or who watches it instead.
 
-    Learnt: `classes_`, `encoder_`, `weights_`, `bias_`.
+    Learnt: `classes_`, `encoder_`, `weights_`, `bias_`, `accounting_`, `about_`.
 
     >>> from bertworks import FewShotClassifier
     >>> FewShotClassifier(pairs_per_text=5)
     FewShotClassifier(pairs_per_text=5)
     """
 
+    settings_table = "few_shot"
     _estimator_type = "classifier"
 
     def __init__(
@@ -70,7 +78,7 @@ class FewShotClassifier(Estimator):
         rows, answers = text_rows(texts), label_rows(labels)
         if len(rows) != len(answers):
             raise DataError(f"{len(rows)} texts but {len(answers)} labels: give a label for each text")
-        names = sorted(set(answers), key=str)
+        names = in_order(set(answers))
         if len(names) < 2:
             raise DataError(f"there are {len(names)} classes: a classifier needs two at least")
         numbers = np.array([names.index(answer) for answer in answers])
@@ -78,23 +86,58 @@ class FewShotClassifier(Estimator):
         options: dict[str, Any] = {"model": self.model, "revision": self.revision, "progress": self.progress}
         encoder = SentenceEncoder(objective="scores" if self.pairs_per_text else None, score_range=(0.0, 1.0), **options, **settings)
         self.encoder_ = encoder.fit(*contrastive_pairs(rows, numbers, self.pairs_per_text, config.seed)) if self.pairs_per_text else encoder
-        self.weights_, self.bias_ = logistic_weights(self.encoder_.encode(rows), numbers, inverse_penalty=self.inverse_penalty)
+        vectors, self.accounting_ = self.encoder_.encode_with_accounting(rows)
+        self.weights_, self.bias_ = logistic_weights(vectors, numbers, inverse_penalty=self.inverse_penalty)
         self.classes_ = label_array(names)
+        taught = self.encoder_.about_ if self.pairs_per_text else {}
+        self.about_: dict[str, Any] = {"rows": len(rows), "training": taught.get("training", {}), "steps": taught.get("steps", 0)}
         return self
+
+    @property
+    def task_(self) -> TextClassification:
+        """What the model does, as the classifiers of texts have it."""
+        self._require("classes_")
+        reading = self.encoder_.task_
+        options: dict[str, Any] = {"max_tokens": reading.max_tokens, "overflow": reading.overflow, "stride": reading.stride}
+        return TextClassification("single", tuple(self.classes_.tolist()), **options)
+
+    @property
+    def tokenizer_(self) -> Tokenizer:
+        """The encoder's."""
+        return self.encoder_.tokenizer_
 
     def predict_proba(self, texts: Iterable[str]) -> Float[Array, "rows classes"]:
         """The probability of each class, columns in the order of `classes_`."""
+        return self._outputs(text_rows(texts))[0]
+
+    def _outputs(self, texts: Sequence[Any]) -> tuple[Float[Array, "rows classes"], Accounting]:
         self._require("classes_")
-        scores = self.encoder_.encode(text_rows(texts)) @ self.weights_.T + self.bias_
+        vectors, seen = self.encoder_.encode_with_accounting(texts)
+        scores = vectors @ self.weights_.T + self.bias_
         shifted: Array = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
-        probabilities: Array = shifted / shifted.sum(axis=1, keepdims=True)
-        return probabilities
+        return shifted / shifted.sum(axis=1, keepdims=True), seen
 
     def predict(self, texts: Iterable[str]) -> Array:
         """The class of each text."""
-        found: Array = self.predict_proba(texts).argmax(axis=1)
-        classes: Array = self.classes_[found]
-        return classes
+        return self.predict_with_accounting(texts)[0]
+
+    def predict_with_accounting(self, texts: Iterable[str]) -> tuple[Array, Float[Array, "rows classes"], Accounting]:
+        """The class of each text, the probabilities behind it, and what became of the texts."""
+        probabilities, seen = self._outputs(text_rows(texts))
+        classes: Array = self.classes_[probabilities.argmax(axis=1)]
+        return classes, probabilities, seen
+
+    def evaluate(self, texts: Iterable[str], labels: Iterable[Any], *, intervals: bool = True) -> dict[str, Any]:
+        """All metrics of classification, with 95 % intervals, and the accounting of the texts; see `TextClassifier.evaluate`."""
+        found = self.assess(texts, labels, replicates=DEFAULT_REPLICATES if intervals else 0, mistakes=0)
+        return {**found.metrics, "accounting": found.accounting.to_dict()}
+
+    def assess(self, texts: Iterable[str], labels: Iterable[Any], **options: Any) -> Assessment:
+        """Metrics, the worst mistakes and, on request, a file of all answers; `options` are those of `assessment.assess`."""
+        rows, answers = text_rows(texts), label_rows(labels)
+        if len(rows) != len(answers):
+            raise DataError(f"{len(rows)} texts but {len(answers)} labels: give a label for each text")
+        return assess(self.task_, self._outputs, rows, answers, **options)
 
     def score(self, texts: Iterable[str], labels: Iterable[Any]) -> float:
         """Accuracy."""
@@ -109,15 +152,19 @@ class FewShotClassifier(Estimator):
         with atomic_folder(Path(folder), replace=replace) as writing:
             self.encoder_.save(writing / ENCODER, dtype=dtype, max_shard_bytes=max_shard_bytes)
             write_tensors(writing / _HEAD, {"weight": self.weights_, "bias": self.bias_})
-            write_json(writing / FEW_SHOT, {"task": "few_shot", "labels": self.classes_.tolist()})
+            settings = {"kind": "single", "labels": self.classes_.tolist()}
+            about = {"bertworks": __version__, "task": self.settings_table, "settings": settings, "about": getattr(self, "about_", {})}
+            write_json(writing / FEW_SHOT, about)
         return Path(folder)
 
     @classmethod
     def load(cls, folder: str | Path, *, verify: bool = False, **params: Any) -> Self:
-        """Reads what `save` wrote; `params` say how to compute (device, precision, threads). `verify` computes the smoke cases
-        of the encoder again."""
-        path = Path(folder)
-        labels = read_json(path / FEW_SHOT).get("labels")
+        """Reads what `save` wrote, or a run folder's finished model; `params` say how to compute (device, precision, threads).
+        `verify` computes the smoke cases of the encoder again."""
+        path = model_path(folder)
+        stored = read_json(path / FEW_SHOT)
+        settings, about = (value if isinstance(value, dict) else {} for value in (stored.get("settings"), stored.get("about")))
+        labels = settings.get("labels")
         with open_tensors(path / _HEAD) as files:
             arrays = {name: np.array(files.read(name)) for name in files}
         found = cls(model=str(path / ENCODER), **params)
@@ -127,6 +174,7 @@ class FewShotClassifier(Estimator):
         if shapes != {"weight": (count, found.encoder_.width), "bias": (count,)}:
             raise CheckpointError(f"{path}: {_HEAD} and {FEW_SHOT} do not belong together: copy the folder again")
         found.weights_, found.bias_, found.classes_ = arrays["weight"], arrays["bias"], label_array(labels)
+        found.about_ = about
         return found
 
 

@@ -50,6 +50,12 @@ def with_layout(task: SentenceEmbedding, layout: SentenceLayout, limit: int) -> 
     )
 
 
+def read_text_side(folder: Path) -> SentenceEmbedding:
+    """How a sentence encoder made of this folder reads texts: a model as it was saved, or a plain encoder."""
+    layout = read_layout(folder) if has_layout(folder) else SentenceLayout()
+    return with_layout(stored_settings(folder), layout, read_description(folder)[2].max_tokens)
+
+
 def read_model(folder: Path, task: StoredTask) -> LoadedModel:
     """The encoder of a folder in the layout, and the modules that follow it."""
     return load_vector_model(folder, HEAD, read_layout(folder))

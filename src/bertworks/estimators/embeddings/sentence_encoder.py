@@ -12,11 +12,14 @@ from bertworks.batch import Array
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.embeddings import folder as folders
 from bertworks.estimators.embeddings.encoding import Vectors
+from bertworks.estimators.embeddings.explanation import explain_vectors
 from bertworks.estimators.embeddings.nearness import DOCUMENT_PROMPTS, VectorSearch
 from bertworks.estimators.embeddings.training import check_objective, objective_for, teacher_vectors
+from bertworks.estimators.explanation import BaselineName
 from bertworks.estimators.rows import text_tuples
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
 from bertworks.evaluation.retrieval import RetrievalMetrics, ranked_gains
+from bertworks.explain import Explanation
 from bertworks.inference import LoadedModel, evaluate
 from bertworks.inference.vector_models import give_pooler, take_pooler
 from bertworks.nn.encoder import Pooler
@@ -257,6 +260,22 @@ class SentenceEncoder(VectorSearch):
         """Spearman's correlation of pairs' similarities with `targets`; nDCG@10 of rows without targets."""
         found = self.evaluate(texts, targets, intervals=False)
         return float(found["ndcg@10" if targets is None else "spearman"])
+
+    # ---- why two texts are alike
+
+    def explain(self, text: str, pair: str | None = None, *, window: int | None = None, baseline: BaselineName = "pad") -> Explanation:
+        """The attention maps of a text; with a second one those of both, which are read apart, and why the two are alike: what
+        each word of both adds to the similarity of their vectors, and whether that is faithful. All is computed when asked for.
+
+        Each text's words are judged with the other text as it is, and share half of what that text does: all of them add up to the
+        similarity less the mean of the two that remain where one of the texts is without words (`explain.Likeness`). A prompt that
+        `encode` puts before texts stays where it is.
+
+        `window` is the one whose attention is shown, numbered over both texts; by default the first of each. `baseline` as in
+        `TextClassifier.explain`. Raises `SettingsError` for a window that does not exist, or vectors that are compared by a
+        distance; `DataError` for a text that has no word or does not fit the model.
+        """
+        return explain_vectors(self, text, pair, window=window, baseline=baseline)
 
 
 class _Judged:

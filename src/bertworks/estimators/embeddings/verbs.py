@@ -1,4 +1,4 @@
-"""The verbs for vectors of texts: `train` and `evaluate` as those of text classification, and `embed` and `search`."""
+"""The verbs for vectors of texts: those of text classification (`inspect` and `explain` are in `looking`), and `embed` and `search`."""
 
 import inspect as inspection_of
 import time
@@ -21,6 +21,7 @@ from bertworks.estimators import runs
 from bertworks.estimators.data_settings import with_reading
 from bertworks.estimators.embeddings.data_settings import EmbeddingSettings, read_rows
 from bertworks.estimators.embeddings.encoding import VectorDtype, Vectors
+from bertworks.estimators.embeddings.looking import explain, inspect
 from bertworks.estimators.embeddings.one_run import own_settings, read_material, train_one
 from bertworks.estimators.embeddings.relevance import read_retrieval
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
@@ -31,6 +32,8 @@ from bertworks.estimators.verbs.evaluate import Counting, EvaluationReport
 from bertworks.tasks.embedding_objective import ObjectiveName
 from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
+
+__all__ = ["EmbedReport", "Hit", "answers", "embed", "evaluate", "explain", "inspect", "rounded", "search", "train"]
 
 _DIGITS = 6
 _SAMPLE = 10_000

@@ -11,7 +11,6 @@ from bertworks.checkpoints.hub import resolve
 from bertworks.data.inspection import Inspection
 from bertworks.estimators import row_results, runs
 from bertworks.estimators.data_settings import with_reading
-from bertworks.estimators.default_model import default_model
 from bertworks.estimators.entities.assessment import compare_with_lookup
 from bertworks.estimators.entities.data_settings import TaggedRows, TaggedSettings
 from bertworks.estimators.entities.inspection import inspect_tagged
@@ -36,7 +35,7 @@ def read_material(data: TaggedSettings, settings: Mapping[str, Any], progress: P
     if progress is not None:
         progress.facts("data", lines)
     model = settings.get("model")
-    folder = resolve(model, revision=settings.get("revision"), default=default_model() if model is None else None)
+    folder = resolve(model, revision=settings.get("revision"))
     limit = read_description(folder)[2].max_tokens
     most = settings.get("max_tokens")
     found = inspect_tagged(rows, validation, tokenizer=Tokenizer.load(folder), limit=limit if most is None else min(limit, most))

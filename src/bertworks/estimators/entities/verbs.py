@@ -20,7 +20,6 @@ from bertworks.data.writing import check_writable, with_columns, write_table
 from bertworks.errors import BertworksError, DataError, SettingsError, nearest
 from bertworks.estimators import runs
 from bertworks.estimators.data_settings import with_reading
-from bertworks.estimators.default_model import default_model
 from bertworks.estimators.entities.data_settings import TaggedSettings, as_key, describe, in_scheme, rows_of, source_stem
 from bertworks.estimators.entities.explanation import explain_entity
 from bertworks.estimators.entities.inspection import inspect_tagged
@@ -30,6 +29,7 @@ from bertworks.estimators.explanation import BaselineName
 from bertworks.estimators.load import load
 from bertworks.estimators.one_training import TrainReport, read_report
 from bertworks.estimators.several_seeds import train_seeds
+from bertworks.estimators.task_estimator import model_path
 from bertworks.estimators.train_arguments import checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
 from bertworks.estimators.verbs.evaluate import Counting, EvaluationReport
 from bertworks.estimators.verbs.explain import ExplanationReport, written
@@ -357,8 +357,7 @@ def inspect(
     if against is not None:
         there = tagged_splits(against)
         other = rows_of(read_tagged(against, split=there.get("test") or there.get("validation"), scheme=read.scheme, **options))
-    folder = default_model() if model is None else resolve(model)
-    folder = folder / "model" if (folder / "model" / "config.json").exists() else folder
+    folder = model_path(resolve(model))
     name = "the default encoder" if model is None else str(model)
     found = inspect_tagged(
         rows_of(read),

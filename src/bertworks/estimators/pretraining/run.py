@@ -340,7 +340,7 @@ class _Pretraining:
         places = [(told["corpus"], "path"), (told["model"], "start")]
         places += [(objective, key) for objective in told["objectives"].values() for key in ("teacher", "generator")]
         for table, key in places:
-            if table.get(key) is not None and Path(table[key]).exists():
+            if table.get(key) is not None and (Path(table[key]).is_absolute() or Path(table[key]).exists()):
                 table[key] = runs.model_name(table[key])
         return told
 

@@ -8,7 +8,7 @@ from typing import Any
 from bertworks.checkpoints.atomic import atomic_write
 from bertworks.estimators.reports.blocks import Block, Points, Prose, Section
 from bertworks.estimators.reports.judgement import notices
-from bertworks.estimators.reports.public_names import base_model, data_name, estimator_settings, is_hub_name, without_folders
+from bertworks.estimators.reports.public_names import base_model, data_name, estimator_settings, is_hub_name, shipped_base, without_folders
 from bertworks.estimators.reports.rendering import to_markdown
 from bertworks.estimators.reports.run_record import RunRecord, read_model
 from bertworks.estimators.reports.sections.calibration import about_calibration
@@ -26,6 +26,7 @@ _PIPELINES = {
     "tagging": "token-classification",
     "question_answering": "question-answering",
     "sentence_embedding": "sentence-similarity",
+    "multiple_choice": "multiple-choice",
 }
 """What the hub calls our tasks."""
 _METRICS: dict[str, tuple[str, dict[str, str] | None]] = {
@@ -134,7 +135,7 @@ def _text(value: Any) -> str | None:
 
 
 def _opening(run: RunRecord) -> list[Block]:
-    base = base_model(run)
+    base = base_model(run) or shipped_base(run)
     made = f"It is {base}, fine-tuned" if base else "It was fine-tuned"
     version = run.model.get("bertworks")
     made += f" with bertworks {version}." if version else " with bertworks."
@@ -185,7 +186,8 @@ def _evaluation(run: RunRecord) -> list[Block]:
     if not metric_names(run):
         return []
     table = per_label_table(run)
-    return [metrics_table(run), Prose(optimism(run)), *([table] if table is not None else [])]
+    chosen = [] if run.is_few_shot else [Prose(optimism(run))]  # which keeps what it learnt last
+    return [metrics_table(run), *chosen, *([table] if table is not None else [])]
 
 
 def _settings(run: RunRecord) -> list[Block]:
@@ -199,6 +201,8 @@ def _limits(run: RunRecord) -> list[str]:
     found = [f"{notice.title}. {notice.text}" for notice in notices(run)]
     if run.kind in _ALWAYS_ANSWERS:
         found.append(_ALWAYS_ANSWERS[run.kind])
+    if run.chooses:
+        found.append("It always chooses one, also where none is right.")
     limit = number(run.task_settings.get("max_tokens"))
     if limit is not None:
         how = _LONG_TEXTS.get(str(run.task_settings.get("overflow")), "of longer texts only a part is read")

@@ -7,10 +7,10 @@ from typing import Any
 
 from bertworks.data.files import split_suffixes
 from bertworks.estimators.data_settings import IN_MEMORY
-from bertworks.estimators.default_model import HUB_NAME
 from bertworks.estimators.reports.run_record import RunRecord
 from bertworks.estimators.reports.wording import mapping
 from bertworks.estimators.runs import ESTIMATORS
+from bertworks.pretrained import DEFAULT, shipped_names
 
 _PRIVATE = "private data"
 _NAME = re.compile(r"(?P<repository>[^:]+)(:[\w.-]+)?")
@@ -24,9 +24,15 @@ def base_model(run: RunRecord) -> str | None:
     if not any(name in run.settings for name in ESTIMATORS):
         return None
     model = estimator_settings(run).get("model")
-    if model is None:
-        return HUB_NAME
-    return model if is_hub_name(model) else None
+    return model if is_hub_name(model) and model not in shipped_names() else None
+
+
+def shipped_base(run: RunRecord) -> str | None:
+    """The name of the encoder of this package that was fine-tuned; None where it was another."""
+    if "base_model" in run.about or not any(name in run.settings for name in ESTIMATORS):
+        return None
+    model = estimator_settings(run).get("model")
+    return DEFAULT if model is None else model if model in shipped_names() else None
 
 
 def estimator_settings(run: RunRecord) -> Mapping[str, Any]:

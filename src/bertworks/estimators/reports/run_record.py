@@ -17,6 +17,8 @@ from bertworks.estimators.runs import ACCOUNTING, METRICS, SETTINGS, is_finished
 Values = Mapping[str, Any]
 
 LOG, INSPECTION, MACHINE = "log.jsonl", "inspection.json", "machine.json"
+MODEL = ("bertworks.json", "few_shot.json")
+"""The files of a model folder of which one holds task, settings and history (`stored_task`, which would import torch)."""
 _HEADLINES = {"single": "accuracy", "multi": "micro_f1", "number": "spearman"}
 """Main metrics of kinds of labels, for model folders and logs, which do not name theirs."""
 
@@ -39,7 +41,7 @@ class RunRecord:
     machine: Values = field(default_factory=dict)
     """machine.json."""
     model: Values = field(default_factory=dict)
-    """model/bertworks.json: task, its settings, and what is known about the training."""
+    """model/bertworks.json, or few_shot.json: task, its settings, and what is known about the training."""
     config: Values = field(default_factory=dict)
     """model/config.json."""
     finished: bool = True
@@ -94,6 +96,16 @@ class RunRecord:
     def answers_questions(self) -> bool:
         """Whether the task is to answer questions by their contexts."""
         return self.model.get("task") == "question_answering"
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the task is to choose one of several texts."""
+        return self.model.get("task") == "multiple_choice"
+
+    @property
+    def is_few_shot(self) -> bool:
+        """Whether it is a sentence encoder with a logistic regression on its vectors."""
+        return self.model.get("task") == "few_shot"
 
     @property
     def finds_spans(self) -> bool:
@@ -188,7 +200,7 @@ def read_run(folder: str | Path) -> RunRecord:
         accounting=_optional(path / ACCOUNTING),
         inspection=_optional(path / INSPECTION),
         machine=_optional(path / MACHINE),
-        model=_optional(path / "model" / "bertworks.json"),
+        model=_of_model(path / "model"),
         config=_optional(path / "model" / "config.json"),
         finished=is_finished(path),
     )
@@ -197,7 +209,7 @@ def read_run(folder: str | Path) -> RunRecord:
 def read_model(folder: str | Path, name: str) -> RunRecord:
     """What a model folder by itself says of its training: settings, rows, the main figures of its validation data."""
     path = Path(folder)
-    model = _optional(path / "bertworks.json")
+    model = _of_model(path)
     about = mapping(model.get("about"))
     outdated = {"step"}
     if mapping(model.get("settings")).get("thresholds") is not None:
@@ -224,6 +236,11 @@ def _require_run(path: Path) -> None:
         raise CheckpointError(f"'{path}' has neither {SETTINGS} nor {METRICS}: it is no run folder.{hint}")
     names = [entry.name for entry in path.parent.glob("*") if (entry / SETTINGS).exists()] if path.parent.is_dir() else []
     raise CheckpointError(f"the run '{path}' does not exist.{nearest(path.name, names)}")
+
+
+def _of_model(folder: Path) -> Values:
+    """Task, settings and history of a model, by the file of its folder that holds them."""
+    return next((found for name in MODEL if (found := _optional(folder / name))), {})
 
 
 def _optional(path: Path) -> Values:

@@ -14,7 +14,7 @@ def use(run: RunRecord) -> list[Block]:
     if run.gives_vectors:
         return _vectors(run)
     blocks: list[Block] = [Prose("With bertworks:"), Code("python", with_bertworks(run))]
-    if run.kind is not None or run.finds_spans:
+    if (run.kind is not None or run.finds_spans) and not run.is_few_shot:
         blocks += [Prose(f"With transformers{_difference(run)}:"), Code("python", with_transformers(run))]
     return blocks
 
@@ -24,6 +24,9 @@ def with_bertworks(run: RunRecord) -> str:
     if run.answers_questions:
         lines = ["import bertworks as bw", "", f'model = bw.load("{FOLDER}")', 'answer = model.answer("Who sang?", "A blackbird sang.")']
         return "\n".join([*lines, "print(answer.text, answer.start, answer.end, answer.score)"])
+    if run.chooses:
+        lines = ["import bertworks as bw", "", f'model = bw.load("{FOLDER}")']
+        return "\n".join([*lines, f'print(model.predict(["{_TEXT}"], [["{_FIRST}", "{_SECOND}"]]))'])
     row = f'("{_FIRST}", "{_SECOND}")' if run.pairs else f'"{_TEXT}"'
     lines = ["import bertworks as bw", "", f'model = bw.load("{FOLDER}")', f"print(model.predict([{row}]))"]
     if run.kind in ("single", "multi"):

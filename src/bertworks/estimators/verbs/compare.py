@@ -11,11 +11,12 @@ from bertworks.batch import Array
 from bertworks.data.faults import OnBadRows
 from bertworks.data.table import split_names
 from bertworks.data.text_data import read_texts
-from bertworks.errors import DataError
+from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.classifier import TextClassifier
 from bertworks.estimators.data_settings import check_pairs, describe, known_labels, rows_of
 from bertworks.estimators.load import load
 from bertworks.estimators.row_results import FILE, RowResults
+from bertworks.estimators.verbs import kinds
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
 from bertworks.evaluation.comparison import Chunk, Comparison
 from bertworks.evaluation.comparison import compare as compare_chunks
@@ -82,8 +83,15 @@ def compare(
     same. With `data`, both models answer its rows, read as `evaluate` reads them. `progress` is called with the rows done
     and the rows in all. Every metric gets a paired bootstrap interval and a p-value (`evaluation.comparison`).
 
-    Raises `DataError` where the two did not answer the same rows, or are not models of the same task.
+    Raises `DataError` where the two did not answer the same rows, or are not models of the same task; `SettingsError` where one is
+    no classifier.
     """
+    for folder in (first, second):
+        kind = kinds.of_model({"model": folder})
+        if kind is not kinds.CLASSIFICATION and "answers" not in kind.as_classification:
+            raise SettingsError(
+                f"compare knows classifiers of texts, and '{folder}' is a model for {kind.name}: name others, or evaluate each"
+            )
     if data is None:
         return _compare_runs(Path(first), Path(second), replicates)
     models = [load(folder, device=device, precision=precision, threads=threads) for folder in (first, second)]

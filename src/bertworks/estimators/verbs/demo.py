@@ -53,7 +53,6 @@ def demo(output: str | Path = "runs/demo", *, progress: Progress | None = None, 
     """Fine-tunes the default encoder on the embedded reviews, evaluates it on their test part, and predicts one text.
 
     Where `output` exists, the next free name is taken. `settings` are those of `train` (`epochs`, `model` …).
-    Raises `MissingExtraError` where the default encoder is not installed.
     """
     started = time.perf_counter()
     folder = runs.free_name(Path(output), numbered=False)

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bertworks import __version__
-from bertworks.errors import MissingExtraError
-from bertworks.estimators.default_model import default_model
 from bertworks.nn.attention import explain_choice
 from bertworks.nn.machine import cache_folder, choose, cpu_name, gemm_rates
+from bertworks.pretrained import shipped
 
 _LIBRARIES = ("torch", "tokenizers", "numpy", "pyarrow", "huggingface_hub", "typer", "rich")
 _EXTRAS = {
@@ -124,12 +123,8 @@ def _installed() -> list[Fact]:
 
 
 def _places() -> list[Fact]:
-    try:
-        encoder, why = str(default_model()), "used where no model is named"
-    except MissingExtraError as error:
-        encoder, why = "not installed", str(error)
     return [
-        Fact("places", "default encoder", encoder, why),
+        Fact("places", "default encoder", str(shipped()), "used where no model is named"),
         Fact("places", "cache folder", str(cache_folder()), "measurements; BERTWORKS_CACHE names another"),
         Fact("places", "interpreter", sys.executable),
     ]

@@ -23,11 +23,12 @@ from bertworks.data.inspection.rows import of_all
 from bertworks.data.labels import read_labels
 from bertworks.data.table import split_names
 from bertworks.data.text_data import TextData, read_texts
-from bertworks.errors import MissingExtraError
 from bertworks.estimators import runs
 from bertworks.estimators.data_settings import check_pairs, describe, known_labels, rows_of
-from bertworks.estimators.default_model import default_model
+from bertworks.estimators.stored_task import SETTINGS, is_few_shot, task_name
+from bertworks.estimators.task_estimator import model_path
 from bertworks.estimators.verbs import kinds
+from bertworks.tasks.text_classification import TextClassification
 from bertworks.tokenization import Tokenizer
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ class InspectionReport:
     inspection: Inspection
     facts: list[str]
     """What was read, in lines."""
-    tokenizer: str | None
-    """The model whose tokens lengths are counted in; None where they are counted in words."""
+    tokenizer: str
+    """The model whose tokens lengths are counted in."""
     next_steps: list[str]
     """Commands to go on with."""
     seconds: float
@@ -82,7 +83,7 @@ def inspect(
 
     `against` is a second source, with the same columns, on which the model is to be validated or tested: texts that
     stand in both are found, and labels that stand in one only. Lengths are counted with the tokenizer of `model`, a
-    model folder or a hub name, by default the default encoder, and in words where that is not installed. Where `model`
+    model folder or a hub name, by default of the encoder that comes with bertworks. Where `model`
     is a finished classifier, labels that look wrong to it are listed; `device`, `precision`, `threads` and `progress`
     (called with the rows done and the rows in all) are for its predictions.
 
@@ -111,7 +112,7 @@ def inspect(
         columns={"text": read.text_column, "pair": read.pair_column, "label": read.label_column, "unused": read.unused_columns},
         accounting=read.accounting,
     )
-    more = [*([wrong.finding] if wrong is not None else []), *check_reading(data, read, {**slices, "encoding": readable}), *reader.findings]
+    more = [*([wrong.finding] if wrong is not None else []), *check_reading(data, read, {**slices, "encoding": readable})]
     if reader.classifier is not None:
         more += _doubtful_labels(reader.classifier, rows, read, progress)
     if wrong is not None:  # what looks garbled comes of the encoding that was tried
@@ -125,11 +126,12 @@ def inspect(
         "encoding": readable if wrong is not None and wrong.throughout else encoding,
         "on_bad_rows": on_bad_rows,
         "model": model,
+        "task": task,
     }
     return InspectionReport(
         inspection=inspection,
         facts=facts if read.label_kind == "number" else facts[:-1],  # labels are counted by the inspection
-        tokenizer=None if reader.tokenizer is None else reader.name,
+        tokenizer=reader.name,
         next_steps=_next_steps(data, inspection, settings, read, model is not None and reader.classifier is None),
         seconds=time.perf_counter() - started,
     )
@@ -158,35 +160,31 @@ def _read_against(source: Any, data: TextData, encoding: str, delimiter: str | N
 
 @dataclass(frozen=True)
 class _Reader:
-    """What reads the texts: a tokenizer, perhaps a classifier, perhaps neither."""
+    """What reads the texts: a tokenizer, perhaps a classifier."""
 
     name: str
-    tokenizer: Tokenizer | None = None
-    limit: int | None = None
+    tokenizer: Tokenizer
+    limit: int | None
     classifier: "TextClassifier | None" = None
-    findings: tuple[Finding, ...] = ()
 
 
 def _reader(model: str | Path | None, device: str, precision: str, threads: int | None) -> _Reader:
-    try:
-        folder = default_model() if model is None else resolve(model)
-    except MissingExtraError as error:
-        message = (
-            f"No tokenizer is at hand, so lengths are counted in words, and unknown tokens not at all ({error}). Name a model (--model)."
-        )
-        return _Reader("", findings=(Finding("note", "Counted in words", message),))
+    folder = resolve(model)
     name = "the default encoder" if model is None else str(model)
     if _is_classifier(folder):
         from bertworks.estimators.load import load
 
         classifier = load(model or folder, device=device, precision=precision, threads=threads)
         return _Reader(name, classifier.tokenizer_, classifier.task_.max_tokens, classifier)
-    return _Reader(name, Tokenizer.load(folder), read_description(folder)[2].max_tokens)
+    encoder = model_path(folder)
+    return _Reader(name, Tokenizer.load(encoder), read_description(encoder)[2].max_tokens)
 
 
 def _is_classifier(folder: Path) -> bool:
-    """Whether a folder is a run, or a finished model of ours or of `transformers`."""
-    if (folder / "config.toml").exists() or (folder / "bertworks.json").exists():
+    """Whether a folder is a run, or a finished model of ours or of `transformers`, and no pretrained encoder."""
+    if (model_path(folder) / SETTINGS).exists():
+        return task_name(model_path(folder)) == TextClassification.name
+    if (folder / "config.toml").exists() or is_few_shot(folder):
         return True
     classes = read_config(folder).get("architectures") or []
     return any(str(name).endswith("ForSequenceClassification") for name in classes)
@@ -226,7 +224,8 @@ def _next_steps(data: Any, report: Inspection, settings: Mapping[str, Any], read
         return []
     options = {"text": read.text_column, "pair": read.pair_column, "label": read.label_column}
     options |= {name: settings[name] for name in ("split", "shuffle_seed", "limit", "delimiter")}
-    options |= {name: settings[name] for name, usual in (("kind", "auto"), ("encoding", "utf-8")) if settings[name] != usual}
+    usually = {"task": None, "kind": "auto", "encoding": "utf-8"}
+    options |= {name: settings[name] for name, usual in usually.items() if settings[name] != usual}
     wrong = report.of_level("error")
     if settings["on_bad_rows"] == "drop" and not wrong and any(reason not in TOLERATED for reason in read.accounting.dropped):
         options["on_bad_rows"] = "drop"

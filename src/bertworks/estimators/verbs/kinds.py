@@ -12,7 +12,7 @@ An option that such a function does not have is refused by name. A model's folde
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
@@ -21,7 +21,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from bertworks.checkpoints.toml_files import read_toml
 from bertworks.errors import BertworksError, SettingsError, nearest
-from bertworks.estimators.stored_task import read_task
+from bertworks.estimators.stored_task import task_name
 from bertworks.estimators.task_estimator import model_path
 
 Parameters = ParamSpec("Parameters")
@@ -36,13 +36,21 @@ class TaskKind:
     name: str
     """What `task` (`--task`) calls it."""
     stored: str
-    """What the folder of a model calls it: the name in `tasks.TASKS`."""
+    """What the folder of a model calls it (`stored_task.task_name`)."""
     settings_table: str
     """The table of a run's config.toml that holds the estimator's parameters."""
     module: str = ""
     """Where its verbs are; those of text classification are in this folder."""
     recognises: str = ""
     """"module:function" that says of a source whether its form is unmistakably this task's. It must not raise."""
+
+    as_classification: tuple[str, ...] = ()
+    """Verbs of text classification that serve this task as they are."""
+
+    def options(self, verb: str) -> Collection[str]:
+        """The parameters of this task's own function."""
+        function = getattr(import_module(self.module), verb, None) if self.module else None
+        return inspect.signature(function).parameters if function is not None else ()
 
     def call(self, verb: str, given: Arguments, known: Mapping[str, Any]) -> Any:
         """Calls this task's function. `known` are the parameters of text classification's.
@@ -65,13 +73,20 @@ CLASSIFICATION = TaskKind("classification", "text_classification", "classifier")
 KINDS = (
     CLASSIFICATION,
     TaskKind("entities", "tagging", "entities", "bertworks.estimators.entities.verbs", "bertworks.data.tagged:is_tagged"),
+    TaskKind("choices", "multiple_choice", "multiple_choice", "bertworks.estimators.choices.verbs", "bertworks.data.choices:is_choices"),
     TaskKind("answers", "question_answering", "answerer", "bertworks.estimators.answers.verbs", "bertworks.data.squad:is_questions"),
     TaskKind("embeddings", "sentence_embedding", "embeddings", "bertworks.estimators.embeddings.verbs"),
+    TaskKind(
+        "few-shot",
+        "few_shot",
+        "few_shot",
+        "bertworks.estimators.embeddings.few_shot_verbs",
+        as_classification=("evaluate", "predict", "answers", "inspect"),
+    ),
 )
 
 _OTHER_WAYS = {
     "masked_lm": "fill-mask, next-sentence, features or explain, or train a model from it (train … --model)",
-    "multiple_choice": "bertworks.MultipleChoice in Python",
 }
 """What models are used by that these verbs do not know, by the names of their tasks."""
 
@@ -88,7 +103,8 @@ def dispatched(
         def verb(*values: Parameters.args, **named: Parameters.kwargs) -> Result:
             given = _given(signature, values, named)
             kind = choose(given)
-            if kind is CLASSIFICATION:
+            if kind is CLASSIFICATION or function.__name__ in kind.as_classification:
+                _check_known(function.__name__, kind, signature, named)
                 return function(*values, **named)
             return kind.call(function.__name__, {k: v for k, v in given.items() if k != "task"}, signature.parameters)  # type: ignore[no-any-return]
 
@@ -98,15 +114,31 @@ def dispatched(
 
 
 def _given(signature: inspect.Signature, values: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a call that differ from their defaults, by name."""
-    found: dict[str, Any] = {}
-    for name, value in signature.bind(*values, **named).arguments.items():
+    """The arguments of a call that differ from their defaults, and those that only another task may have, by name."""
+    unknown = _unknown(signature, named)
+    found: dict[str, Any] = {name: named[name] for name in unknown}
+    for name, value in signature.bind(*values, **{k: v for k, v in named.items() if k not in unknown}).arguments.items():
         parameter = signature.parameters[name]
         if parameter.kind is parameter.VAR_KEYWORD:
             found |= value
         elif not _is_same(value, parameter.default):
             found[name] = value
     return found
+
+
+def _unknown(signature: inspect.Signature, named: Mapping[str, Any]) -> list[str]:
+    """The names among those of arguments that a function does not take."""
+    if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
+        return []
+    return [name for name in named if name not in signature.parameters]
+
+
+def _check_known(verb: str, kind: TaskKind, signature: inspect.Signature, named: Mapping[str, Any]) -> None:
+    """Raises `SettingsError` for an option that text classification's function does not have, with the task whose it is."""
+    for name in _unknown(signature, named):
+        others = [other.name for other in KINDS if other is not kind and name in other.options(verb)]
+        remedy = f" It is one of the task '{others[0]}' (--task {others[0]})" if others else " Leave it out"
+        raise SettingsError(f"{verb} has no option '{name}' for the task '{kind.name}'.{nearest(name, signature.parameters) or remedy}")
 
 
 def _is_same(value: Any, default: Any) -> bool:
@@ -160,7 +192,7 @@ def of_run(folder: Path) -> TaskKind:
 def of_model(given: Arguments) -> TaskKind:
     """The task of the model folder, run folder or hub name `model`; text classification where nothing tells."""
     try:
-        stored = read_task(model_path(given["model"]))[0].name
+        stored = task_name(model_path(given["model"]))
     except (BertworksError, OSError, KeyError):
         return CLASSIFICATION  # whose verbs say what is wrong with the folder
     return of_task(stored)

@@ -14,7 +14,6 @@ from bertworks.checkpoints.hub import resolve
 from bertworks.checkpoints.smoke import fingerprint
 from bertworks.errors import BertworksError, DataError, Interrupted, SettingsError
 from bertworks.estimators import runs
-from bertworks.estimators.default_model import default_model
 from bertworks.estimators.one_training import told_of
 from bertworks.estimators.probing.data import TaskFiles, TaskRows, find_files, read_rows
 from bertworks.estimators.probing.tasks import PUBLISHED, SETTINGS, SHAPES, ProbeTask, chosen_tasks
@@ -168,7 +167,7 @@ def probe(
     if not data:
         raise SettingsError("there is nothing to probe with: name the folder with the tasks' files (SST-2, MRPC …) as data")
     wanted = chosen_tasks(tasks)
-    encoder = resolve(model, default=default_model() if model is None else None)
+    encoder = resolve(model)
     encoder = encoder / "model" if (encoder / "model" / "config.json").exists() else encoder
     spec = read_description(encoder)[2]
     files, skipped = _files(Path(data), wanted, asked=bool(tasks))

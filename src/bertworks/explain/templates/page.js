@@ -1,11 +1,11 @@
 "use strict";
-// Draws the attention maps that the page carries: a byte a value, see quantised.py.
-(function () {
-  const material = JSON.parse(document.getElementById("material").textContent);
+// Draws the attention maps that the page carries: a byte a value, see quantised.py. Each viewer has a text's own.
+document.querySelectorAll(".viewer").forEach((viewer) => {
+  const element = (name) => viewer.querySelector("." + name);
+  const material = JSON.parse(element("material").textContent);
   const { tokens, parts, maps } = material;
   const count = tokens.length;
   const names = count <= 64; // every token is named on the axes
-  const element = (id) => document.getElementById(id);
   const layers = element("layer"), heads = element("head"), canvas = element("map"), board = element("board");
   let shown = material.first, query = material.query;
   const decoded = {};
@@ -49,7 +49,7 @@
     const step = names ? 1 : Math.ceil(count / 48);
     const places = Array.from({ length: Math.ceil(count / step) }, (_, i) => i * step);
     const margin = Math.ceil(Math.min(150, Math.max(...places.map((place) => context.measureText(label(place)).width)))) + 8;
-    const room = Math.max(280, element("viewer").clientWidth - margin - 2);
+    const room = Math.max(280, viewer.clientWidth - margin - 2);
     const cell = names ? Math.max(13, Math.min(24, Math.floor(Math.min(room, 780) / count))) : Math.max(1, Math.floor(room / count));
     return { font, label, places, margin, cell, side: cell * count, scale: window.devicePixelRatio || 1 };
   }
@@ -91,8 +91,8 @@
     mark(query, null);
   }
 
-  function box(id, left, top, width, height) {
-    const style = element(id).style;
+  function box(name, left, top, width, height) {
+    const style = element(name).style;
     style.display = "block";
     style.left = left + "px"; style.top = top + "px"; style.width = width + "px"; style.height = height + "px";
   }
@@ -187,4 +187,4 @@
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { fillHeads(); draw(); });
   window.addEventListener("resize", draw);
   fillStrip(); fillHeads(); draw(); strip();
-})();
+});

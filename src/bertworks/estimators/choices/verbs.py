@@ -1,0 +1,237 @@
+"""What `train`, `evaluate`, `predict` and `inspect` do for multiple choice; `text` is the question, `pair` a context that is read before
+it, `choices` the choices, `label` the answer."""
+
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from bertworks.architectures import read_description
+from bertworks.checkpoints.hub import resolve
+from bertworks.data.choices import read_choices
+from bertworks.data.faults import OnBadRows
+from bertworks.data.table import split_names
+from bertworks.data.writing import check_writable, write_table
+from bertworks.errors import BertworksError, SettingsError, nearest
+from bertworks.estimators import runs
+from bertworks.estimators.choices.assessment import assess
+from bertworks.estimators.choices.data_settings import ChoiceSettings, describe
+from bertworks.estimators.choices.inspection import inspect_choices, with_lengths
+from bertworks.estimators.choices.prediction import ChoicePrediction, answers, predict
+from bertworks.estimators.choices.training import Material, finished, own_settings, read_material, train_in, train_one
+from bertworks.estimators.data_settings import with_reading
+from bertworks.estimators.load import load
+from bertworks.estimators.multiple_choice import MultipleChoice
+from bertworks.estimators.one_training import TrainReport
+from bertworks.estimators.several_seeds import train_seeds
+from bertworks.estimators.task_estimator import model_path
+from bertworks.estimators.train_arguments import checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
+from bertworks.estimators.verbs.evaluate import EvaluationReport
+from bertworks.estimators.verbs.inspect import InspectionReport
+from bertworks.tokenization import Tokenizer
+from bertworks.training.config import TrainingConfig
+from bertworks.training.progress import Progress
+
+__all__ = ["ChoicePrediction", "answers", "evaluate", "inspect", "predict", "train"]
+
+_READING = ("split", "text", "pair", "label", "choices", "first_choice", "shuffle_seed", "limit", "on_bad_rows", "encoding", "delimiter")
+
+
+def train(
+    data: Any = None,
+    *,
+    output: str | Path | None = None,
+    model: str | Path | None = None,
+    validation: Any = None,
+    validation_split: str | None = None,
+    validation_fraction: float = 0.1,
+    split: str | None = None,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    choices: str | Sequence[str] | None = None,
+    first_choice: int | None = None,
+    shuffle_seed: int | None = None,
+    limit: int | None = None,
+    on_bad_rows: OnBadRows = "error",
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+    resume: str | Path | None = None,
+    seeds: int = 1,
+    progress: Progress | None = None,
+    **settings: Any,
+) -> TrainReport:
+    """Trains a model that chooses on any source that `read_choices` reads, and keeps everything in a run folder.
+
+    `choices` names the column of lists of choices, or the columns of single choices; `first_choice` is what answers that are numbers
+    call the first choice, 0 or 1. The other arguments are those of `verbs.train`; `settings` are parameters of `MultipleChoice` and
+    fields of `TrainingConfig`. Where nothing is named to validate on, questions are held out, those on one context together.
+    """
+    named = (choices,) if isinstance(choices, str) else None if choices is None else tuple(choices)
+    reading: dict[str, Any] = {"split": split, "text": text, "pair": pair, "label": label, "shuffle_seed": shuffle_seed, "limit": limit}
+    reading |= {"choices": named, "first_choice": first_choice}
+    reading |= {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
+    reading |= {"validation_split": validation_split, "validation_fraction": validation_fraction}
+    if resume is not None:
+        refuse_beside_resume(ChoiceSettings(), reading, {"output": output, "model": model, **settings}, seeds)
+        return _resume(Path(resume), data, validation, progress)
+    if data is None:
+        raise SettingsError("there is nothing to train on: name a file, a folder or a data set")
+    _check_names(settings)
+    checked_seeds(seeds)
+    folder = new_run_folder(output, data)
+    settings = with_model(settings, model=model)
+    resolved = ChoiceSettings(source=data, validation=validation, **reading).resolved()
+    assert isinstance(resolved, ChoiceSettings)
+    chosen = replace(resolved, validation_seed=seed_of(settings))
+    material = read_material(chosen, progress)
+    if seeds == 1:
+        return train_one(folder, chosen, settings, progress, material)
+    if material.validation is None:
+        raise SettingsError("several seeds are compared on validation data, but there are none: name some, or hold out a part")
+    runs.write_settings(folder, {"seeds": {"count": seeds}, MultipleChoice.settings_table: settings, "data": chosen.to_dict()})
+    try:
+        return _train_seeds(folder, chosen, settings, seeds, progress, material)
+    except BertworksError:
+        runs.forget_unbegun(folder)
+        raise
+
+
+def _train_seeds(
+    folder: Path, data: ChoiceSettings, settings: Mapping[str, Any], count: int, progress: Progress | None, material: Material
+) -> TrainReport:
+    def train(one: Path, seed: int) -> TrainReport:
+        return train_in(one, data, {**settings, "seed": seed}, progress, material)
+
+    return train_seeds(folder, train, settings.get("seed", 0), count, progress)
+
+
+def _resume(folder: Path, data: Any, validation: Any, progress: Progress | None) -> TrainReport:
+    settings = runs.read_settings(folder)
+    if runs.is_finished(folder):
+        return finished(folder)
+    chosen = ChoiceSettings.from_dict(settings["data"], data, validation)
+    material = read_material(chosen, progress)
+    if "seeds" in settings:
+        return _train_seeds(folder, chosen, settings[MultipleChoice.settings_table], settings["seeds"]["count"], progress, material)
+    return train_one(folder, chosen, own_settings(settings), progress, material, resume=True)
+
+
+def _check_names(settings: Mapping[str, Any]) -> None:
+    """Raises `SettingsError` for an argument that does not exist, before any data are read."""
+    own = [name for name in MultipleChoice._own_names() if name not in ("output", "progress")]
+    known = [*own, *(f.name for f in fields(TrainingConfig))]
+    for name in settings:
+        if name not in known:
+            hint = nearest(name, [*known, *_READING])
+            raise SettingsError(f"train has no option '{name}' for the task 'choices'.{hint or ' Leave it out'}")
+
+
+# ---- evaluation
+
+
+def evaluate(
+    model: str | Path,
+    data: Any,
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    mistakes: int = 20,
+    results: str | Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    split: str | None = None,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    choices: str | Sequence[str] | None = None,
+    first_choice: int | None = None,
+    shuffle_seed: int | None = None,
+    limit: int | None = None,
+    on_bad_rows: OnBadRows = "error",
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+) -> EvaluationReport:
+    """Evaluates a model folder or a finished run on questions with answers: accuracy and log-loss with 95 % intervals beside the
+    accuracy of guessing, and the worst `mistakes`. `results` is a table to write every answer to. The other arguments are those of
+    `train` and of `verbs.evaluate`."""
+    chooser: MultipleChoice = load(model, device=device, precision=precision, threads=threads)
+    names = split_names(data) if split is None else {}
+    slices: dict[str, Any] = {"split": split or names.get("test") or names.get("validation"), "shuffle_seed": shuffle_seed, "limit": limit}
+    columns: dict[str, Any] = {"question": text, "context": pair, "choices": choices, "answers": label, "first": first_choice}
+    read = read_choices(data, **slices, **columns, on_bad_rows=on_bad_rows, encoding=encoding, delimiter=delimiter)
+    if results is not None:
+        check_writable(results)
+    done, started = 0, time.perf_counter()
+
+    def count(rows: int) -> None:
+        nonlocal done
+        done += rows
+        if progress is not None:
+            progress(done, len(read))
+
+    found = assess(chooser, read, mistakes=mistakes, results=results is not None, progress=count)
+    if results is not None:
+        write_table(pa.Table.from_pylist(found.results), results)
+    seen, seconds = with_reading(found.accounting, read.accounting), time.perf_counter() - started
+    return EvaluationReport("accuracy", found.metrics, seen, describe(read), found.mistakes, seconds)
+
+
+# ---- inspection
+
+
+def inspect(
+    data: Any,
+    *,
+    against: Any = None,
+    model: str | Path | None = None,
+    split: str | None = None,
+    text: str | None = None,
+    pair: str | None = None,
+    label: str | None = None,
+    choices: str | Sequence[str] | None = None,
+    first_choice: int | None = None,
+    shuffle_seed: int | None = None,
+    limit: int | None = None,
+    on_bad_rows: OnBadRows = "drop",
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> InspectionReport:
+    """Looks through questions before a training: what cannot be used, choices that stand twice, what is asked twice, what `against`
+    shares with them, where right choices stand, and how long the texts are. The arguments are those of `verbs.inspect`."""
+    started = time.perf_counter()
+    names = split_names(data) if split is None else {}
+    slices: dict[str, Any] = {"split": split or names.get("train"), "shuffle_seed": shuffle_seed, "limit": limit}
+    reading: dict[str, Any] = {"question": text, "context": pair, "choices": choices, "answers": label, "first": first_choice}
+    reading |= {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
+    read, other = read_choices(data, **slices, **reading), None
+    if against is not None:
+        parts = split_names(against)
+        unasked = {**reading, "answers": None, "first": None}
+        other = read_choices(against, split=parts.get("test") or parts.get("validation"), with_answers=False, **unasked)
+    folder = model_path(resolve(model))
+    max_tokens = read_description(folder)[2].max_tokens
+    if progress is not None:
+        progress(len(read), len(read))
+    found = with_lengths(inspect_choices(read, other), read, Tokenizer.load(folder), max_tokens)
+    given = {"text": text, "pair": pair, "label": label, "first_choice": first_choice, "split": split, "shuffle_seed": shuffle_seed}
+    given |= {"limit": limit, "delimiter": delimiter, "encoding": None if encoding == "utf-8" else encoding, "model": model}
+    given |= {"on_bad_rows": "drop" if read.accounting.dropped else None}
+    name = "the default encoder" if model is None else str(model)
+    return InspectionReport(found, describe(read), name, _next_steps(data, choices, given), time.perf_counter() - started)
+
+
+def _next_steps(data: Any, choices: str | Sequence[str] | None, given: Mapping[str, Any]) -> list[str]:
+    """The command that trains on what was looked at; nothing for data in memory."""
+    if not isinstance(data, str | Path):
+        return []
+    columns = [] if choices is None else [choices] if isinstance(choices, str) else choices
+    words = [f"--choices {shlex.quote(name)}" for name in columns]
+    words += [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items() if value is not None]
+    source = runs.quoted(Path(data)) if Path(data).exists() else shlex.quote(str(data))
+    return [" ".join(["bertworks", "train", source, "--task choices", *words])]

@@ -1,0 +1,152 @@
+"""The verbs for classes from a few texts, in Python and on the command line."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+
+import bertworks as bw
+from bertworks.cli.main import run
+from bertworks.errors import CheckpointError, DataError, SettingsError
+from bertworks.estimators.verbs.compare import compare
+from bertworks.estimators.verbs.explain import explain
+
+SETTINGS: dict[str, Any] = {"learning_rate": 5e-3, "epochs": 2, "precision": "float32", "device": "cpu", "pairs_per_text": 8}
+
+
+@pytest.fixture(scope="module")
+def files(reviews: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("few")
+    for name, count, seed in (("few", 24, 7), ("dev", 60, 8), ("test", 80, 9)):
+        lines = [f"{label},{text}" for text, label in zip(*reviews(count, seed=seed), strict=True)]
+        (folder / f"{name}.csv").write_text("label,text\n" + "\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(files: Path, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    output = tmp_path_factory.mktemp("runs") / "few"
+    return bw.train(files / "few.csv", task="few-shot", model=tiny_bert, output=output, validation=files / "dev.csv", **SETTINGS)
+
+
+def test_a_run_folder_holds_everything(trained: Any) -> None:
+    folder: Path = trained.folder
+    names = ("config.toml", "metrics.json", "accounting.json", "inspection.json", "predictions.parquet", "report.md", "report.html")
+    for name in (*names, "model/few_shot.json", "model/head.safetensors", "model/encoder/config.json", "model/README.md"):
+        assert (folder / name).exists(), name
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["headline"] == "accuracy"
+    assert metrics["validation"]["macro_f1"] == trained.metrics["macro_f1"]
+    assert set(metrics["baselines"]) == {"majority class", "TF-IDF + logistic regression"}
+    assert json.loads((folder / "accounting.json").read_text())["training"]["rows"] == 24
+    config = (folder / "config.toml").read_text()
+    assert "pairs_per_text = 8" in config
+    assert "learning_rate = 0.005" in config
+    assert trained.steps > 0
+    card = (folder / "model" / "README.md").read_text()
+    assert "sorts texts into 2 classes: bad, good" in card
+    assert 'model = bw.load("path/to/this/folder")' in card
+    assert "chosen on these same validation rows" not in card
+    assert "transformers:" not in card.replace("sentence-transformers", "")
+    assert any(step.startswith("bertworks predict") for step in trained.next_steps)
+
+
+def test_the_python_class_learns_the_same(trained: Any, files: Path, tiny_bert: Path) -> None:
+    rows = [line.split(",") for line in (files / "few.csv").read_text().splitlines()[1:]]
+    labels, texts = zip(*rows, strict=True)
+    by_hand = bw.FewShotClassifier(tiny_bert, progress=False, **SETTINGS).fit(list(texts), list(labels))
+    loaded = bw.load(trained.folder, verify=True, precision="float32", device="cpu")
+    assert isinstance(loaded, bw.FewShotClassifier)
+    np.testing.assert_array_equal(loaded.predict_proba(list(texts)), by_hand.predict_proba(list(texts)))
+    assert loaded.about_["rows"] == 24
+
+
+def test_the_numbers_are_those_of_scikit_learn(trained: Any, files: Path, tmp_path: Path) -> None:
+    report = bw.evaluate(trained.folder, files / "test.csv", precision="float32", results=tmp_path / "answers.parquet")
+    rows = [line.split(",") for line in (files / "test.csv").read_text().splitlines()[1:]]
+    labels, texts = (list(column) for column in zip(*rows, strict=True))
+    model = bw.load(trained.model, precision="float32", device="cpu")
+    predicted, probabilities = model.predict(texts).tolist(), model.predict_proba(texts)
+    assert report.metrics["accuracy"] == accuracy_score(labels, predicted)
+    assert report.metrics["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert report.metrics["log_loss"] == pytest.approx(log_loss(labels, probabilities, labels=["bad", "good"]), rel=1e-5)
+    assert bw.evaluate(trained.folder, files / "few.csv", precision="float32").metrics["accuracy"] == 1.0
+    assert "accuracy" in report.metrics["intervals"]
+    assert model.evaluate(texts, labels)["accuracy"] == report.metrics["accuracy"]
+    assert parquet.read_table(tmp_path / "answers.parquet").num_rows == 80
+    assert all(mistake["prediction"] != mistake["label"] for mistake in report.mistakes)
+
+
+def test_predict_and_compare_take_it_as_any_classifier(trained: Any, files: Path, tmp_path: Path) -> None:
+    found = bw.predict(trained.folder, file=files / "test.csv", output=tmp_path / "out.jsonl", probabilities=True, precision="float32")
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert found.accounting.rows == len(rows) == 80
+    model = bw.load(trained.folder, precision="float32", device="cpu")
+    assert [row["prediction"] for row in rows] == model.predict([row["text"] for row in rows]).tolist()
+    assert rows[0]["probability_bad"] + rows[0]["probability_good"] == pytest.approx(1, abs=1e-5)
+    assert compare(trained.folder, trained.model, files / "test.csv").comparison.metrics["accuracy"].difference == 0
+
+
+def test_a_run_that_was_cut_off_is_begun_again(trained: Any, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(trained.folder, copy)
+    shutil.rmtree(copy / "model")
+    (copy / "metrics.json").unlink()
+    again = bw.train(resume=copy)
+    assert again.metrics == trained.metrics
+    weights = [(folder / "model" / "head.safetensors").read_bytes() for folder in (copy, trained.folder)]
+    assert weights[0] == weights[1]
+    assert bw.train(resume=copy).was_finished
+    with pytest.raises(SettingsError, match="leave out pairs_per_text"):
+        bw.train(resume=copy, pairs_per_text=3)
+
+
+def test_the_command_line(
+    trained: Any, files: Path, tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    train = ["train", str(files / "few.csv"), "--task", "few-shot", "--model", str(tiny_bert), "--precision", "float32", "--json"]
+    assert run([*train, "--pairs-per-text", "0", "--inverse-penalty", "2", "--validation-fraction", "0.25"]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert Path(found["folder"]).name == "few-1"
+    assert found["validation"]["rows"] == 6
+    assert found["steps"] == 0
+    assert "inverse_penalty = 2.0" in (tmp_path / "runs" / "few-1" / "config.toml").read_text()
+    assert run([*train, "--pairs-per-text", "1", "--validation-fraction", "0"]) == 0
+    assert json.loads(capfd.readouterr().out)["validation"] is None
+    assert run(["predict", str(trained.folder), "the soup was so fresh and lovely"]) == 0
+    assert capfd.readouterr().out.startswith("good\t")
+    assert run(["evaluate", str(trained.folder), str(files / "test.csv")]) == 0
+    assert "macro f1" in capfd.readouterr().out
+    assert run(["inspect", str(files / "test.csv"), "--model", str(trained.model)]) == 0
+    capfd.readouterr()
+
+
+def test_wrong_input_gets_one_clear_error(trained: Any, files: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"task": "few-shot", "model": tiny_bert, "output": tmp_path / "run"}
+    wrong: list[tuple[Any, dict[str, Any], str]] = [
+        (files / "few.csv", {"pair": "text"}, "no option 'pair' for the task 'few-shot'"),
+        (files / "few.csv", {"pairs_per_txt": 3}, "no option 'pairs_per_txt' for the task 'few-shot'.*pairs_per_text"),
+        (files / "few.csv", {"pairs_per_text": -1}, "0 or more, not -1"),
+        (files / "few.csv", {"label": "lable"}, "no column 'lable'"),
+        ([{"text": f"a song {i}", "label": "x"} for i in range(9)], {}, "One label|1 classes"),
+        ([{"premise": f"a {i}", "hypothesis": f"b {i}", "label": "xy"[i % 2]} for i in range(20)], {}, "has pairs of texts"),
+    ]
+    for data, more, message in wrong:
+        with pytest.raises((DataError, SettingsError), match=message):
+            bw.train(data, **options, **more)
+    with pytest.raises(DataError, match="the label 'fine' is none of the 2 labels"):
+        bw.evaluate(trained.folder, [{"text": "a song", "label": "fine"}, {"text": "a dog", "label": "good"}])
+    with pytest.raises(SettingsError, match="explain does not know models for few-shot"):
+        explain(trained.folder, "a song")
+    broken = tmp_path / "broken"
+    shutil.copytree(trained.model, broken)
+    (broken / "few_shot.json").write_text('{"settings": {"labels": ["bad"]}}')
+    with pytest.raises(CheckpointError, match="do not belong together"):
+        bw.load(broken)
