@@ -46,6 +46,9 @@ def scaled_down(name: str, corpus: Path, start: Path) -> dict[str, Any]:
     recipe = values(name)
     recipe["corpus"] |= {"path": str(corpus), "max_tokens": 32, "held_out_tokens": 500}
     recipe["model"] |= {"start": str(start)} if "start" in recipe["model"] else SMALL_MODEL
+    recipe["model"] |= {"learnt_positions": 32} if "learnt_positions" in recipe["model"] else {}
+    for objective in recipe["objectives"].values():
+        objective |= {"teacher": str(start)} if "teacher" in objective else {}
     recipe["training"] = {k: v for k, v in recipe["training"].items() if k not in ("minutes", "tokens")} | SMALL_TRAINING
     return recipe
 

@@ -35,7 +35,7 @@ def test_all_are_compared(by: str) -> None:
         found = nearest_vectors(queries, corpus, top, by=by)  # type: ignore[arg-type]
         order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
         np.testing.assert_array_equal(found.indices, order)
-        np.testing.assert_allclose(found.scores, np.take_along_axis(scores, order, axis=1), rtol=1e-5)
+        np.testing.assert_allclose(found.scores, np.take_along_axis(scores, order, axis=1), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.usefixtures("blocks")
@@ -62,7 +62,7 @@ def test_the_nearest_pairs_of_all() -> None:
         found = nearest_pairs(rows, most, least=least)
         wanted = [(i, j) for score, i, j in every if -score >= least][:most]
         assert [(pair.first, pair.second) for pair in found] == wanted
-        np.testing.assert_allclose([pair.score for pair in found], [scores[i, j] for i, j in wanted], rtol=1e-5)
+        np.testing.assert_allclose([pair.score for pair in found], [scores[i, j] for i, j in wanted], rtol=1e-5, atol=1e-6)
 
 
 def test_translations_are_found_by_their_margin() -> None:

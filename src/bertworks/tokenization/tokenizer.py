@@ -255,7 +255,7 @@ class Tokenizer:
 
     def _look_at_scripts(self, texts: list[str]) -> None:
         """Warns, once, of texts that the vocabulary has no words for. Tokens of bytes show no script and write every one."""
-        if not self.warns_of_scripts or type(self._backend.model).__name__ not in _TOKENS_ARE_TEXT or all(map(str.isascii, texts)):
+        if not self.warns_of_scripts or all(map(str.isascii, texts)) or type(self._backend.model).__name__ not in _TOKENS_ARE_TEXT:
             return
         self.warns_of_scripts = not warn_of_foreign_scripts(texts, lambda: self._known_scripts)
 

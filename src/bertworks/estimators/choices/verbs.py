@@ -219,7 +219,14 @@ def inspect(
     if progress is not None:
         progress(len(read), len(read))
     found = with_lengths(inspect_choices(read, other), read, Tokenizer.load(folder), max_tokens)
-    given = {"text": text, "pair": pair, "label": label, "first_choice": first_choice, "split": split, "shuffle_seed": shuffle_seed}
+    given: dict[str, Any] = {
+        "text": text,
+        "pair": pair,
+        "label": label,
+        "first_choice": first_choice,
+        "split": split,
+        "shuffle_seed": shuffle_seed,
+    }
     given |= {"limit": limit, "delimiter": delimiter, "encoding": None if encoding == "utf-8" else encoding, "model": model}
     given |= {"on_bad_rows": "drop" if read.accounting.dropped else None}
     name = "the default encoder" if model is None else str(model)

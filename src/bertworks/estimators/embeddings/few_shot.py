@@ -22,7 +22,7 @@ from bertworks.estimators.task_estimator import model_path
 from bertworks.evaluation.baselines import logistic_weights
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
 from bertworks.inference.models import StoredDtype
-from bertworks.tasks.text_classification import TextClassification
+from bertworks.tasks.text_classification import TextClassification, in_order
 from bertworks.tokenization import Tokenizer
 from bertworks.training.progress import Progress
 
