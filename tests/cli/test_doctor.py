@@ -32,4 +32,4 @@ def test_demo_with_a_tiny_encoder(bertworks: Bertworks, encoder: Path) -> None:
 def test_the_demo(bertworks: Bertworks) -> None:
     report = bertworks("demo", "--json").json
     assert report["prediction"]["prediction"] == "positive"
-    assert report["test"]["metrics"]["accuracy"] > 0.7
+    assert report["test"]["metrics"]["accuracy"] > 0.6
