@@ -122,6 +122,14 @@ def test_a_context_is_read_before_its_question_and_keeps_its_questions_together(
     assert read_choices([{k: v for k, v in row.items() if k != "question"} for row in rows]).questions[0].text == "It rained."
 
 
+@pytest.mark.parametrize("empty", ["", "  ", None])
+def test_a_context_may_be_empty(empty: str | None) -> None:
+    usual = {"question": "Who came?", "choices": ["the dog", "the cat"], "answer": "A"}
+    read = read_choices([{**usual, "context": "It was late."}, {**usual, "context": empty}])
+    assert [question.text for question in read.questions] == ["It was late. Who came?", "Who came?"]
+    assert read.groups[1] == read.questions[1]
+
+
 def test_choices_that_are_numbers() -> None:
     sums = [{"question": "1 + 1", "choices": [1, 2], "answer": "2"}, {"question": "1 + 2", "choices": [3, 4], "answer": "3"}]
     assert read_choices(sums).answers == [1, 0]

@@ -219,6 +219,15 @@ def test_inspection_finds_what_would_spoil_a_training(files: Path, tiny_bert: Pa
     assert not [f for f in inspect_choices(read_choices(rows(10))).findings if f.level == "error"]
 
 
+def test_the_data_to_test_on_need_no_answers(files: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    told = [json.loads(line) for line in (files / "train.jsonl").read_text(encoding="utf-8").splitlines()]
+    unanswered = tmp_path / "test.jsonl"
+    unanswered.write_text("".join(json.dumps({k: v for k, v in row.items() if k in ("question", "choices")}) + "\n" for row in told))
+    report = bw.inspect(files / "train.jsonl", against=unanswered, model=tiny_bert, limit=5)
+    assert next(f.count for f in report.inspection.findings if f.title == "Questions in both sources") >= 5
+    assert report.next_steps[0].endswith(f"--task choices --limit 5 --model {tiny_bert}")
+
+
 # ---- what is wrong
 
 

@@ -35,6 +35,13 @@ def trained(files: Path, tiny_bert: Path, tmp_path_factory: pytest.TempPathFacto
     return bw.train(files / "few.csv", task="few-shot", model=tiny_bert, output=output, validation=files / "dev.csv", **SETTINGS)
 
 
+def test_numbers_are_in_the_order_of_classifiers(tiny_bert: Path) -> None:
+    texts, labels = ["good film", "bad film", "good soup", "bad soup"], [10, 9, 10, 9]
+    few = bw.FewShotClassifier(tiny_bert, pairs_per_text=0, progress=False, precision="float32").fit(texts, labels)
+    whole = bw.TextClassifier(tiny_bert, epochs=1, progress=False, precision="float32").fit(texts, labels)
+    assert few.classes_.tolist() == whole.classes_.tolist() == [9, 10]
+
+
 def test_a_run_folder_holds_everything(trained: Any) -> None:
     folder: Path = trained.folder
     names = ("config.toml", "metrics.json", "accounting.json", "inspection.json", "predictions.parquet", "report.md", "report.html")

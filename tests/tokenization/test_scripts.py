@@ -54,6 +54,17 @@ def test_a_text_of_another_script_is_warned_of_once(english: Tokenizer, text: st
         english.encode(text)
 
 
+def test_the_vocabulary_is_looked_through_once(english: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    whole = dict.fromkeys((f"{a}{b}{c}" for a in "книга" for b in "книга" for c in "книга"), 0)
+    monkeypatch.setattr(
+        "bertworks.tokenization.tokenizer.known_scripts", lambda vocabulary: asked.append(vocabulary) or known_scripts(whole)
+    )
+    for _ in range(3):
+        english.encode(RUSSIAN)
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize("text", ["The café lies here.", "“The book” 😀😀😀😀😀😀😀😀", "The book (книга) lies here.", "ж", "", "12 → 13"])
 def test_what_is_no_other_script_is_not_warned_of(english: Tokenizer, text: str) -> None:
     with warnings.catch_warnings():
