@@ -83,7 +83,8 @@ def main() -> None:
         for way, found in results.items()
     }
     content = {
-        "command": f"python -m benchmarks.few_shot --data banking77{'' if arguments.model is None else f' --model {name}'}",
+        "command": f"python -m benchmarks.few_shot --data banking77{'' if arguments.model is None else f' --model {name}'} "
+        f"--seeds {' '.join(map(str, arguments.seeds))}",
         "model": name,
         "per_class": PER_CLASS,
         "classes": len(set(labels)),
