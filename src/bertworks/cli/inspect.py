@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 _MOST_LABELS = 12
 _BAR = 30
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
+_OF_SOME_TASKS = ("choices", "first_choice", "objective")
+"""Options that not every task has."""
 _MOST_OF_A_NOTE = 2
 """Examples of a note that are shown."""
 
@@ -59,9 +61,7 @@ def inspect(
 
     Example: bertworks inspect train.csv --against test.csv
     """
-    of_other_tasks = ("choices", "first_choice", "objective")
-    arguments: dict[str, Any] = {k: v for k, v in locals().items() if k not in ("json", "of_other_tasks")}
-    arguments = {k: v for k, v in arguments.items() if v is not None or k not in of_other_tasks}
+    arguments: dict[str, Any] = {k: v for k, v in locals().items() if k != "json" and not (k in _OF_SOME_TASKS and v is None)}
     from rich.console import Console
 
     from bertworks.cli import output as show

@@ -76,7 +76,7 @@ class DataSettings:
     validation_seed: int = 0
     """Which rows are held out."""
 
-    def resolved(self) -> "DataSettings":
+    def resolved(self) -> Self:
         """The same with the usual splits, train and validation, where the source has several and none was named."""
         names = {} if self.split is not None else split_names(self.source)
         if "train" not in names:

@@ -3,7 +3,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from bertworks.data.faults import OnBadRows
 from bertworks.data.question_examples import QuestionData
 from bertworks.data.questions import read_questions
 from bertworks.data.writing import check_writable, write_table
-from bertworks.errors import BertworksError, SettingsError, nearest
+from bertworks.errors import BertworksError, SettingsError
 from bertworks.estimators import runs
 from bertworks.estimators.answers.answerer import QuestionAnswerer
 from bertworks.estimators.answers.data_settings import QuestionSettings, describe, question_splits
@@ -29,7 +29,7 @@ from bertworks.estimators.load import load
 from bertworks.estimators.one_training import TrainReport
 from bertworks.estimators.several_seeds import train_seeds
 from bertworks.estimators.task_estimator import model_path
-from bertworks.estimators.train_arguments import checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
+from bertworks.estimators.train_arguments import check_names, checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
 from bertworks.estimators.verbs.evaluate import EvaluationReport
 from bertworks.estimators.verbs.explain import ExplanationReport
 from bertworks.estimators.verbs.inspect import InspectionReport
@@ -37,7 +37,6 @@ from bertworks.explain import Kind
 from bertworks.explain.saving import resolved_kind
 from bertworks.tasks.question_answering import QuestionAnswering
 from bertworks.tokenization import Tokenizer
-from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
 
 __all__ = ["AnswerPrediction", "answer", "answers", "evaluate", "explain", "inspect", "predict", "train"]
@@ -80,7 +79,7 @@ def train(
         return _resume(Path(resume), data, validation, progress)
     if data is None:
         raise SettingsError("there is nothing to train on: name a file or a data set")
-    _check_names(settings)
+    check_names(settings, "answers", QuestionAnswerer, _READING)
     checked_seeds(seeds)
     folder = new_run_folder(output, data)
     settings = with_model(settings, model=model)
@@ -117,16 +116,6 @@ def _resume(folder: Path, data: Any, validation: Any, progress: Progress | None)
     if "seeds" in settings:
         return _train_seeds(folder, chosen, settings[QuestionAnswerer.settings_table], settings["seeds"]["count"], progress, material)
     return train_one(folder, chosen, own_settings(settings), progress, material, resume=True)
-
-
-def _check_names(settings: Mapping[str, Any]) -> None:
-    """Raises `SettingsError` for an argument that does not exist, before any data are read."""
-    own = [name for name in QuestionAnswerer._own_names() if name not in ("output", "progress")]
-    known = [*own, *(f.name for f in fields(TrainingConfig))]
-    for name in settings:
-        if name not in known:
-            hint = nearest(name, [*known, *_READING])
-            raise SettingsError(f"train has no option '{name}' for the task 'answers'.{hint or ' Leave it out'}")
 
 
 # ---- evaluation

@@ -4,7 +4,7 @@ it, `choices` the choices, `label` the answer."""
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from bertworks.data.choices import read_choices
 from bertworks.data.faults import OnBadRows
 from bertworks.data.table import split_names
 from bertworks.data.writing import check_writable, write_table
-from bertworks.errors import BertworksError, SettingsError, nearest
+from bertworks.errors import BertworksError, SettingsError
 from bertworks.estimators import runs
 from bertworks.estimators.choices.assessment import assess
 from bertworks.estimators.choices.data_settings import ChoiceSettings, describe
@@ -29,11 +29,10 @@ from bertworks.estimators.multiple_choice import MultipleChoice
 from bertworks.estimators.one_training import TrainReport
 from bertworks.estimators.several_seeds import train_seeds
 from bertworks.estimators.task_estimator import model_path
-from bertworks.estimators.train_arguments import checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
+from bertworks.estimators.train_arguments import check_names, checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
 from bertworks.estimators.verbs.evaluate import EvaluationReport
 from bertworks.estimators.verbs.inspect import InspectionReport
 from bertworks.tokenization import Tokenizer
-from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
 
 __all__ = ["ChoicePrediction", "answers", "evaluate", "inspect", "predict", "train"]
@@ -81,13 +80,11 @@ def train(
         return _resume(Path(resume), data, validation, progress)
     if data is None:
         raise SettingsError("there is nothing to train on: name a file, a folder or a data set")
-    _check_names(settings)
+    check_names(settings, "choices", MultipleChoice, _READING)
     checked_seeds(seeds)
     folder = new_run_folder(output, data)
     settings = with_model(settings, model=model)
-    resolved = ChoiceSettings(source=data, validation=validation, **reading).resolved()
-    assert isinstance(resolved, ChoiceSettings)
-    chosen = replace(resolved, validation_seed=seed_of(settings))
+    chosen = replace(ChoiceSettings(source=data, validation=validation, **reading).resolved(), validation_seed=seed_of(settings))
     material = read_material(chosen, progress)
     if seeds == 1:
         return train_one(folder, chosen, settings, progress, material)
@@ -119,16 +116,6 @@ def _resume(folder: Path, data: Any, validation: Any, progress: Progress | None)
     if "seeds" in settings:
         return _train_seeds(folder, chosen, settings[MultipleChoice.settings_table], settings["seeds"]["count"], progress, material)
     return train_one(folder, chosen, own_settings(settings), progress, material, resume=True)
-
-
-def _check_names(settings: Mapping[str, Any]) -> None:
-    """Raises `SettingsError` for an argument that does not exist, before any data are read."""
-    own = [name for name in MultipleChoice._own_names() if name not in ("output", "progress")]
-    known = [*own, *(f.name for f in fields(TrainingConfig))]
-    for name in settings:
-        if name not in known:
-            hint = nearest(name, [*known, *_READING])
-            raise SettingsError(f"train has no option '{name}' for the task 'choices'.{hint or ' Leave it out'}")
 
 
 # ---- evaluation

@@ -7,13 +7,13 @@ from typing import Any
 
 from bertworks.checkpoints.files import write_json
 from bertworks.data.faults import OnBadRows
-from bertworks.errors import CheckpointError, DataError, SettingsError, TrainingError, nearest
+from bertworks.errors import CheckpointError, DataError, SettingsError, TrainingError
 from bertworks.estimators import row_results, runs
 from bertworks.estimators.assessment import compare_with_baselines
 from bertworks.estimators.data_settings import DataSettings, with_reading
 from bertworks.estimators.embeddings.few_shot import FewShotClassifier
 from bertworks.estimators.one_training import Material, TrainReport, read_material, read_report, write_files
-from bertworks.estimators.train_arguments import new_run_folder, refuse_beside_resume, seed_of, with_model
+from bertworks.estimators.train_arguments import check_names, new_run_folder, refuse_beside_resume, seed_of, with_model
 from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
 
@@ -56,7 +56,7 @@ def train(
         return _resume(Path(resume), data, validation, progress)
     if data is None:
         raise SettingsError("there is nothing to train on: name a file, a folder or a data set")
-    _check_names(settings)
+    check_names(settings, "few-shot", FewShotClassifier, _READING)
     folder = new_run_folder(output, data)
     settings = with_model(settings, model=model)
     chosen = DataSettings(source=data, validation=validation, kind="single", **reading).resolved()
@@ -125,12 +125,3 @@ def _write_settings(folder: Path, classifier: FewShotClassifier, data: DataSetti
 
 def _training_names() -> list[str]:
     return [f.name for f in fields(TrainingConfig)]
-
-
-def _check_names(settings: Mapping[str, Any]) -> None:
-    """Raises `SettingsError` for an argument that does not exist, before any data are read."""
-    known = [*(name for name in FewShotClassifier._own_names() if name != "progress"), *_training_names()]
-    for name in settings:
-        if name not in known:
-            hint = nearest(name, [*known, *_READING])
-            raise SettingsError(f"train has no option '{name}' for the task 'few-shot'.{hint or ' Leave it out'}")

@@ -3,7 +3,7 @@
 import inspect as inspection_of
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from bertworks.batch import Array
 from bertworks.data.faults import OnBadRows
 from bertworks.data.table import split_names
 from bertworks.data.text_data import TextData, read_texts
-from bertworks.errors import DataError, SettingsError, nearest
+from bertworks.errors import DataError, SettingsError
 from bertworks.estimators import runs
 from bertworks.estimators.data_settings import with_reading
 from bertworks.estimators.embeddings.data_settings import EmbeddingSettings, read_rows
@@ -27,10 +27,9 @@ from bertworks.estimators.embeddings.relevance import read_retrieval
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
 from bertworks.estimators.embeddings.writing import check_output, ranges_path, write_npy, write_parquet
 from bertworks.estimators.one_training import TrainReport, read_report
-from bertworks.estimators.train_arguments import new_run_folder, refuse_beside_resume, seed_of, with_model
+from bertworks.estimators.train_arguments import check_names, new_run_folder, refuse_beside_resume, seed_of, with_model
 from bertworks.estimators.verbs.evaluate import Counting, EvaluationReport
 from bertworks.tasks.embedding_objective import ObjectiveName
-from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
 
 __all__ = ["EmbedReport", "Hit", "answers", "embed", "evaluate", "explain", "inspect", "rounded", "search", "train"]
@@ -79,11 +78,10 @@ def train(
         return _resume(Path(resume), data, validation, progress)
     if data is None:
         raise SettingsError("there is nothing to train on: name a file, a folder or a data set")
-    _check_names(settings)
+    check_names(settings, "embeddings", SentenceEncoder, inspection_of.signature(train).parameters, taken=("objective",))
     folder = new_run_folder(output, data)
     settings = with_model(settings, model=model, teacher=settings.get("teacher"))
     chosen = replace(EmbeddingSettings(source=data, validation=validation, **reading).resolved(), validation_seed=seed_of(settings))
-    assert isinstance(chosen, EmbeddingSettings)
     return train_one(folder, chosen, settings, progress, read_material(chosen, settings, progress))
 
 
@@ -95,16 +93,6 @@ def _resume(folder: Path, data: Any, validation: Any, progress: Progress | None)
     assert isinstance(chosen, EmbeddingSettings)
     own = own_settings(settings)
     return train_one(folder, chosen, own, progress, read_material(chosen, own, progress), resume=True)
-
-
-def _check_names(settings: Mapping[str, Any]) -> None:
-    """Raises `SettingsError` for an argument that does not exist, before any data are read."""
-    own = [name for name in SentenceEncoder._own_names() if name not in ("output", "progress", "objective")]
-    known = [*own, *(f.name for f in fields(TrainingConfig))]
-    for name in settings:
-        if name not in known:
-            hint = nearest(name, [*inspection_of.signature(train).parameters, *known])
-            raise SettingsError(f"train has no option '{name}' for the task 'embeddings'.{hint}")
 
 
 # ---- evaluate

@@ -5,7 +5,7 @@ import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from bertworks.data.faults import OnBadRows
 from bertworks.data.tag_schemes import NAMELESS
 from bertworks.data.tagged import read_tagged, tagged_splits
 from bertworks.data.writing import check_writable, with_columns, write_table
-from bertworks.errors import BertworksError, DataError, SettingsError, nearest
+from bertworks.errors import BertworksError, DataError, SettingsError
 from bertworks.estimators import runs
 from bertworks.estimators.data_settings import with_reading
 from bertworks.estimators.entities.data_settings import TaggedSettings, as_key, describe, in_scheme, rows_of, source_stem
@@ -30,7 +30,7 @@ from bertworks.estimators.load import load
 from bertworks.estimators.one_training import TrainReport, read_report
 from bertworks.estimators.several_seeds import train_seeds
 from bertworks.estimators.task_estimator import model_path
-from bertworks.estimators.train_arguments import checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
+from bertworks.estimators.train_arguments import check_names, checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
 from bertworks.estimators.verbs.evaluate import Counting, EvaluationReport
 from bertworks.estimators.verbs.explain import ExplanationReport, written
 from bertworks.estimators.verbs.inspect import InspectionReport
@@ -38,7 +38,6 @@ from bertworks.estimators.verbs.predict import PredictionReport
 from bertworks.explain import Kind
 from bertworks.tasks.tagging import Entity
 from bertworks.tokenization import Tokenizer
-from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
 
 _DIGITS = 6
@@ -83,7 +82,7 @@ def train(
         return _resume(Path(resume), data, validation, progress)
     if data is None:
         raise SettingsError("there is nothing to train on: name a file, a folder or a data set")
-    _check_names(settings)
+    check_names(settings, "entities", EntityRecognizer, inspection_of.signature(train).parameters, taken=("scheme",))
     checked_seeds(seeds)
     folder = new_run_folder(output, source_stem(data))
     settings = with_model(settings, model=model)
@@ -120,16 +119,6 @@ def _resume(folder: Path, data: Any, validation: Any, progress: Progress | None)
     if "seeds" in settings:
         return _train_seeds(folder, chosen, own, settings["seeds"]["count"], progress, material)
     return train_one(folder, chosen, own, progress, material, resume=True)
-
-
-def _check_names(settings: Mapping[str, Any]) -> None:
-    """Raises `SettingsError` for an argument that does not exist, before any data are read."""
-    own = [name for name in EntityRecognizer._own_names() if name not in ("output", "progress", "scheme")]
-    known = [*own, *(f.name for f in fields(TrainingConfig))]
-    for name in settings:
-        if name not in known:
-            hint = nearest(name, [*inspection_of.signature(train).parameters, *known])
-            raise SettingsError(f"train has no option '{name}' for the task 'entities'.{hint}")
 
 
 # ---- evaluate
