@@ -142,9 +142,44 @@ def test_a_missing_column_and_one_choice_of_the_command_line(bertworks: Bertwork
 
 def test_other_verbs_say_that_they_do_not_know_such_models(bertworks: Bertworks, work: Path, run_folder: Path) -> None:
     write(work / "test.jsonl", 5)
-    assert "explain does not know models for choices" in bertworks("explain", run_folder, "who?", "he").error
     for more in ((), ("--data", "test.jsonl")):
         assert "compare knows classifiers of texts" in bertworks("compare", run_folder, run_folder, *more).error
+
+
+def test_explain_takes_a_question_and_its_choices_as_predict_does(
+    bertworks: Bertworks, work: Path, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, machine = ("which one is it", "a cold stale soup", "a fine warm soup", "poor sour wine"), ("--precision", "float32")
+    outcome = bertworks("explain", run_folder, *asked, *machine)
+    assert (outcome.code, outcome.err) == (0, "")
+    found = bertworks("predict", run_folder, *asked, "--probabilities", "--json", *machine).json
+    assert outcome.out.lstrip().startswith(f"a fine warm soup ({found['probabilities'][1]:.1%})")
+    assert "P('a fine warm soup') goes from" in " ".join(outcome.out.split())
+    assert "the question with choice b" in (work / "explanation.html").read_text(encoding="utf-8").lower()
+    told = [bertworks("explain", run_folder, *asked, "--target", name, "--json", *machine).json for name in ("poor sour wine", "C", "2")]
+    assert [each["target"] for each in told] == ["poor sour wine"] * 3
+    assert told[0]["attribution"] == told[1]["attribution"] == told[2]["attribution"]
+    assert told[0]["probabilities"] == pytest.approx(dict(zip(asked[1:], found["probabilities"], strict=True)), abs=1e-5)
+    monkeypatch.setattr("sys.stdin", io.StringIO("\t".join(asked) + "\n"))
+    piped = bertworks("explain", run_folder, "--kind", "attention", "--layer", "0", "--head", "1", "--json", "-o", "map.png", *machine).json
+    assert (piped["attention"]["window"], piped["attention"]["head"]) == (1, 1)
+    assert (work / "map.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("who?", "he"), 3, "give a question and two choices at least"),
+        (("who?\the\tshe", "what?\tit\tthat"), 3, "one question is explained at a time, with its choices; 2 were given"),
+        (("who?", "the dog", "the cat", "--target", "cat"), 2, "'cat' is none of the choices"),
+        (("who?", "the dog", "the cat", "--window", "1"), 2, "no option 'window' for the task 'choices'"),
+        (("who?", "the dog", "the cat", " "), 3, "the choice C has no word"),
+    ],
+)
+def test_wrong_questions_to_explain(bertworks: Bertworks, run_folder: Path, arguments: tuple[str, ...], code: int, message: str) -> None:
+    wrong = bertworks("explain", run_folder, *arguments)
+    assert (wrong.code, message in wrong.error) == (code, True), wrong.err
+    assert not Path("explanation.html").exists()
 
 
 def test_options_of_choices_are_refused_elsewhere(bertworks: Bertworks, work: Path, trained: Path) -> None:

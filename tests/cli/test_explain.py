@@ -126,6 +126,11 @@ def test_wrong_models(bertworks: Bertworks, trained: Path) -> None:
     assert (wrong.code, "Did you mean 'reviews'?" in wrong.error) == (4, True)
 
 
+def test_more_texts_than_a_model_reads(bertworks: Bertworks, trained: Path) -> None:
+    wrong = bertworks("explain", trained, "a film", "a book", "a song")
+    assert (wrong.code, "reads one text or two, but 3 were given" in wrong.error) == (2, True)
+
+
 def test_in_python(trained: Path) -> None:
     said: list[str] = []
     report = explain(trained, TEXT, kind="faithfulness", precision="float32", threads=1, progress=said.append)

@@ -129,6 +129,14 @@ def test_the_command_line(
     assert json.loads(capfd.readouterr().out)["validation"] is None
     assert run(["predict", str(trained.folder), "the soup was so fresh and lovely"]) == 0
     assert capfd.readouterr().out.startswith("good\t")
+    text = "the soup was so fresh and lovely"
+    assert run(["explain", str(trained.folder), text, "--target", "bad", "--json", "--precision", "float32"]) == 0
+    why = json.loads(capfd.readouterr().out)
+    assert (why["prediction"], why["target"], why["attribution"]["of"]) == ("good", "bad", "the logit of bad")
+    assert len(why["words"]) == len(why["attribution"]["words"]) == 7
+    assert why["faithfulness"]["quantity"] == "P(bad)"
+    assert run(["explain", str(trained.folder), text, "-o", str(tmp_path / "why.html")]) == 0
+    assert capfd.readouterr().out.lstrip().startswith("good (")
     assert run(["evaluate", str(trained.folder), str(files / "test.csv")]) == 0
     assert "macro f1" in capfd.readouterr().out
     assert run(["inspect", str(files / "test.csv"), "--model", str(trained.model)]) == 0
@@ -150,8 +158,9 @@ def test_wrong_input_gets_one_clear_error(trained: Any, files: Path, tiny_bert: 
             bw.train(data, **options, **more)
     with pytest.raises(DataError, match="the label 'fine' is none of the 2 labels"):
         bw.evaluate(trained.folder, [{"text": "a song", "label": "fine"}, {"text": "a dog", "label": "good"}])
-    with pytest.raises(SettingsError, match="explain does not know models for few-shot"):
-        explain(trained.folder, "a song")
+    for more, message in (({"pair": "b"}, "no option 'pair' for the task 'few-shot'"), ({"target": "god"}, "Did you mean 'good'")):
+        with pytest.raises(SettingsError, match=message):
+            explain(trained.folder, "the song was good", **more)
     broken = tmp_path / "broken"
     shutil.copytree(trained.model, broken)
     (broken / "few_shot.json").write_text('{"settings": {"labels": ["bad"]}}')

@@ -84,6 +84,13 @@ SETTINGS = [
         "negative, positive",
     ),
     Case(
+        "more texts to explain than a model reads",
+        "bertworks explain model good film today",
+        SettingsError,
+        "3 were given",
+        "put quotes around each",
+    ),
+    Case(
         "models of different tasks compared",
         "bertworks compare model pairs --data reviews.csv",
         DataError,

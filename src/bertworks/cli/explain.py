@@ -27,9 +27,23 @@ def _attention(*flags: str, text: str) -> Any:
 
 def explain(
     model: Annotated[str, typer.Argument(help="Run folder, model folder or encoder.", show_default=False)],
-    text: Annotated[str | None, typer.Argument(help="The text; standard input where none is given.", show_default=False)] = None,
-    pair: Annotated[str | None, typer.Argument(help="The second text: of a pair, or to compare with.", show_default=False)] = None,
-    target: Annotated[str | None, typer.Option("--target", help="Label to explain; by default the one predicted.", metavar="LABEL")] = None,
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="The text, or two: a pair, a text to compare with, a question and its context; or a question and its choices. Standard "
+            "input where none is given.",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            help="What to explain instead of the model's answer: a label, an entity, words of the context, or a choice by its text, its "
+            "letter or its number from 0.",
+            metavar="LABEL",
+        ),
+    ] = None,
     kind: Annotated[
         str | None,
         typer.Option(
@@ -58,15 +72,17 @@ def explain(
     The page needs no network. With --json nothing is written but what --output names.
 
     Examples: bertworks explain runs/reviews-1 "A fine film." · bertworks explain runs/reviews-1 "A fine film." --kind
-    attention --layer 2 --head 3 --output map.png
+    attention --layer 2 --head 3 --output map.png · bertworks explain runs/quiz-1 "What is hot?" "ice" "tea" --target ice
     """
-    arguments = {k: v for k, v in locals().items() if k not in ("json", "text", "output")}
-    if text is None:
+    arguments = {k: v for k, v in locals().items() if k not in ("json", "texts", "output")}
+    piped = not texts
+    if not texts:
         if sys.stdin.isatty():
             raise SettingsError("there is nothing to explain: give a text in quotes, or pipe one in")
-        text = sys.stdin.read().strip()
-        if not text:
+        texts = [sys.stdin.read().strip()]
+        if not texts[0]:
             raise DataError("standard input held no text")
+    arguments |= _asked(model, texts, piped)
     from rich.console import Console
 
     from bertworks.cli import output as show
@@ -74,11 +90,26 @@ def explain(
 
     errors = Console(stderr=True)
     with errors.status("loading") as status:
-        report = run(text=text, output=output or (None if json else _OUTPUT), progress=status.update, **arguments)
+        report = run(output=output or (None if json else _OUTPUT), progress=status.update, **arguments)
     if json:
         show.print_json(report.to_dict())
         return
     _print(Console(), report)
+
+
+def _asked(model: str, texts: list[str], piped: bool) -> dict[str, Any]:
+    """The arguments that the texts of the command line are to this model's verb."""
+    from bertworks.cli.predict import questions_with_choices
+    from bertworks.estimators.verbs import kinds
+
+    if kinds.of_explained({"model": model}).name == "choices":
+        questions = questions_with_choices(texts, piped=piped)
+        if len(questions) > 1:
+            raise DataError(f"one question is explained at a time, with its choices; {len(questions)} were given")
+        return {"text": questions[0][0], "choices": questions[0][1]}
+    if len(texts) > 2:
+        raise SettingsError(f"this model reads one text or two, but {len(texts)} were given: put quotes around each")
+    return dict(zip(("text", "pair"), texts, strict=False))
 
 
 def _print(console: "Console", report: "ExplanationReport") -> None:

@@ -100,11 +100,12 @@ def _predict_lines(model: str, texts: list[str] | None, machine: dict[str, Any],
 def _rows(task: Any, lines: list[str], *, piped: bool) -> Sequence[Any]:
     """What lines, or else arguments, mean to a model: texts, pairs of texts, or questions with their choices."""
     if task.name == "multiple_choice":
-        return _choices(lines, piped)
+        return questions_with_choices(lines, piped=piped)
     return _pairs(lines) if getattr(task, "pairs", False) else lines
 
 
-def _choices(lines: list[str], piped: bool) -> list[tuple[str, list[str]]]:
+def questions_with_choices(lines: list[str], *, piped: bool) -> list[tuple[str, list[str]]]:
+    """What lines, or else arguments, mean to a model that chooses: one question in all arguments, or one in each line."""
     if not piped and len(lines) > 2 and not any("\t" in line for line in lines):
         return [(lines[0], lines[1:])]
     for line in lines:

@@ -44,7 +44,7 @@ def explain_classifier(
     model.to(machine.torch_device).compute_in(machine.dtype)
     scores = score(model, batch, device=machine.torch_device, token_budget=machine.token_budget)[HEAD]
     outputs = task.probabilities(scores, batch)
-    output = _output(task, outputs[0], target)
+    output = chosen_output(task, outputs[0], target)
     chosen = int(np.lexsort((scores[:, output], batch.lengths))[-1]) if window is None else window
     options: dict[str, Any] = {} if tolerance is None else {"tolerance": tolerance}
     return Explanation(
@@ -78,8 +78,11 @@ def _question(task: TextClassification, output: int, weights: Any) -> Question:
     )
 
 
-def _output(task: TextClassification, outputs: Any, target: Any) -> int:
-    """Which of the head's outputs is explained: the label asked for, else the most probable one."""
+def chosen_output(task: TextClassification, outputs: Any, target: Any) -> int:
+    """Which of a classifier's outputs is explained: that of the label asked for, else the most probable one.
+
+    Raises `SettingsError` where there is no such label.
+    """
     if target is None:
         return int(np.argmax(outputs))
     if task.kind == "number":

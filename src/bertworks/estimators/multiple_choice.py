@@ -11,8 +11,11 @@ from bertworks.accounting import Accounting
 from bertworks.batch import Array
 from bertworks.data.choice_examples import ChoiceQuestion
 from bertworks.errors import DataError, SettingsError
+from bertworks.estimators.choices.explanation import explain_choice
+from bertworks.estimators.explanation import BaselineName
 from bertworks.estimators.task_estimator import TaskEstimator
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
+from bertworks.explain import Explanation
 from bertworks.tasks.multiple_choice import HEAD
 from bertworks.tasks.multiple_choice import MultipleChoice as Task
 from bertworks.tokenization import Overflow, Tokenizer
@@ -118,6 +121,23 @@ class MultipleChoice(TaskEstimator):
     def score(self, texts: Iterable[str], choices: Iterable[Sequence[str]], answers: Iterable[int]) -> float:
         """The accuracy."""
         return float(self.evaluate(texts, choices, answers, intervals=False)["accuracy"])
+
+    def explain(self, text: str, choices: Sequence[str], *, target: str | int | None = None, baseline: BaselineName = "pad") -> Explanation:
+        """Why the model takes this choice: attention maps, what each word of the question and of all choices adds to the
+        log-probability of the choice, and whether that is faithful. All is computed when it is asked for.
+
+        Explained is log P, in nats, of the softmax over all choices, which are followed from no words to all words together, by
+        integrated gradients (Sundararajan et al. 2017). The score of a choice by itself would say nothing: what raises all of
+        them changes no answer. The words of the question, which stand beside every choice, are told once, and the words of the
+        other choices speak for or against this one. Without words log P is about -log of the number of choices, that of a guess.
+
+        `target` is another choice to explain than the one taken: its text, its letter (A is the first) or its number from 0.
+        The attention, `[heads, length, length]` of each layer, is that of question and choice in one sequence; that of the
+        choice `i` is `heads(layer, window=i)`. `baseline` as in `TextClassifier.explain`. Raises `SettingsError` for a target
+        that is none of the choices, `DataError` for fewer than two choices, or a text without words.
+        """
+        self._require("task_")
+        return explain_choice(self, text, choices, target=target, baseline=baseline)
 
     def answer(
         self, questions: Sequence[ChoiceQuestion], answers: Sequence[int] | None = None

@@ -5,17 +5,19 @@ from bertworks.explain.deletion import DeletionCurve
 from bertworks.explain.explanation import Explanation
 from bertworks.explain.question import Answer, Attributions, Baseline, Kind, NoAnswer, Question
 from bertworks.explain.reading import Reading, Word
-from bertworks.explain.targets import Likeness, Target, Term
+from bertworks.explain.targets import Chosen, Likeness, Projection, Target, Term
 
 __all__ = [
     "Answer",
     "Attributions",
     "Baseline",
+    "Chosen",
     "DeletionCurve",
     "Explanation",
     "Kind",
     "Likeness",
     "NoAnswer",
+    "Projection",
     "Question",
     "Reading",
     "Target",

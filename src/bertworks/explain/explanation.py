@@ -25,11 +25,11 @@ _VARIANTS_AT_ONCE = 32
 
 
 class Explanation:
-    """One text, or pair of texts, and why the model answers as it does.
+    """One text, or several that belong together, and why the model answers as it does.
 
     Made by the estimators' `explain`. Attention is computed for one window of a long document at a time (`window`, numbered
-    from 0, over both texts where a model reads them apart); attributions and the deletion curve are those of the whole
-    document. What is computed once is kept.
+    from 0, over all texts where a model reads them apart, or one with each of the others); attributions and the deletion curve
+    are those of the whole document. What is computed once is kept.
     """
 
     def __init__(
@@ -66,8 +66,13 @@ class Explanation:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The text, or the two of a pair."""
+        """The text, the two of a pair, or one and those that it is read with."""
         return self._reading.texts
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the texts are called: first text, second text; question, choice A …"""
+        return self._reading.names
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -80,8 +85,13 @@ class Explanation:
         return len(self._reading.windows)
 
     def text_of(self, window: int) -> int | None:
-        """The number of the text that a window is of, where two are read apart; None otherwise."""
-        return int(self._reading.batch.groups[self._checked_window(window)]) if len(self._reading.firsts) > 1 else None
+        """The number of the text that a window is of, where two are read apart, and of the one that it reads with the first, where
+        there are several; None otherwise."""
+        return self.texts_of(window)[-1] if len(self._reading.firsts) > 1 else None
+
+    def texts_of(self, window: int) -> tuple[int, ...]:
+        """The numbers of the texts that a window reads of."""
+        return self._reading.texts_of_window[self._checked_window(window)]
 
     @property
     def truncated_tokens(self) -> int:

@@ -15,7 +15,7 @@ from bertworks.batch import Array
 from bertworks.errors import SettingsError
 from bertworks.explain.deletion import DeletionCurve
 from bertworks.explain.quantised import quantised
-from bertworks.explain.question import ORDINALS, Kind
+from bertworks.explain.question import Kind
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -45,7 +45,6 @@ def page(explanation: "Explanation", kind: Kind, layer: int | None, head: int | 
         .get_template("page.html.jinja")
         .render(
             explanation=explanation,
-            ordinals=ORDINALS,
             answer=_answer(explanation),
             words=_words(explanation) if with_words else None,
             curve=curve,
@@ -122,10 +121,11 @@ def _chart(curve: DeletionCurve) -> dict[str, Any]:
 def _heading(explanation: "Explanation", window: int) -> str | None:
     """What stands above the maps of a window: of which text, and which of several windows it is."""
     text = explanation.text_of(window)
-    if explanation.windows == 1 or (text is not None and explanation.windows == len(explanation.texts)):
-        return None if text is None else f"The {ORDINALS[text]} text."
+    names = explanation.names
+    if explanation.windows == 1 or len({explanation.text_of(number) for number in range(explanation.windows)}) == explanation.windows:
+        return None if text is None else f"The {' with '.join(names[number] for number in explanation.texts_of(window))}."
     where = "the text is" if text is None else "both texts are"
-    of = "" if text is None else f" It is of the {ORDINALS[text]} one."
+    of = "" if text is None else f" It is of the {names[text]}."
     return f"Window {window} of the {explanation.windows} in which {where} read (0 to {explanation.windows - 1}).{of}"
 
 

@@ -15,9 +15,6 @@ Kind = Literal["all", "attribution", "faithfulness", "attention", "cls", "rollou
 """What is shown or saved: the words' attributions; the curve that tests them; attention heat maps; what the token that is
 classified attends to; attention followed through all layers; or all of it."""
 
-ORDINALS = ("first", "second")
-"""What the texts of a pair are called."""
-
 ORIGINAL_TOKEN = "original_token"
 """What the number of a token in the whole document is called among the token targets of its shortened variants."""
 

@@ -1,4 +1,5 @@
-"""One document, or two that are compared, as a model reads them: windows, and the words of the original texts that their tokens are of."""
+"""One document, two that are compared, or one beside several, as a model reads them: windows, and the words of the original texts that
+their tokens are of."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,9 @@ from jaxtyping import Float, Int
 
 from bertworks.batch import Array, PackedBatch
 from bertworks.tokenization.encoding import SPECIAL, Encoding
+
+PAIR = ("first text", "second text")
+"""What texts are called that have no names of their own."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,13 @@ class Word:
     end: int
     """… and the one after its last."""
     part: int
-    """0 in the first text, 1 in the second."""
+    """The number of that text: 0 in the first, 1 in the second."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A text, or a pair of texts, with all windows in which it is read: a pair in one, or each text in windows of its own."""
+    """A text, or several, with all windows in which they are read: a pair in one, each text in windows of its own, or the first with
+    each of the others."""
 
     texts: tuple[str, ...]
     windows: tuple[Encoding, ...]
@@ -35,12 +40,17 @@ class Reading:
     word_of_token: Int[Array, "tokens"]
     """Number of each token's word, over all windows in a row; -1 for special tokens."""
     batch: PackedBatch
-    """The windows: those of a text or of a pair that is read in one as one group, of texts that are read apart a group each."""
+    """The windows: those of a text, of a pair that is read in one or of a text beside others as one group, of texts that are read
+    apart a group each."""
+    texts_of_window: tuple[tuple[int, ...], ...]
+    """The numbers of the texts that each window reads of."""
+    names: tuple[str, ...]
+    """What the texts are called."""
 
     @classmethod
     def of(cls, texts: Sequence[str], windows: Sequence[Encoding]) -> "Reading":
         """`windows` are the sequences of one row as `Tokenizer.encode_batch` makes them, with offsets."""
-        return cls._of(texts, windows, [0] * len(windows))
+        return cls._of(texts, windows, [tuple(range(len(texts)))] * len(windows), [0] * len(windows))
 
     @classmethod
     def apart(
@@ -53,22 +63,30 @@ class Reading:
         """Texts that are read each by itself. `windows` are the sequences of each; its first so many characters `prompts` are none
         of the text's own: their tokens count as special ones. `targets` are those of the batch, which the model needs."""
         text_of_window = [number for number, own in enumerate(windows) for _ in own]
-        return cls._of(texts, [window for own in windows for window in own], text_of_window, prompts or [0] * len(texts), targets)
+        texts_of_window, flat = [(number,) for number in text_of_window], [window for own in windows for window in own]
+        return cls._of(texts, flat, texts_of_window, text_of_window, [0 if not prompts else prompts[n] for n in text_of_window], targets)
+
+    @classmethod
+    def beside(cls, text: str, others: Sequence[str], windows: Sequence[Encoding], names: Sequence[str]) -> "Reading":
+        """A text that is read with each of several others, in a window each. `names` are those of all the texts."""
+        texts_of_window = [(0, number) for number in range(1, len(others) + 1)]
+        return cls._of([text, *others], windows, texts_of_window, [0] * len(windows), names=names)
 
     @classmethod
     def _of(
         cls,
         texts: Sequence[str],
         windows: Sequence[Encoding],
+        texts_of_window: Sequence[tuple[int, ...]],
         groups: Sequence[int],
-        prompts: Sequence[int] | None = None,
+        prompts: Sequence[int] = (),
         targets: Mapping[str, Array] | None = None,
+        names: Sequence[str] = PAIR,
     ) -> "Reading":
-        """With `prompts`, windows are of the text whose number their group is."""
+        """`prompts` are the characters to skip at the beginning of each window's text."""
         spans: dict[tuple[int, int, int], tuple[int, int]] = {}
         keys: list[tuple[int, int, int] | None] = []
-        for window, group in zip(windows, groups, strict=True):
-            skipped = 0 if prompts is None else prompts[group]
+        for window, own, skipped in zip(windows, texts_of_window, prompts or [0] * len(windows), strict=True):
             rows = zip(window.sequence_ids, window.word_ids, window.token_numbers, window.offsets, strict=True)
             for part, word, token, (start, end) in rows:
                 if part == SPECIAL or (skipped and end <= skipped):
@@ -76,7 +94,7 @@ class Reading:
                     continue
                 begin, stop = max(0, int(start) - skipped), int(end) - skipped
                 # a token that the tokenizer counts to no word is a word of its own
-                key = (int(part) if prompts is None else group, int(word), SPECIAL if word != SPECIAL else int(token))
+                key = (own[part], int(word), SPECIAL if word != SPECIAL else int(token))
                 first, last = spans.get(key, (begin, stop))
                 spans[key] = (min(first, begin), max(last, stop))
                 keys.append(key)
@@ -88,12 +106,14 @@ class Reading:
             words=tuple(Word(texts[key[0]][slice(*spans[key])], *spans[key], key[0]) for key in order),
             word_of_token=np.array([SPECIAL if key is None else number[key] for key in keys], dtype=np.int64),
             batch=PackedBatch.from_sequences([w.ids for w in windows], [w.segment_ids for w in windows], groups=groups, targets=targets),
+            texts_of_window=tuple(texts_of_window),
+            names=tuple(names[: len(texts)]),
         )
 
     @property
     def firsts(self) -> list[int]:
-        """The first window of each text that is read by itself, and of what is read in one."""
-        return np.unique(self.batch.groups, return_index=True)[1].tolist()  # type: ignore[no-any-return]
+        """The first window of each text that is read by itself, or with the first one, and of what is read in one."""
+        return np.unique([own[-1] for own in self.texts_of_window], return_index=True)[1].tolist()  # type: ignore[no-any-return]
 
     @property
     def special(self) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 from bertworks.checkpoints.atomic import atomic_write
 from bertworks.errors import SettingsError, nearest
 from bertworks.explain.page import page
-from bertworks.explain.question import ORDINALS, Kind
+from bertworks.explain.question import Kind
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,7 +104,7 @@ def show(explanation: "Explanation") -> Path | None:
 def named(explanation: "Explanation", window: int) -> str:
     """What a window is called where there are several."""
     text, number = explanation.text_of(window), f"window {window} of {explanation.windows}"
-    return number if text is None else f"{ORDINALS[text]} text ({number})"
+    return number if text is None else f"{explanation.names[text]} ({number})"
 
 
 def _arrays(explanation: "Explanation", kind: Kind, layer: int | None, head: int | None) -> bytes:
@@ -124,7 +124,7 @@ def _arrays(explanation: "Explanation", kind: Kind, layer: int | None, head: int
             arrays |= {"removed_words": curve.removed, "most_important_first": curve.most_first}
             arrays |= {"least_important_first": curve.least_first, "random_orders": curve.random}
     for window in explanation.shown:
-        prefix = "" if window == explanation.window else f"{ORDINALS[explanation.text_of(window) or 0]}_text_"
+        prefix = "" if window == explanation.window else f"{explanation.names[explanation.text_of(window) or 0]} ".replace(" ", "_")
         arrays |= {prefix + name: values for name, values in _attention(explanation, kind, layer, head, window).items()}
     out = io.BytesIO()
     np.savez(out, **arrays)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -79,11 +80,51 @@ class Likeness:
             yield Part(text, _nearness(weight, other, self.cosine))
 
 
-AnyTarget = Target | Likeness
+@dataclass(frozen=True)
+class Projection:
+    """A linear function of a text's vector, w · v + b: what a linear classifier says of it."""
+
+    head: str
+    weights: Float[Array, "width"]
+    bias: float
+    unit: bool
+    """Whether the vector, the mean of those of the text's windows weighted by their tokens, is made so long as 1."""
+
+    def parts(self, batch: PackedBatch, scores: Callable[[], Float[Array, "rows outputs"]], device: torch.device) -> Iterator[Part]:
+        """One of all windows, which the length 1 joins."""
+        weights = torch.from_numpy(np.asarray(self.weights, dtype=np.float32)).to(device)
+        shares = torch.from_numpy(batch.lengths / batch.tokens).to(weights)
+        yield Part(tuple(range(batch.sequences)), _projected(shares, weights, self.bias, self.unit))
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The logarithm of a sequence's share in the softmax over the head's one score of each sequence: log P of one of several choices.
+
+    All of them are followed together. A score by itself says nothing: a head may raise all of them, which changes no probability.
+    """
+
+    head: str
+    sequence: int
+
+    def parts(self, batch: PackedBatch, scores: Callable[[], Float[Array, "rows outputs"]], device: torch.device) -> Iterator[Part]:
+        """One of all sequences."""
+        yield Part(tuple(range(batch.sequences)), lambda rows: rows[:, :, 0].log_softmax(dim=1)[:, self.sequence])
+
+
+AnyTarget = Target | Likeness | Projection | Chosen
 
 
 def _weighted(rows: Sequence[int], outputs: Sequence[int], weights: Float[Tensor, "terms"]) -> Value:
     return lambda scores: scores[:, rows, outputs] @ weights
+
+
+def _projected(shares: Float[Tensor, "sequences"], weights: Float[Tensor, "width"], bias: float, unit: bool) -> Value:
+    def value(vectors: Float[Tensor, "points sequences width"]) -> Float[Tensor, "points"]:
+        merged = torch.einsum("psw,s->pw", vectors, shares)
+        return (F.normalize(merged, dim=1) if unit else merged) @ weights + bias
+
+    return value
 
 
 def _nearness(weights: Float[Tensor, "sequences"], other: Float[Tensor, "width"], cosine: bool) -> Value:

@@ -1,14 +1,13 @@
 """One training of an answerer and its run folder: the questions, the model, what it is worth, and the files that say so."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from bertworks.checkpoints.files import write_json
-from bertworks.data.inspection import Inspection
 from bertworks.data.inspection.findings import by_level
 from bertworks.data.question_examples import QuestionData
 from bertworks.data.writing import write_table
@@ -18,7 +17,8 @@ from bertworks.estimators.answers.assessment import compare_with_baselines
 from bertworks.estimators.answers.data_settings import QuestionSettings
 from bertworks.estimators.answers.inspection import findings_of_lost, findings_of_notes, inspect_questions
 from bertworks.estimators.data_settings import with_reading
-from bertworks.estimators.one_training import TrainReport, read_report, write_files
+from bertworks.estimators.one_training import TrainReport, write_files
+from bertworks.estimators.task_training import Material, TaskTraining
 from bertworks.training.progress import Progress
 
 LOST = "lost_answers.json"
@@ -34,38 +34,17 @@ class AnswerTrainReport(TrainReport):
         return runs.answer_steps(self.folder)
 
 
-@dataclass(frozen=True)
-class Material:
-    """The questions of a training, and what a look at them found."""
-
-    data: QuestionData
-    validation: QuestionData | None
-    inspection: Inspection
-
-
-def read_material(data: QuestionSettings, progress: Progress | None) -> Material:
-    """Reads the questions and looks through them. Raises `DataError` for data with which a training cannot be right."""
-    questions, validation, lines = data.read_questions()
-    if progress is not None:
-        progress.facts("data", lines)
-    found = inspect_questions(questions, validation)
-    if progress is not None:
-        progress.facts("inspection", [f"{f.level}: {f.title.lower()}: {f.message}" for f in found.findings if f.level != "note"])
-    found.raise_if_wrong()
-    return Material(questions, validation, found)
-
-
 def train_one(
     folder: Path,
     data: QuestionSettings,
     settings: Mapping[str, Any],
     progress: Progress | None,
-    material: Material,
+    material: Material[QuestionData],
     *,
     resume: bool = False,
 ) -> TrainReport:
     """Trains, evaluates and writes all files of the run folder."""
-    questions, validation = material.data, material.validation
+    questions, validation = material.rows, material.validation
     answerer = QuestionAnswerer(**{**settings, "output": folder, "progress": progress or False})
     held = None if validation is None else validation.examples
     answerer.fit(questions.examples, validation=held, on_bad_rows=data.on_bad_rows, resume=resume, provenance=data.to_dict())
@@ -94,22 +73,12 @@ def train_one(
     return report
 
 
-def train_in(
-    folder: Path, data: QuestionSettings, settings: Mapping[str, Any], progress: Progress | None, material: Material
-) -> TrainReport:
-    """One of several trainings: read where it is finished, gone on with where it was begun, else begun."""
-    if runs.is_finished(folder):
-        return finished(folder)
-    if (folder / runs.SETTINGS).exists():
-        return train_one(folder, data, own_settings(runs.read_settings(folder)), progress, material, resume=True)
-    return train_one(folder, data, settings, progress, material)
-
-
-def finished(folder: Path) -> TrainReport:
-    """The report of a run that has ended."""
-    return AnswerTrainReport(**vars(read_report(folder)))
-
-
-def own_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What the answerer of a run was made with, as its config.toml says."""
-    return {**settings.get(QuestionAnswerer.settings_table, {}), **settings.get("training", {})}
+TRAINING = TaskTraining(
+    "answers",
+    QuestionAnswerer,
+    QuestionSettings,
+    read=QuestionSettings.read_questions,
+    inspect=lambda questions, validation, settings: inspect_questions(questions, validation),
+    train_one=train_one,
+    report=AnswerTrainReport,
+)

@@ -3,7 +3,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +14,28 @@ from bertworks.data.faults import OnBadRows
 from bertworks.data.question_examples import QuestionData
 from bertworks.data.questions import read_questions
 from bertworks.data.writing import check_writable, write_table
-from bertworks.errors import BertworksError, SettingsError
+from bertworks.errors import SettingsError
 from bertworks.estimators import runs
 from bertworks.estimators.answers.answerer import QuestionAnswerer
-from bertworks.estimators.answers.data_settings import QuestionSettings, describe, question_splits
+from bertworks.estimators.answers.data_settings import describe, question_splits
 from bertworks.estimators.answers.explanation import explain_answer
 from bertworks.estimators.answers.inspection import inspect_questions, with_reading_of
 from bertworks.estimators.answers.prediction import AnswerPrediction, answer, answers, predict
-from bertworks.estimators.answers.training import finished, own_settings, read_material, train_in, train_one
+from bertworks.estimators.answers.training import TRAINING
 from bertworks.estimators.data_settings import with_reading
 from bertworks.estimators.explanation import BaselineName
 from bertworks.estimators.load import load
 from bertworks.estimators.one_training import TrainReport
-from bertworks.estimators.several_seeds import train_seeds
 from bertworks.estimators.task_estimator import model_path
-from bertworks.estimators.train_arguments import check_names, checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
 from bertworks.estimators.verbs.evaluate import EvaluationReport
-from bertworks.estimators.verbs.explain import ExplanationReport
+from bertworks.estimators.verbs.explain import ExplanationReport, written
 from bertworks.estimators.verbs.inspect import InspectionReport
 from bertworks.explain import Kind
-from bertworks.explain.saving import resolved_kind
 from bertworks.tasks.question_answering import QuestionAnswering
 from bertworks.tokenization import Tokenizer
 from bertworks.training.progress import Progress
 
 __all__ = ["AnswerPrediction", "answer", "answers", "evaluate", "explain", "inspect", "predict", "train"]
-
-_READING = ("split", "text", "pair", "label", "shuffle_seed", "limit", "on_bad_rows", "encoding", "delimiter")
 
 
 def train(
@@ -74,48 +68,9 @@ def train(
     reading: dict[str, Any] = {"split": split, "text": text, "pair": pair, "label": label, "shuffle_seed": shuffle_seed, "limit": limit}
     reading |= {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
     reading |= {"validation_split": validation_split, "validation_fraction": validation_fraction}
-    if resume is not None:
-        refuse_beside_resume(QuestionSettings(), reading, {"output": output, "model": model, **settings}, seeds)
-        return _resume(Path(resume), data, validation, progress)
-    if data is None:
-        raise SettingsError("there is nothing to train on: name a file or a data set")
-    check_names(settings, "answers", QuestionAnswerer, _READING)
-    checked_seeds(seeds)
-    folder = new_run_folder(output, data)
-    settings = with_model(settings, model=model)
-    chosen = replace(QuestionSettings(source=data, validation=validation, **reading).resolved(), validation_seed=seed_of(settings))
-    material = read_material(chosen, progress)
-    if seeds == 1:
-        return train_one(folder, chosen, settings, progress, material)
-    if material.validation is None:
-        raise SettingsError("several seeds are compared on validation data, but there are none: name some, or hold out a part")
-    runs.write_settings(folder, {"seeds": {"count": seeds}, QuestionAnswerer.settings_table: settings, "data": chosen.to_dict()})
-    try:
-        return _train_seeds(folder, chosen, settings, seeds, progress, material)
-    except BertworksError:
-        runs.forget_unbegun(folder)
-        raise
-
-
-def _train_seeds(
-    folder: Path, data: QuestionSettings, settings: Mapping[str, Any], count: int, progress: Progress | None, material: Any
-) -> TrainReport:
-    def train(one: Path, seed: int) -> TrainReport:
-        return train_in(one, data, {**settings, "seed": seed}, progress, material)
-
-    return train_seeds(folder, train, settings.get("seed", 0), count, progress)
-
-
-def _resume(folder: Path, data: Any, validation: Any, progress: Progress | None) -> TrainReport:
-    settings = runs.read_settings(folder)
-    if runs.is_finished(folder):
-        return finished(folder)
-    chosen = QuestionSettings.from_dict(settings["data"], data, validation)
-    assert isinstance(chosen, QuestionSettings)
-    material = read_material(chosen, progress)
-    if "seeds" in settings:
-        return _train_seeds(folder, chosen, settings[QuestionAnswerer.settings_table], settings["seeds"]["count"], progress, material)
-    return train_one(folder, chosen, own_settings(settings), progress, material, resume=True)
+    return TRAINING.train(
+        data, reading, settings, output=output, model=model, validation=validation, resume=resume, seeds=seeds, progress=progress
+    )
 
 
 # ---- evaluation
@@ -239,9 +194,4 @@ def explain(
         raise SettingsError("an answer is explained by its question and its context: give two texts")
     answerer = load(model, device=device, precision=precision, threads=threads)
     explanation = explain_answer(answerer, text, pair, target=target, window=window, baseline=baseline, progress=progress)
-    path = None if output is None else Path(output)
-    picture = path is not None and path.suffix.lower() in (".png", ".svg")
-    chosen = resolved_kind(explanation, kind, layer, head, picture=picture)
-    if path is not None:
-        explanation.save(path, chosen, layer=layer, head=head)
-    return ExplanationReport(explanation, chosen, layer, head, path, time.perf_counter() - started)
+    return written(explanation, kind, layer, head, output, started)

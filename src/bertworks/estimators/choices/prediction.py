@@ -15,7 +15,8 @@ from bertworks.data.choice_examples import ChoiceQuestion
 from bertworks.data.choices import read_choices
 from bertworks.data.faults import OnBadRows
 from bertworks.data.writing import check_writable, with_columns, write_table
-from bertworks.errors import DataError, SettingsError
+from bertworks.errors import SettingsError
+from bertworks.estimators.choices.rows import question_row
 from bertworks.estimators.data_settings import with_reading
 from bertworks.estimators.load import load
 from bertworks.estimators.multiple_choice import QUESTIONS_AT_ONCE, MultipleChoice
@@ -56,22 +57,13 @@ def answers(
     classifier: MultipleChoice, rows: Sequence[Any], *, probabilities: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> Iterator[tuple[list[ChoicePrediction], Accounting]]:
     """The choices for questions, each a text and a list of its choices, some at a time, with what became of the texts."""
-    questions = [_question(row) for row in rows]
+    questions = [question_row(row) for row in rows]
     for start in range(0, len(questions), QUESTIONS_AT_ONCE):
         some = questions[start : start + QUESTIONS_AT_ONCE]
         found, seen = classifier.answer(some)
         yield [_prediction(question, values, probabilities) for question, values in zip(some, found, strict=True)], seen
         if progress is not None:
             progress(start + len(some), len(questions))
-
-
-def _question(row: Any) -> ChoiceQuestion:
-    if isinstance(row, ChoiceQuestion):
-        return row
-    match row:
-        case (str() as text, list() | tuple() as choices) if len(choices) > 1 and all(isinstance(choice, str) for choice in choices):
-            return ChoiceQuestion(text, tuple(choices))
-    raise DataError(f"this model chooses: give a question and its choices, two at least, not {row!r:.60}")
 
 
 def _prediction(question: ChoiceQuestion, values: Float[Array, "choices"], more: bool) -> ChoicePrediction:

@@ -1,7 +1,6 @@
 """One training of a model that chooses and its run folder: the questions, the model, what it is worth, and the files that say so."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import pyarrow as pa
 
 from bertworks.checkpoints.files import write_json
 from bertworks.data.choice_examples import ChoiceData
-from bertworks.data.inspection import Inspection
 from bertworks.data.writing import write_table
 from bertworks.estimators import row_results, runs
 from bertworks.estimators.choices.assessment import assess
@@ -17,7 +15,8 @@ from bertworks.estimators.choices.data_settings import ChoiceSettings
 from bertworks.estimators.choices.inspection import inspect_choices
 from bertworks.estimators.data_settings import with_reading
 from bertworks.estimators.multiple_choice import MultipleChoice
-from bertworks.estimators.one_training import TrainReport, read_report, write_files
+from bertworks.estimators.one_training import TrainReport, write_files
+from bertworks.estimators.task_training import Material, TaskTraining
 from bertworks.evaluation.choice_baselines import choice_baselines
 from bertworks.training.progress import Progress
 
@@ -31,37 +30,17 @@ class ChoiceTrainReport(TrainReport):
         return runs.choice_steps(self.folder)
 
 
-@dataclass(frozen=True)
-class Material:
-    """The questions of a training, and what a look at them found."""
-
-    data: ChoiceData
-    validation: ChoiceData | None
-    inspection: Inspection
-
-
-def read_material(data: ChoiceSettings, progress: Progress | None) -> Material:
-    """Reads the questions and looks through them. Raises `DataError` for data that cannot be read."""
-    questions, validation, lines = data.read_choices()
-    if progress is not None:
-        progress.facts("data", lines)
-    found = inspect_choices(questions, validation)
-    if progress is not None:
-        progress.facts("inspection", [f"{f.level}: {f.title.lower()}: {f.message}" for f in found.findings if f.level != "note"])
-    return Material(questions, validation, found)
-
-
 def train_one(
     folder: Path,
     data: ChoiceSettings,
     settings: Mapping[str, Any],
     progress: Progress | None,
-    material: Material,
+    material: Material[ChoiceData],
     *,
     resume: bool = False,
 ) -> TrainReport:
     """Trains, evaluates and writes all files of the run folder."""
-    questions, validation = material.data, material.validation
+    questions, validation = material.rows, material.validation
     model = MultipleChoice(**{**settings, "output": folder, "progress": progress or False})
     held = None if validation is None else _columns(validation)
     model.fit(*_columns(questions), validation=held, resume=resume, provenance=data.to_dict())
@@ -93,20 +72,12 @@ def _columns(data: ChoiceData) -> tuple[list[str], list[tuple[str, ...]], list[i
     return [question.text for question in data.questions], [question.choices for question in data.questions], data.right
 
 
-def train_in(folder: Path, data: ChoiceSettings, settings: Mapping[str, Any], progress: Progress | None, material: Material) -> TrainReport:
-    """One of several trainings: read where it is finished, gone on with where it was begun, else begun."""
-    if runs.is_finished(folder):
-        return finished(folder)
-    if (folder / runs.SETTINGS).exists():
-        return train_one(folder, data, own_settings(runs.read_settings(folder)), progress, material, resume=True)
-    return train_one(folder, data, settings, progress, material)
-
-
-def finished(folder: Path) -> TrainReport:
-    """The report of a run that has ended."""
-    return ChoiceTrainReport(**vars(read_report(folder)))
-
-
-def own_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What the model of a run was made with, as its config.toml says."""
-    return {**settings.get(MultipleChoice.settings_table, {}), **settings.get("training", {})}
+TRAINING = TaskTraining(
+    "choices",
+    MultipleChoice,
+    ChoiceSettings,
+    read=ChoiceSettings.read_choices,
+    inspect=lambda questions, validation, settings: inspect_choices(questions, validation),
+    train_one=train_one,
+    report=ChoiceTrainReport,
+)

@@ -1,10 +1,9 @@
-"""What `train`, `evaluate`, `predict` and `inspect` do for multiple choice; `text` is the question, `pair` a context that is read before
-it, `choices` the choices, `label` the answer."""
+"""What `train`, `evaluate`, `predict`, `inspect` and `explain` do for multiple choice; `text` is the question, `pair` a context that is
+read before it, `choices` the choices, `label` the answer."""
 
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +15,27 @@ from bertworks.data.choices import read_choices
 from bertworks.data.faults import OnBadRows
 from bertworks.data.table import split_names
 from bertworks.data.writing import check_writable, write_table
-from bertworks.errors import BertworksError, SettingsError
 from bertworks.estimators import runs
 from bertworks.estimators.choices.assessment import assess
-from bertworks.estimators.choices.data_settings import ChoiceSettings, describe
+from bertworks.estimators.choices.data_settings import describe
+from bertworks.estimators.choices.explanation import explain_choice
 from bertworks.estimators.choices.inspection import inspect_choices, with_lengths
 from bertworks.estimators.choices.prediction import ChoicePrediction, answers, predict
-from bertworks.estimators.choices.training import Material, finished, own_settings, read_material, train_in, train_one
+from bertworks.estimators.choices.training import TRAINING
 from bertworks.estimators.data_settings import with_reading
+from bertworks.estimators.explanation import BaselineName
 from bertworks.estimators.load import load
 from bertworks.estimators.multiple_choice import MultipleChoice
 from bertworks.estimators.one_training import TrainReport
-from bertworks.estimators.several_seeds import train_seeds
 from bertworks.estimators.task_estimator import model_path
-from bertworks.estimators.train_arguments import check_names, checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
 from bertworks.estimators.verbs.evaluate import EvaluationReport
+from bertworks.estimators.verbs.explain import ExplanationReport, written
 from bertworks.estimators.verbs.inspect import InspectionReport
+from bertworks.explain import Kind
 from bertworks.tokenization import Tokenizer
 from bertworks.training.progress import Progress
 
-__all__ = ["ChoicePrediction", "answers", "evaluate", "inspect", "predict", "train"]
-
-_READING = ("split", "text", "pair", "label", "choices", "first_choice", "shuffle_seed", "limit", "on_bad_rows", "encoding", "delimiter")
+__all__ = ["ChoicePrediction", "answers", "evaluate", "explain", "inspect", "predict", "train"]
 
 
 def train(
@@ -75,47 +73,9 @@ def train(
     reading |= {"choices": named, "first_choice": first_choice}
     reading |= {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
     reading |= {"validation_split": validation_split, "validation_fraction": validation_fraction}
-    if resume is not None:
-        refuse_beside_resume(ChoiceSettings(), reading, {"output": output, "model": model, **settings}, seeds)
-        return _resume(Path(resume), data, validation, progress)
-    if data is None:
-        raise SettingsError("there is nothing to train on: name a file, a folder or a data set")
-    check_names(settings, "choices", MultipleChoice, _READING)
-    checked_seeds(seeds)
-    folder = new_run_folder(output, data)
-    settings = with_model(settings, model=model)
-    chosen = replace(ChoiceSettings(source=data, validation=validation, **reading).resolved(), validation_seed=seed_of(settings))
-    material = read_material(chosen, progress)
-    if seeds == 1:
-        return train_one(folder, chosen, settings, progress, material)
-    if material.validation is None:
-        raise SettingsError("several seeds are compared on validation data, but there are none: name some, or hold out a part")
-    runs.write_settings(folder, {"seeds": {"count": seeds}, MultipleChoice.settings_table: settings, "data": chosen.to_dict()})
-    try:
-        return _train_seeds(folder, chosen, settings, seeds, progress, material)
-    except BertworksError:
-        runs.forget_unbegun(folder)
-        raise
-
-
-def _train_seeds(
-    folder: Path, data: ChoiceSettings, settings: Mapping[str, Any], count: int, progress: Progress | None, material: Material
-) -> TrainReport:
-    def train(one: Path, seed: int) -> TrainReport:
-        return train_in(one, data, {**settings, "seed": seed}, progress, material)
-
-    return train_seeds(folder, train, settings.get("seed", 0), count, progress)
-
-
-def _resume(folder: Path, data: Any, validation: Any, progress: Progress | None) -> TrainReport:
-    settings = runs.read_settings(folder)
-    if runs.is_finished(folder):
-        return finished(folder)
-    chosen = ChoiceSettings.from_dict(settings["data"], data, validation)
-    material = read_material(chosen, progress)
-    if "seeds" in settings:
-        return _train_seeds(folder, chosen, settings[MultipleChoice.settings_table], settings["seeds"]["count"], progress, material)
-    return train_one(folder, chosen, own_settings(settings), progress, material, resume=True)
+    return TRAINING.train(
+        data, reading, settings, output=output, model=model, validation=validation, resume=resume, seeds=seeds, progress=progress
+    )
 
 
 # ---- evaluation
@@ -229,3 +189,30 @@ def _next_steps(data: Any, choices: str | Sequence[str] | None, given: Mapping[s
     words += [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items() if value is not None]
     source = runs.quoted(Path(data)) if Path(data).exists() else shlex.quote(str(data))
     return [" ".join(["bertworks", "train", source, "--task choices", *words])]
+
+
+# ---- explanation
+
+
+def explain(
+    model: str | Path,
+    text: str,
+    *,
+    choices: Sequence[str],
+    target: str | int | None = None,
+    kind: Kind | None = None,
+    layer: int | None = None,
+    head: int | None = None,
+    baseline: BaselineName = "pad",
+    output: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> ExplanationReport:
+    """Explains which of the `choices` a model takes for the question `text`, or another of them, the `target`
+    (`MultipleChoice.explain`); all else is as in `verbs.explain`."""
+    started = time.perf_counter()
+    chooser: MultipleChoice = load(model, device=device, precision=precision, threads=threads)
+    explanation = explain_choice(chooser, text, choices, target=target, baseline=baseline, progress=progress)
+    return written(explanation, kind, layer, head, output, started)

@@ -9,7 +9,6 @@ from bertworks.batch import Array, PackedBatch
 from bertworks.errors import DataError
 from bertworks.estimators.explanation import BaselineName, resolve_baseline
 from bertworks.explain import Answer, Explanation, Likeness, NoAnswer, Question, Reading
-from bertworks.explain.question import ORDINALS
 from bertworks.inference import score
 from bertworks.tasks import Scores
 from bertworks.tasks.embedding import HEAD, SentenceEmbedding, merged_vectors
@@ -41,7 +40,7 @@ def explain_vectors(
     given = (text,) if pair is None else (text, pair)
     if not all(isinstance(each, str) for each in given):
         raise DataError("a vector is explained by its text: give one string, or two to see why they are alike")
-    reading = _read(task, given, tokenizer, task.prompt(encoder.prompt))
+    reading = reading_of(task, given, tokenizer, task.prompt(encoder.prompt))
     if pair is None:
         return Explanation(model, machine, reading, no_answer=ALONE, window=window, **options)
     near = _Nearness(task, encoder._comparison(), encoder._size(None), reading.batch)
@@ -67,8 +66,8 @@ def explain_vectors(
     )
 
 
-def _read(task: SentenceEmbedding, texts: tuple[str, ...], tokenizer: Tokenizer, prompt: str) -> Reading:
-    """The texts as the model reads them, each by itself."""
+def reading_of(task: SentenceEmbedding, texts: tuple[str, ...], tokenizer: Tokenizer, prompt: str) -> Reading:
+    """The texts as the model reads them, each by itself. Raises `DataError` where one has no word."""
     windows = task.windows(texts, tokenizer, prompt, offsets=True)
     prompts = [len(task.cased(prompt)) if len(own) == 1 else 0 for own in windows]
     batch, _ = task.encode(texts, tokenizer, prompt)
@@ -77,7 +76,7 @@ def _read(task: SentenceEmbedding, texts: tuple[str, ...], tokenizer: Tokenizer,
     reading = Reading.apart(shown, windows, prompts, batch.targets)
     for number in range(len(texts)):
         if not any(word.part == number for word in reading.words):
-            which = f"the {ORDINALS[number]} text" if len(texts) > 1 else "the text"
+            which = f"the {reading.names[number]}" if len(texts) > 1 else "the text"
             raise DataError(f"{which} has no word: there is nothing to explain")
     return reading
 

@@ -15,12 +15,15 @@ from bertworks.checkpoints.files import open_tensors, read_json, write_json, wri
 from bertworks.errors import CheckpointError, DataError, SettingsError
 from bertworks.estimators.assessment import Assessment, assess
 from bertworks.estimators.base import Estimator
+from bertworks.estimators.embeddings.few_shot_explanation import explain_few_shot
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
+from bertworks.estimators.explanation import BaselineName
 from bertworks.estimators.rows import label_array, label_rows, text_rows
 from bertworks.estimators.stored_task import FEW_SHOT
 from bertworks.estimators.task_estimator import model_path
 from bertworks.evaluation.baselines import logistic_weights
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
+from bertworks.explain import Explanation
 from bertworks.inference.models import StoredDtype
 from bertworks.tasks.text_classification import TextClassification, in_order
 from bertworks.tokenization import Tokenizer
@@ -113,9 +116,12 @@ class FewShotClassifier(Estimator):
     def _outputs(self, texts: Sequence[Any]) -> tuple[Float[Array, "rows classes"], Accounting]:
         self._require("classes_")
         vectors, seen = self.encoder_.encode_with_accounting(texts)
+        return self._probabilities(vectors), seen
+
+    def _probabilities(self, vectors: Float[Array, "rows width"]) -> Float[Array, "rows classes"]:
         scores = vectors @ self.weights_.T + self.bias_
         shifted: Array = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
-        return shifted / shifted.sum(axis=1, keepdims=True), seen
+        return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
     def predict(self, texts: Iterable[str]) -> Array:
         """The class of each text."""
@@ -142,6 +148,20 @@ class FewShotClassifier(Estimator):
     def score(self, texts: Iterable[str], labels: Iterable[Any]) -> float:
         """Accuracy."""
         return float(np.mean([a == b for a, b in zip(self.predict(texts).tolist(), label_rows(labels), strict=True)]))
+
+    def explain(self, text: str, *, target: Any = None, window: int | None = None, baseline: BaselineName = "pad") -> Explanation:
+        """Why the model gives a text its class: attention maps, what each word adds to the logit of the class, and whether that
+        is faithful. All is computed when it is asked for.
+
+        The logit is w · v + b of the logistic regression, v being the text's vector; its integrated gradients (Sundararajan et
+        al. 2017) go through the regression and the encoder to the words. A prompt that the encoder puts before texts stays.
+
+        `target` is the class to explain, the most probable one by default. `window` and `baseline` are as in
+        `TextClassifier.explain`. Raises `SettingsError` for a class or window that does not exist, `DataError` for a text that
+        has no word or does not fit the encoder.
+        """
+        self._require("classes_")
+        return explain_few_shot(self, text, target=target, window=window, baseline=baseline)
 
     def save(
         self, folder: str | Path, *, replace: bool = False, dtype: StoredDtype = "float32", max_shard_bytes: int | None = None

@@ -1,6 +1,7 @@
-"""What `train` does for classes from a few texts each; `evaluate` and `predict` are those of text classification."""
+"""What `train` and `explain` do for classes from a few texts each; the other verbs are those of text classification."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,17 @@ from bertworks.estimators import row_results, runs
 from bertworks.estimators.assessment import compare_with_baselines
 from bertworks.estimators.data_settings import DataSettings, with_reading
 from bertworks.estimators.embeddings.few_shot import FewShotClassifier
+from bertworks.estimators.embeddings.few_shot_explanation import explain_few_shot
+from bertworks.estimators.explanation import BaselineName
+from bertworks.estimators.load import load
 from bertworks.estimators.one_training import Material, TrainReport, read_material, read_report, write_files
 from bertworks.estimators.train_arguments import check_names, new_run_folder, refuse_beside_resume, seed_of, with_model
+from bertworks.estimators.verbs.explain import ExplanationReport, written
+from bertworks.explain import Kind
 from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
 
-__all__ = ["train"]
+__all__ = ["explain", "train"]
 
 _READING = ("split", "text", "label", "shuffle_seed", "limit", "on_bad_rows", "encoding", "delimiter")
 
@@ -125,3 +131,29 @@ def _write_settings(folder: Path, classifier: FewShotClassifier, data: DataSetti
 
 def _training_names() -> list[str]:
     return [f.name for f in fields(TrainingConfig)]
+
+
+# ---- explain
+
+
+def explain(
+    model: str | Path,
+    text: str,
+    *,
+    target: Any = None,
+    kind: Kind | None = None,
+    layer: int | None = None,
+    head: int | None = None,
+    window: int | None = None,
+    baseline: BaselineName = "pad",
+    output: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> ExplanationReport:
+    """Explains a model's class of `text` (`FewShotClassifier.explain`); all else is as in `verbs.explain.explain`."""
+    started = time.perf_counter()
+    classifier: FewShotClassifier = load(model, device=device, precision=precision, threads=threads)
+    explanation = explain_few_shot(classifier, text, target=target, window=window, baseline=baseline, progress=progress)
+    return written(explanation, kind, layer, head, output, started)

@@ -1,7 +1,6 @@
 """One training of a recognizer and its run folder: the sentences, the model, what it is worth, and the files that say so."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +11,23 @@ from bertworks.data.inspection import Inspection
 from bertworks.estimators import row_results, runs
 from bertworks.estimators.data_settings import with_reading
 from bertworks.estimators.entities.assessment import compare_with_lookup
-from bertworks.estimators.entities.data_settings import TaggedRows, TaggedSettings
+from bertworks.estimators.entities.data_settings import TaggedRows, TaggedSettings, source_stem
 from bertworks.estimators.entities.inspection import inspect_tagged
 from bertworks.estimators.entities.recognizer import EntityRecognizer
-from bertworks.estimators.one_training import TrainReport, read_report, write_files
+from bertworks.estimators.one_training import TrainReport, write_files
+from bertworks.estimators.task_training import Material, TaskTraining
 from bertworks.tokenization import Tokenizer
 from bertworks.training.progress import Progress
 
 
-@dataclass(frozen=True)
-class Material:
-    """The rows of a training, and what a look at them found."""
-
-    rows: TaggedRows
-    validation: TaggedRows | None
-    inspection: Inspection
-
-
-def read_material(data: TaggedSettings, settings: Mapping[str, Any], progress: Progress | None) -> Material:
-    """Reads the rows and looks through them. Raises `DataError` for data with which a training cannot be right."""
-    rows, validation, lines = data.read_tagged()
-    if progress is not None:
-        progress.facts("data", lines)
-    model = settings.get("model")
-    folder = resolve(model, revision=settings.get("revision"))
-    limit = read_description(folder)[2].max_tokens
-    most = settings.get("max_tokens")
-    found = inspect_tagged(rows, validation, tokenizer=Tokenizer.load(folder), limit=limit if most is None else min(limit, most))
-    if progress is not None:
-        progress.facts("inspection", [f"{f.level}: {f.title.lower()}: {f.message}" for f in found.findings if f.level != "note"])
-    found.raise_if_wrong()
-    return Material(rows, validation, found)
-
-
 def train_one(
-    folder: Path, data: TaggedSettings, settings: Mapping[str, Any], progress: Progress | None, material: Material, *, resume: bool = False
+    folder: Path,
+    data: TaggedSettings,
+    settings: Mapping[str, Any],
+    progress: Progress | None,
+    material: Material[TaggedRows],
+    *,
+    resume: bool = False,
 ) -> TrainReport:
     rows, validation = material.rows, material.validation
     options: dict[str, Any] = {**settings, "scheme": rows.scheme, "output": folder, "progress": progress or False}
@@ -77,16 +58,19 @@ def train_one(
     return report
 
 
-def train_in(folder: Path, data: TaggedSettings, settings: Mapping[str, Any], progress: Progress | None, material: Material) -> TrainReport:
-    """One of several trainings: read where it is finished, gone on with where it was begun, else begun."""
-    if runs.is_finished(folder):
-        return read_report(folder)
-    if (folder / runs.SETTINGS).exists():
-        return train_one(folder, data, own_settings(runs.read_settings(folder)), progress, material, resume=True)
-    return train_one(folder, data, settings, progress, material)
+def _inspect(rows: TaggedRows, validation: TaggedRows | None, settings: Mapping[str, Any]) -> Inspection:
+    folder = resolve(settings.get("model"), revision=settings.get("revision"))
+    limit, most = read_description(folder)[2].max_tokens, settings.get("max_tokens")
+    return inspect_tagged(rows, validation, tokenizer=Tokenizer.load(folder), limit=limit if most is None else min(limit, most))
 
 
-def own_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What the recognizer of a run was made with, as its config.toml says; the scheme is found by the data again."""
-    own = {name: value for name, value in settings.get(EntityRecognizer.settings_table, {}).items() if name != "scheme"}
-    return {**own, **settings.get("training", {})}
+TRAINING = TaskTraining(
+    "entities",
+    EntityRecognizer,
+    TaggedSettings,
+    read=TaggedSettings.read_tagged,
+    inspect=_inspect,
+    train_one=train_one,
+    found=("scheme",),
+    named_by=source_stem,
+)

@@ -1,6 +1,5 @@
 """The verbs for labels of words: as those of text classification (`estimators/verbs`), which hand over to them."""
 
-import inspect as inspection_of
 import shlex
 import time
 from collections import Counter
@@ -17,20 +16,18 @@ from bertworks.data.faults import OnBadRows
 from bertworks.data.tag_schemes import NAMELESS
 from bertworks.data.tagged import read_tagged, tagged_splits
 from bertworks.data.writing import check_writable, with_columns, write_table
-from bertworks.errors import BertworksError, DataError, SettingsError
+from bertworks.errors import DataError, SettingsError
 from bertworks.estimators import runs
 from bertworks.estimators.data_settings import with_reading
-from bertworks.estimators.entities.data_settings import TaggedSettings, as_key, describe, in_scheme, rows_of, source_stem
+from bertworks.estimators.entities.data_settings import as_key, describe, in_scheme, rows_of
 from bertworks.estimators.entities.explanation import explain_entity
 from bertworks.estimators.entities.inspection import inspect_tagged
 from bertworks.estimators.entities.recognizer import SENTENCES_AT_ONCE, EntityRecognizer
-from bertworks.estimators.entities.training import Material, own_settings, read_material, train_in, train_one
+from bertworks.estimators.entities.training import TRAINING
 from bertworks.estimators.explanation import BaselineName
 from bertworks.estimators.load import load
-from bertworks.estimators.one_training import TrainReport, read_report
-from bertworks.estimators.several_seeds import train_seeds
+from bertworks.estimators.one_training import TrainReport
 from bertworks.estimators.task_estimator import model_path
-from bertworks.estimators.train_arguments import check_names, checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
 from bertworks.estimators.verbs.evaluate import Counting, EvaluationReport
 from bertworks.estimators.verbs.explain import ExplanationReport, written
 from bertworks.estimators.verbs.inspect import InspectionReport
@@ -77,48 +74,9 @@ def train(
     reading: dict[str, Any] = {"split": split, "text": text, "label": label, "scheme": scheme, "shuffle_seed": shuffle_seed}
     reading |= {"limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
     reading |= {"validation_split": validation_split, "validation_fraction": validation_fraction}
-    if resume is not None:
-        refuse_beside_resume(TaggedSettings(), reading, {"output": output, "model": model, **settings}, seeds)
-        return _resume(Path(resume), data, validation, progress)
-    if data is None:
-        raise SettingsError("there is nothing to train on: name a file, a folder or a data set")
-    check_names(settings, "entities", EntityRecognizer, inspection_of.signature(train).parameters, taken=("scheme",))
-    checked_seeds(seeds)
-    folder = new_run_folder(output, source_stem(data))
-    settings = with_model(settings, model=model)
-    chosen = replace(TaggedSettings(source=data, validation=validation, **reading).resolved(), validation_seed=seed_of(settings))
-    material = read_material(chosen, settings, progress)
-    if seeds == 1:
-        return train_one(folder, chosen, settings, progress, material)
-    if material.validation is None:
-        raise SettingsError("several seeds are compared on validation data, but there are none: name some, or hold out a part")
-    runs.write_settings(folder, {"seeds": {"count": seeds}, EntityRecognizer.settings_table: settings, "data": chosen.to_dict()})
-    try:
-        return _train_seeds(folder, chosen, settings, seeds, progress, material)
-    except BertworksError:
-        runs.forget_unbegun(folder)
-        raise
-
-
-def _train_seeds(
-    folder: Path, data: TaggedSettings, settings: Mapping[str, Any], count: int, progress: Progress | None, material: Material
-) -> TrainReport:
-    def one(part: Path, seed: int) -> TrainReport:
-        return train_in(part, data, {**settings, "seed": seed}, progress, material)
-
-    return train_seeds(folder, one, settings.get("seed", 0), count, progress)
-
-
-def _resume(folder: Path, data: Any, validation: Any, progress: Progress | None) -> TrainReport:
-    settings = runs.read_settings(folder)
-    if runs.is_finished(folder):
-        return read_report(folder)
-    chosen = TaggedSettings.from_dict(settings["data"], data, validation)
-    own = own_settings(settings)
-    material = read_material(chosen, own, progress)
-    if "seeds" in settings:
-        return _train_seeds(folder, chosen, own, settings["seeds"]["count"], progress, material)
-    return train_one(folder, chosen, own, progress, material, resume=True)
+    return TRAINING.train(
+        data, reading, settings, output=output, model=model, validation=validation, resume=resume, seeds=seeds, progress=progress
+    )
 
 
 # ---- evaluate

@@ -1,0 +1,133 @@
+"""What `train` does for every task: one training, or several that differ in their seed only, in a run folder that is begun, gone on
+with or read. A task says what is its own (`TaskTraining`); text classification, whose trainings studies share, has a function itself."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from bertworks.data.inspection import Inspection
+from bertworks.errors import BertworksError, SettingsError
+from bertworks.estimators import runs
+from bertworks.estimators.data_settings import DataSettings
+from bertworks.estimators.one_training import TrainReport, read_report
+from bertworks.estimators.several_seeds import train_seeds
+from bertworks.estimators.task_estimator import TaskEstimator
+from bertworks.estimators.train_arguments import check_names, checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
+from bertworks.training.progress import Progress
+
+Rows = TypeVar("Rows")
+
+
+@dataclass(frozen=True)
+class Material(Generic[Rows]):
+    """The rows of a training, and what a look at them found."""
+
+    rows: Rows
+    validation: Rows | None
+    inspection: Inspection
+
+
+@dataclass(frozen=True)
+class TaskTraining:
+    """What tells the `train` of one task from that of another."""
+
+    task: str
+    """What `--task` calls it."""
+    estimator: type[TaskEstimator]
+    data: type[DataSettings]
+    read: Callable[[Any], tuple[Any, Any, list[str]]]
+    """From settings of the data to rows to train on, rows to validate on, and what a person should know about them, in lines."""
+    inspect: Callable[[Any, Any, Mapping[str, Any]], Inspection]
+    """The look at the two sets of rows, with the settings of the training."""
+    train_one: Callable[..., TrainReport]
+    """Trains, evaluates and writes all files of the run folder: (folder, data settings, settings, progress, material, resume=)."""
+    report: type[TrainReport] = TrainReport
+    found: tuple[str, ...] = ()
+    """Parameters of the estimator that the data decide, again where a run goes on."""
+    named_by: Callable[[Any], Any] = lambda data: data
+    """What of its data a run folder is named by that was given no name."""
+
+    def train(
+        self,
+        data: Any,
+        reading: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        *,
+        output: str | Path | None,
+        model: str | Path | None,
+        validation: Any,
+        resume: str | Path | None,
+        seeds: int,
+        progress: Progress | None,
+    ) -> TrainReport:
+        """See `verbs.train.train`; `reading` are fields of the data settings."""
+        if resume is not None:
+            refuse_beside_resume(self.data(), reading, {"output": output, "model": model, **settings}, seeds)
+            return self._resume(Path(resume), data, validation, progress)
+        if data is None:
+            raise SettingsError("there is nothing to train on: name a file, a folder or a data set")
+        check_names(settings, self.task, self.estimator, [*reading, "output", "model", "validation", "seeds"], taken=self.found)
+        checked_seeds(seeds)
+        folder = new_run_folder(output, self.named_by(data))
+        settings = with_model(settings, model=model)
+        chosen = replace(self.data(source=data, validation=validation, **reading).resolved(), validation_seed=seed_of(settings))
+        material = self._material(chosen, settings, progress)
+        if seeds == 1:
+            return self.train_one(folder, chosen, settings, progress, material)
+        if material.validation is None:
+            raise SettingsError("several seeds are compared on validation data, but there are none: name some, or hold out a part")
+        runs.write_settings(folder, {"seeds": {"count": seeds}, self.estimator.settings_table: settings, "data": chosen.to_dict()})
+        try:
+            return self._train_seeds(folder, chosen, settings, seeds, progress, material)
+        except BertworksError:
+            runs.forget_unbegun(folder)
+            raise
+
+    def _resume(self, folder: Path, data: Any, validation: Any, progress: Progress | None) -> TrainReport:
+        stored = runs.read_settings(folder)
+        if runs.is_finished(folder):
+            return self._finished(folder)
+        chosen, settings = self.data.from_dict(stored["data"], data, validation), self._own(stored)
+        material = self._material(chosen, settings, progress)
+        if "seeds" in stored:
+            return self._train_seeds(folder, chosen, settings, stored["seeds"]["count"], progress, material)
+        return self.train_one(folder, chosen, settings, progress, material, resume=True)
+
+    def _material(self, data: DataSettings, settings: Mapping[str, Any], progress: Progress | None) -> Material[Any]:
+        """Reads the rows and looks through them. Raises `DataError` for data with which a training cannot be right."""
+        rows, validation, lines = self.read(data)
+        if progress is not None:
+            progress.facts("data", lines)
+        found = self.inspect(rows, validation, settings)
+        if progress is not None:
+            progress.facts("inspection", [f"{f.level}: {f.title.lower()}: {f.message}" for f in found.findings if f.level != "note"])
+        found.raise_if_wrong()
+        return Material(rows, validation, found)
+
+    def _train_seeds(
+        self,
+        folder: Path,
+        data: DataSettings,
+        settings: Mapping[str, Any],
+        count: int,
+        progress: Progress | None,
+        material: Material[Any],
+    ) -> TrainReport:
+        def train(one: Path, seed: int) -> TrainReport:
+            """Read where it is finished, gone on with where it was begun, else begun."""
+            if runs.is_finished(one):
+                return self._finished(one)
+            if (one / runs.SETTINGS).exists():
+                return self.train_one(one, data, self._own(runs.read_settings(one)), progress, material, resume=True)
+            return self.train_one(one, data, {**settings, "seed": seed}, progress, material)
+
+        return train_seeds(folder, train, settings.get("seed", 0), count, progress)
+
+    def _finished(self, folder: Path) -> TrainReport:
+        return self.report(**vars(read_report(folder)))
+
+    def _own(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """What the estimator of a run was made with, as its config.toml says."""
+        own = {name: value for name, value in stored.get(self.estimator.settings_table, {}).items() if name not in self.found}
+        return {**own, **stored.get("training", {})}
