@@ -72,6 +72,12 @@ def test_a_list_of_texts() -> None:
     assert read_table(["a", "b"]).data.to_pylist() == [{"text": "a"}, {"text": "b"}]
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, "x"])
+def test_seeds_that_are_none(seed: Any) -> None:
+    with pytest.raises(SettingsError, match=f"shuffle_seed is a whole number, 0 or more, not {seed!r}"):
+        read_table(["a"], shuffle_seed=seed)
+
+
 @pytest.mark.parametrize("source", [[], 3, [1, 2], {}, pa.table({})])
 def test_what_is_no_table(source: Any) -> None:
     with pytest.raises(DataError):

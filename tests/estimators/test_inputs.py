@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from bertworks import TextClassifier
+from bertworks import Encoder, TextClassifier
 from bertworks.errors import BertworksError, DataError, SettingsError
 from bertworks.estimators.rows import label_array, label_rows, text_rows
 
@@ -152,6 +152,31 @@ def test_validation_data_are_checked_too(make: Make) -> None:
             make().fit(TEXTS, LABELS, validation=validation)
 
 
+def test_validation_is_a_pair(make: Make) -> None:
+    with pytest.raises(SettingsError, match=r"validation is a pair, \(texts, labels\), not 1 things"):
+        make().fit(TEXTS, LABELS, validation=(TEXTS,))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("setting", [{"class_weights": "balanced"}, {"label_smoothing": 0.1}])
+def test_numbers_have_no_classes(make: Make, setting: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=f"the labels are numbers, which have no classes: leave out {next(iter(setting))}"):
+        make(**setting).fit(TEXTS, [float(len(text)) / 3 for text in TEXTS])
+
+
+@pytest.mark.parametrize(
+    ("texts", "options", "message"),
+    [
+        ([], {}, "there are no texts to encode: give one at least"),
+        (["a film", "good " * 70], {}, "row 1 has 72 tokens, more than the 64 that the encoder reads: shorten it, or encode it in parts"),
+        (["a film"], {"attentions": "some"}, "attentions is True, all or a list of layers, not 'some'"),
+        (["a film"], {"attentions": [2]}, "layer 2 does not exist"),
+    ],
+)
+def test_what_an_encoder_cannot_do(tiny_bert: Any, texts: list[str], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(BertworksError, match=message):
+        Encoder(tiny_bert, precision="float32")(texts, **options)
+
+
 def test_labels_to_evaluate_on_are_checked_too(fitted: Make) -> None:
     with pytest.raises(DataError, match="evaluation: 2 texts but 1 labels"):
         fitted().evaluate(["a", "b"], ["good"])
@@ -167,15 +192,20 @@ def test_labels_to_evaluate_on_are_checked_too(fitted: Make) -> None:
         ({"max_tokens": 65}, "max_tokens is 65, but the model reads from 1 to 64 tokens at once"),
         ({"max_tokens": 0}, "max_tokens is 0"),
         ({"max_tokens": 2}, "max_tokens=2 is too small for 2 special tokens and text: 3 at least"),
+        ({"max_tokens": "32"}, "max_tokens is '32', but the model reads from 1 to 64 tokens"),
         ({"stride": 62}, "stride=62 must be from 0 to 61"),
+        ({"stride": 1.5}, "stride must be a whole number, not 1.5"),
         ({"overflow": "windows"}, r"overflow='windows' is none of .*Did you mean 'window'\?"),
         ({"label_smoothing": 1.0}, r"label_smoothing must lie in \[0, 1\), not 1"),
         ({"class_weights": {"good": 1.0}}, "class_weights must be 'balanced' or a dictionary with a weight for each of: bad, good"),
         ({"class_weights": "balance"}, "class_weights must be 'balanced' or a dictionary"),
         ({"class_weights": {"good": 1.0, "bad": -1.0}}, "class_weights must be 0 or more, and not all 0"),
+        ({"label_smoothing": "much"}, "label_smoothing must lie in .* not 'much'"),
+        ({"class_weights": {"good": "much", "bad": 1}}, "class_weights must be 0 or more, and not all 0"),
         ({"class_weights": {"good": 0, "bad": 0}}, "class_weights must be 0 or more, and not all 0"),
         ({"frozen_layers": 3}, "frozen_layers is 3, but the model has 2 layers"),
         ({"reinitialized_layers": 3}, "reinitialized_layers is 3, but the model has 2 layers"),
+        ({"new_tokens": "word"}, r"new_tokens is a list of words, not one string: put it in a list, \['word'\]"),
         ({"device": "gpu"}, "device 'gpu' cannot be used here"),
         ({"precision": "float16"}, "precision must be one of auto, float32, bfloat16, not 'float16'"),
         ({"kind": "multy"}, r"kind .*'multy'.*Did you mean 'multi'\?"),

@@ -220,7 +220,7 @@ def test_what_one_process_does_is_not_begun_by_several(make_problem: Callable[..
     monkeypatch.setenv("WORLD_SIZE", "2")
     problem = make_problem(rows=8)
     model = problem.load().model
-    with pytest.raises(SettingsError, match="torchrun started several: only pretraining is divided"):
+    with pytest.raises(SettingsError, match="torchrun started several: only pretrain and train are divided"):
         problem.train(model)
 
 

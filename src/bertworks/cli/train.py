@@ -101,6 +101,9 @@ def train(
     The data are looked through first (see inspect). Everything goes into a run folder: settings, log, checkpoints,
     metrics, a report, and the model, which predict and evaluate take as it is. Ctrl-C saves the run, and --resume goes on with it.
 
+    Several processes, on as many GPUs or CPUs, share the work: torchrun --nproc-per-node 2 --max-restarts 3 -m bertworks train
+    reviews.csv --output runs/reviews. Begun again, such a command goes on with its run.
+
     Example: bertworks train reviews.csv --text review --label stars
     """
     from rich.console import Console
@@ -108,6 +111,7 @@ def train(
     from bertworks.cli import output as show
     from bertworks.estimators.progress import TerminalProgress
     from bertworks.estimators.verbs.train import train as run
+    from bertworks.training.distributed import is_first
 
     arguments = {k: v for k, v in locals().items() if k in _NAMES} | settings
     arguments = options.given(arguments, train)
@@ -117,6 +121,8 @@ def train(
     if resume is not None and data is not None:
         raise SettingsError("a run is resumed with its own data: leave out the data")
     report = run(**arguments, progress=TerminalProgress())
+    if not is_first():
+        return
     if json:
         show.print_json(report.to_dict())
         return

@@ -82,10 +82,10 @@ def read_table(
     """
     check_on_bad_rows(on_bad_rows)
     check_encoding(encoding)
-    if limit is not None and limit < 1:
-        raise SettingsError(f"limit is a number of rows, at least 1, not {limit}")
-    if shuffle_seed is not None and shuffle_seed < 0:
-        raise SettingsError(f"shuffle_seed is a whole number, 0 or more, not {shuffle_seed}")
+    if limit is not None and not (isinstance(limit, int | np.integer) and limit >= 1):
+        raise SettingsError(f"limit is a number of rows, at least 1, not {limit!r}")
+    if shuffle_seed is not None and not (isinstance(shuffle_seed, int | np.integer) and shuffle_seed >= 0):
+        raise SettingsError(f"shuffle_seed is a whole number, 0 or more, not {shuffle_seed!r}")
     parts = parse_split(split)
     opened = open_source(source, list(dict.fromkeys(part.name for part in parts)), ReadOptions(encoding, delimiter, on_bad_rows))
     loaded: dict[str, Loaded] = {}

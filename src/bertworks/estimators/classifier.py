@@ -128,6 +128,9 @@ class TextClassifier(TaskEstimator):
         """
         self.training_config()  # says what is wrong before any text is looked at
         rows, answers = text_rows(texts), label_rows(labels)
+        held = None if validation is None else tuple(validation)
+        if held is not None and len(held) != 2:
+            raise SettingsError(f"validation is a pair, (texts, labels), not {len(held)} things")
         if len(rows) != len(answers):
             raise DataError(f"{len(rows)} texts but {len(answers)} labels: give a label for each text")
         if not rows:
@@ -136,7 +139,7 @@ class TextClassifier(TaskEstimator):
             lambda limit: self._task(rows, answers, self._limited(limit)),
             lambda task, tokenizer: _encode(task, rows, tokenizer, answers),
             rows=len(rows),
-            validation=None if validation is None else lambda task, tokenizer: _encode_labelled(task, *validation, tokenizer, "validation"),
+            validation=None if held is None else lambda task, tokenizer: _encode_labelled(task, *held, tokenizer, "validation"),
             resume=resume,
             provenance=provenance,
         )
@@ -160,8 +163,8 @@ class TextClassifier(TaskEstimator):
         return task.with_best_thresholds(held_out, scores), {"calibration": calibration}
 
     def _task(self, rows: list[Any], labels: list[Any], max_tokens: int) -> TextClassification:
-        if not 0 <= self.label_smoothing < 1:
-            raise SettingsError(f"label_smoothing must lie in [0, 1), not {self.label_smoothing}")
+        if not isinstance(self.label_smoothing, int | float | np.number) or not 0 <= self.label_smoothing < 1:
+            raise SettingsError(f"label_smoothing must lie in [0, 1), not {self.label_smoothing!r}")
         task = infer(
             labels,
             kind=self.kind,
@@ -171,10 +174,13 @@ class TextClassifier(TaskEstimator):
             stride=self.stride,
             label_smoothing=float(self.label_smoothing),
         )
+        unused = [name for name in ("class_weights", "label_smoothing") if getattr(self, name)] if task.kind == "number" else []
+        if unused:
+            raise SettingsError(f"the labels are numbers, which have no classes: leave out {', '.join(unused)}, or choose another kind")
         return replace(task, class_weights=self._weights(task, labels))
 
     def _weights(self, task: TextClassification, labels: list[Any]) -> tuple[float, ...] | None:
-        if self.class_weights is None or task.kind == "number":
+        if self.class_weights is None:
             return None
         if self.class_weights == "balanced":
             return balanced_weights(task, labels)
@@ -182,10 +188,11 @@ class TextClassifier(TaskEstimator):
         if set(given) != set(map(str, task.labels)):
             wanted = ", ".join(map(str, task.labels))
             raise SettingsError(f"class_weights must be 'balanced' or a dictionary with a weight for each of: {wanted}")
-        weights = tuple(float(given[str(label)]) for label in task.labels)
-        if not all(isfinite(weight) and weight >= 0 for weight in weights) or not any(weights):
+        weights = tuple(given[str(label)] for label in task.labels)
+        sound = all(isinstance(weight, int | float | np.number) and isfinite(weight) and weight >= 0 for weight in weights)
+        if not sound or not any(weights):
             raise SettingsError(f"class_weights must be 0 or more, and not all 0: {self.class_weights}")
-        return weights
+        return tuple(map(float, weights))
 
     def _adopt(self, loaded: LoadedModel, tokenizer: Tokenizer, task: Any, machine: MachineChoice) -> None:
         super()._adopt(loaded, tokenizer, task, machine)

@@ -115,13 +115,18 @@ class Encoder:
         `attentions` is True for all layers, or the numbers of some, from 0: their probabilities are recomputed on the
         side, and nothing else changes. All is computed at once: give some dozens of texts, not a corpus.
 
-        Raises `DataError` where a text is longer than the encoder reads, `SettingsError` for a layer it does not have.
+        Raises `DataError` where there is no text or one is longer than the encoder reads, `SettingsError` for a layer it does not
+        have.
         """
+        if isinstance(attentions, str) and attentions != "all":
+            raise SettingsError(f"attentions is True, all or a list of layers, not '{attentions}'")
         layers = range(self.layers) if attentions is True or attentions == "all" else () if attentions is False else attentions
         wrong = [layer for layer in layers if layer not in range(self.layers)]
         if wrong:
             raise SettingsError(f"layer {wrong[0]} does not exist: the encoder has layers 0 to {self.layers - 1}")
         batch = texts if isinstance(texts, PackedBatch) else self._pack(texts, pairs)
+        if not batch.sequences:
+            raise DataError("there are no texts to encode: give one at least")
         if batch.tokens and int(batch.position_ids.max()) >= self.max_tokens:
             raise DataError(
                 f"a sequence reaches position {int(batch.position_ids.max())}, but the encoder reads {self.max_tokens} tokens at most"
@@ -157,7 +162,13 @@ class Encoder:
     def _pack(self, texts: str | Iterable[str], pairs: str | Iterable[str] | None) -> PackedBatch:
         first = [texts] if isinstance(texts, str) else list(texts)
         second = None if pairs is None else [pairs] if isinstance(pairs, str) else list(pairs)
-        rows = self.tokenizer.encode_batch(first, second, max_tokens=self.max_tokens, overflow="error", offsets=False)
+        rows = self.tokenizer.encode_batch(first, second, offsets=False)
+        long = next((i for i, row in enumerate(rows) if len(row[0].ids) > self.max_tokens), None)
+        if long is not None:
+            raise DataError(
+                f"row {long} has {len(rows[long][0].ids):,} tokens, more than the {self.max_tokens:,} that the encoder reads: shorten it, "
+                "or encode it in parts"
+            )
         return PackedBatch.from_sequences([row[0].ids for row in rows], [row[0].segment_ids for row in rows])
 
 

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from bertworks.accounting import Accounting
 from bertworks.architectures import read_description
 from bertworks.batch import PackedBatch
@@ -18,7 +20,8 @@ from bertworks.inference.models import Storage, StoredDtype, resize_vocabulary
 from bertworks.nn.machine import MachineChoice, choose
 from bertworks.tasks import Scores, StoredTask
 from bertworks.tokenization import Overflow, Tokenizer
-from bertworks.training import TrainingConfig, train
+from bertworks.training import TrainingConfig
+from bertworks.training.leading import leader, shared_device, train
 from bertworks.training.progress import Progress
 from bertworks.training.run import RunFolder
 
@@ -70,7 +73,9 @@ class TaskEstimator(Estimator):
         are chosen. With `resume`, a run that was interrupted in `output` goes on, and ends in the same bits as one that was
         not. `provenance`, plain values, is kept in the run's config.toml under `data`.
         """
-        config = self.training_config()
+        config, launcher = self.training_config(), leader().launcher
+        if isinstance(self.new_tokens, str):
+            raise SettingsError(f"new_tokens is a list of words, not one string: put it in a list, [{self.new_tokens!r}]")
         folder = resolve(self.model, revision=self.revision)
         tokenizer = Tokenizer.load(folder)
         if self.new_tokens:
@@ -81,7 +86,7 @@ class TaskEstimator(Estimator):
         resize_vocabulary(loaded, max(tokenizer.vocabulary_size, loaded.model.spec.embedding.vocabulary))
         loaded.model.reinitialize_top(config.reinitialized_layers, config.seed)
         config = config.resolved(rows, loaded.model.spec.hidden)
-        machine = choose(config.device, config.precision, config.token_budget, config.threads)
+        machine = choose(shared_device(config.device), config.precision, config.token_budget, config.threads)
 
         data, self.accounting_ = encode(task, tokenizer)
         held_out, self.validation_accounting_ = (None, None) if validation is None else validation(task, tokenizer)
@@ -93,7 +98,7 @@ class TaskEstimator(Estimator):
             "model": fingerprint_of_model(loaded.model),
             "task": task.settings(),
         }
-        run = self._run(config, machine, resume, provenance or {})
+        run = self._run(config, machine, resume, provenance or {}, launcher)
         options: dict[str, Any] = {"validation": held_out, "run": run, "material": material, "progress": progress}
         result = train(loaded.model, task, data, config, machine, **options)
         task, learnt = self._finish(task, loaded, machine, held_out)
@@ -129,18 +134,20 @@ class TaskEstimator(Estimator):
     def _limited(self, limit: int) -> int:
         """The longest sequence to use, given the longest that the model reads."""
         max_tokens = limit if self.max_tokens is None else self.max_tokens
-        if not 0 < max_tokens <= limit:
-            raise SettingsError(f"max_tokens is {self.max_tokens}, but the model reads from 1 to {limit} tokens at once")
+        if not isinstance(max_tokens, int | np.integer) or not 0 < max_tokens <= limit:
+            raise SettingsError(f"max_tokens is {self.max_tokens!r}, but the model reads from 1 to {limit} tokens at once")
         return max_tokens
 
-    def _run(self, config: TrainingConfig, machine: MachineChoice, resume: bool, provenance: Mapping[str, Any]) -> RunFolder | None:
+    def _run(
+        self, config: TrainingConfig, machine: MachineChoice, resume: bool, provenance: Mapping[str, Any], launcher: str
+    ) -> RunFolder | None:
         if self.output is None:
             if resume:
                 raise SettingsError("resume needs the run's folder: give it as output")
             return None
         path = Path(self.output)
         if resume and RunFolder(path).can_be_resumed():
-            return RunFolder(path)
+            return RunFolder(path, launcher=launcher)
         own = {k: v for k, v in self.get_params().items() if k in self._own_names() and k not in ("output", "progress")}
         own["model"] = None if self.model is None else str(Path(self.model).absolute() if Path(self.model).is_dir() else self.model)
         own |= {name: str(value) for name, value in own.items() if isinstance(value, Path)}
@@ -153,7 +160,7 @@ class TaskEstimator(Estimator):
             "threads": machine.threads,
         }
         settings = {self.settings_table: own, "training": {**config.to_dict(), **chosen}, "data": provenance}
-        return RunFolder.create(path, settings, replace=resume)
+        return RunFolder.create(path, settings, replace=resume, launcher=launcher)
 
     def _progress(self) -> Progress:
         if isinstance(self.progress, Progress):

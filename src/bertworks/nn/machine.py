@@ -84,6 +84,8 @@ def choose(
 
 
 def _device(asked: str) -> tuple[str, str]:
+    if not isinstance(asked, str):
+        raise SettingsError(f"device is a name, such as auto, cpu, cuda, cuda:1 or mps, not {asked!r}")
     if asked == "auto":
         if torch.cuda.is_available():
             return "cuda", f"a CUDA device is there: {torch.cuda.get_device_name()}"
@@ -96,6 +98,7 @@ def _device(asked: str) -> tuple[str, str]:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         reason = "there is no such kind" if reason.startswith("Expected one of") else reason  # … twenty names follow
+        reason = "there is none" if reason.startswith("Could not run") else reason  # … and advice to PyTorch's own developers
         raise SettingsError(f"device '{asked}' cannot be used here: {reason} (choose auto, cpu, cuda or mps)") from None
     return asked, "as asked"
 

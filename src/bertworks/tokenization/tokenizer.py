@@ -8,6 +8,7 @@ from os import PathLike
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 from tokenizers import Tokenizer as Backend
 
 from bertworks.batch import Array
@@ -266,6 +267,9 @@ class Tokenizer:
         """Tokens that the texts of a sequence may take; None where there is no limit."""
         if overflow not in get_args(Overflow):
             raise SettingsError(f"overflow={overflow!r} is none of {', '.join(get_args(Overflow))}.{nearest(overflow, get_args(Overflow))}")
+        for name, value in (("max_tokens", max_tokens), ("stride", stride)):
+            if value is not None and not isinstance(value, int | np.integer):
+                raise SettingsError(f"{name} must be a whole number, not {value!r}")
         if max_tokens is None:
             return None
         room = max_tokens - template.special_tokens

@@ -89,6 +89,10 @@ class Processes:
         """What `make` gives in the first process, in all of them; values are plain ones, as JSON can hold them."""
         return make()
 
+    def hand_out(self, make: Callable[[], Value]) -> Value:
+        """The same for whatever can be sent: a model, rows. All have to have joined before."""
+        return make()
+
     def gather(self, values: Sequence[float]) -> Float[Array, "processes values"]:
         """The numbers that each process gives, a row for each. All must have come before any goes on."""
         return np.array([values], dtype=np.float64)
@@ -117,7 +121,8 @@ class _Group(Processes):
         self._asked = 0
 
     def join(self, device: str) -> str:
-        """Raises `SettingsError` for a device that several processes cannot use, or where there are too few of them."""
+        """Raises `SettingsError` for a device that several processes cannot use, or where there are too few of them. Who has
+        joined already stays where it is."""
         local = int(os.environ.get("LOCAL_RANK", self.rank))
         beside = int(os.environ.get("LOCAL_WORLD_SIZE", self.size))
         kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
@@ -128,6 +133,8 @@ class _Group(Processes):
             if beside > there:
                 raise SettingsError(f"{beside} processes were started on a machine with {there} GPUs: --nproc-per-node {max(1, there)}")
             torch.cuda.set_device(local)
+        if dist.is_initialized():
+            return kind if kind == "cpu" else f"cuda:{local}"
         backend = "gloo" if kind == "cpu" else "cpu:gloo,cuda:nccl"
         dist.init_process_group(backend, store=self._store, rank=self.rank, world_size=self.size, timeout=_LONGEST_WAIT)
         return kind if kind == "cpu" else f"cuda:{local}"
@@ -148,6 +155,11 @@ class _Group(Processes):
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         made: Value = json.loads(self._call(self._store.get, key))
         return made
+
+    def hand_out(self, make: Callable[[], Value]) -> Value:
+        sent = [make() if self.first else None]
+        self._call(dist.broadcast_object_list, sent, 0, None, torch.device("cpu"))
+        return sent[0]  # type: ignore[return-value]
 
     def gather(self, values: Sequence[float]) -> Float[Array, "processes values"]:
         own = torch.tensor(values, dtype=torch.float64)
@@ -223,7 +235,7 @@ def processes() -> Iterator[Processes]:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         single = Processes()
-        single.launched = "RANK" in os.environ
+        single.launched = is_launched()
         yield single
         return
     group = _meet()
@@ -256,6 +268,11 @@ def _meet() -> _Group:
     return _Group(distributed_c10d.PrefixStore(meeting, store), rank, size)
 
 
+def is_launched() -> bool:
+    """Whether `torchrun`, or a cluster in its way, has started this process."""
+    return "RANK" in os.environ
+
+
 def is_first() -> bool:
     """Whether this process is the one of several that tells results, or the only one."""
     return os.environ.get("RANK", "0") == "0"
@@ -264,7 +281,7 @@ def is_first() -> bool:
 def alone() -> Processes:
     """A process that trains alone. Raises `SettingsError` where several were started, for each would do the whole work."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise SettingsError("this training is the work of one process, and torchrun started several: only pretraining is divided")
+        raise SettingsError("this training is the work of one process, and torchrun started several: only pretrain and train are divided")
     return Processes()
 
 

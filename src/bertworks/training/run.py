@@ -1,6 +1,7 @@
 """The run folder: settings, log, checkpoints and the finished model of one training.
 
 config.toml     the settings, complete, as they were resolved
+command.json    what the run was begun with, where torchrun did: it may be begun again
 log.jsonl       a line every few steps and one for each evaluation
 events/         the same for TensorBoard, where it is installed
 checkpoints/    step-00000120/ …, the newest two, each with the best weights up to its step

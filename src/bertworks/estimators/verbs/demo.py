@@ -11,6 +11,7 @@ from bertworks.estimators.one_training import TrainReport
 from bertworks.estimators.verbs.evaluate import EvaluationReport, evaluate
 from bertworks.estimators.verbs.predict import predict
 from bertworks.estimators.verbs.train import train
+from bertworks.training.distributed import alone
 from bertworks.training.progress import Progress
 
 TEXT = "This movie is fantastic!"
@@ -54,6 +55,7 @@ def demo(output: str | Path = "runs/demo", *, progress: Progress | None = None, 
 
     Where `output` exists, the next free name is taken. `settings` are those of `train` (`epochs`, `model` …).
     """
+    alone()
     started = time.perf_counter()
     folder = runs.free_name(Path(output), numbered=False)
     options: dict[str, Any] = {"epochs": EPOCHS, "evaluations_per_epoch": 0.5, "log_steps": 2, **settings}

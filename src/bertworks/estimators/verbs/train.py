@@ -11,6 +11,7 @@ from bertworks.errors import BertworksError, SettingsError, nearest
 from bertworks.estimators import runs
 from bertworks.estimators.classifier import TextClassifier
 from bertworks.estimators.data_settings import DataSettings
+from bertworks.estimators.launched import launched
 from bertworks.estimators.one_training import (
     Material,
     TrainReport,
@@ -27,6 +28,7 @@ from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
 
 
+@launched
 @kinds.dispatched(kinds.of_training)
 def train(
     data: Any = None,
@@ -62,6 +64,9 @@ def train(
 
     `task` says what is to be learnt where the form of the data does not: classification (this), entities … (`kinds.KINDS`).
     Other tasks have a function like this one, with options of their own.
+
+    Several processes that `torchrun` starts train together (`training/leading.py`), and each gets the report; `output` must be
+    named then. As such a command is given once for many beginnings, it goes on with the run that it began in `output`.
 
     Raises `SettingsError` for wrong arguments, `DataError` for data that cannot be learnt from, `Interrupted` after
     Ctrl-C, once the state is saved.
