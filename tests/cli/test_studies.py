@@ -9,9 +9,9 @@ import pyarrow.parquet as parquet
 import pytest
 from sklearn.metrics import accuracy_score
 
+from bertworks.data.holdout import Division
 from bertworks.errors import Interrupted
-from bertworks.estimators import studies
-from bertworks.estimators.studies import folds_of
+from bertworks.estimators.task_training import TaskTraining
 from bertworks.estimators.verbs.tune import PAPER_GRID
 
 from .conftest import FAST, Bertworks
@@ -40,15 +40,15 @@ def test_tune_keeps_the_best_and_shows_all(bertworks: Bertworks, encoder: Path, 
 def test_an_interrupted_study_goes_on(bertworks: Bertworks, encoder: Path, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = ("tune", "train.csv", "--model", encoder, "-o", "tuned", "--grid", "learning_rate=5e-4,5e-3", *QUICK[2:])
     begun: list[str] = []
-    usual = studies.train_in
+    usual = TaskTraining.train_in
 
-    def stops_at_the_second(folder: Path, *rest: object) -> object:
+    def stops_at_the_second(self: TaskTraining, folder: Path, *rest: object) -> object:
         if folder.name == "trial-002" and not begun:
             begun.append(folder.name)
             raise Interrupted(f"stopped at step 1 of 6 and saved; go on with: bertworks train --resume {folder}")
-        return usual(folder, *rest)  # type: ignore[arg-type]
+        return usual(self, folder, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(studies, "train_in", stops_at_the_second)
+    monkeypatch.setattr(TaskTraining, "train_in", stops_at_the_second)
     assert bertworks(*arguments).code == 130
     first = (work / "tuned/trial-001/metrics.json").stat().st_mtime_ns
     assert bertworks(*arguments).code == 0
@@ -104,7 +104,7 @@ def test_a_learning_curve_has_nested_rows_and_one_test(bertworks: Bertworks, enc
 
 def test_folds_hold_every_row_once_and_each_label_evenly() -> None:
     labels = ["a"] * 31 + ["b"] * 14 + ["c"] * 5
-    folds = folds_of(labels, 4, seed=3)
+    folds = Division(labels).folds(4, seed=3)
     assert sorted(np.concatenate(folds).tolist()) == list(range(50))
     for name in "abc":
         counts = [sum(labels[i] == name for i in fold) for fold in folds]

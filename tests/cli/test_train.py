@@ -189,7 +189,7 @@ def test_data_in_memory_are_resumed_in_python(bertworks: Bertworks, encoder: Pat
 
 
 def test_arguments_that_do_not_exist() -> None:
-    with pytest.raises(SettingsError, match=r"no argument 'learning_rte'\. Did you mean 'learning_rate'\?"):
+    with pytest.raises(SettingsError, match=r"no option 'learning_rte' for the task 'classification'\. Did you mean 'learning_rate'\?"):
         package.train("train.csv", learning_rte=1)
     with pytest.raises(SettingsError, match="nothing to train on"):
         package.train()

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertworks.data.holdout import hold_out
+from bertworks.data.holdout import Division, hold_out
 from bertworks.data.table import split_names
-from bertworks.errors import SettingsError
+from bertworks.errors import DataError, SettingsError
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=60), st.floats(0, 0.99), st.integers(0, 5))
@@ -34,6 +34,21 @@ def test_seeds_differ_and_labels_need_not_be_hashable() -> None:
 def test_a_fraction_that_is_none(fraction: float) -> None:
     with pytest.raises(SettingsError, match="validation_fraction"):
         hold_out(["a", "b"], fraction, 0)
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=2, max_size=60), st.integers(2, 5), st.integers(0, 5))
+def test_folds_have_every_row_once_and_keep_groups_whole(groups: list[str], count: int, seed: int) -> None:
+    division, sizes = Division(groups, together=True), Counter(groups)
+    if count > len(sizes):
+        with pytest.raises(DataError, match=f"{len(sizes)} groups that belong together cannot be divided into {count} folds"):
+            division.folds(count, seed)
+        return
+    folds = division.folds(count, seed)
+    assert sorted(np.concatenate(folds).tolist()) == list(range(len(groups)))
+    names = [{groups[row] for row in fold} for fold in folds]
+    assert sum(map(len, names)) == len(sizes), "no group stands in two folds"
+    assert min(map(len, names)) >= 1
+    assert max(map(len, folds)) - min(map(len, folds)) <= max(sizes.values())
 
 
 def test_the_usual_names_of_splits() -> None:

@@ -97,8 +97,8 @@ def test_what_cannot_be_learnt_from_is_said(write: Write, pairs: Path, tiny_bert
         bw.train(labelled, task="embeddings", model=tiny_bert)
     with pytest.raises(SettingsError, match="no option 'label_smoothing' for the task 'embeddings'"):
         bw.train(pairs, task="embeddings", label_smoothing=0.1)
-    with pytest.raises(SettingsError, match="no option 'seeds'"):
-        bw.train(pairs, task="embeddings", seeds=2)
+    with pytest.raises(SettingsError, match="several seeds are compared on validation data, but there are none"):
+        bw.train(pairs, task="embeddings", seeds=2, validation_fraction=0)
     assert run(["predict", str(tiny_bert), "a"]) != 0
     assert not list(Path().glob("runs/*"))
 

@@ -56,8 +56,8 @@ def cross_validate(
 ) -> None:
     """Cross-validation: every row is answered once by a model that was not trained on it.
 
-    Shows the mean and deviation of the metrics, and the rows whose label looks wrong. After Ctrl-C, the same command
-    goes on.
+    Shows the mean and deviation of the metrics, and for classification the rows whose label looks wrong. After Ctrl-C, the
+    same command goes on.
 
     Example: bertworks cross-validate reviews.csv --folds 5
     """

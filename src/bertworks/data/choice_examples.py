@@ -9,6 +9,7 @@ from jaxtyping import Int
 
 from bertworks.accounting import Accounting
 from bertworks.batch import Array
+from bertworks.data.holdout import Division
 from bertworks.data.question_examples import BadQuestionError
 from bertworks.data.table import Table
 
@@ -54,6 +55,11 @@ class ChoiceData:
         """The answers, of data that were read with them."""
         assert self.answers is not None
         return self.answers
+
+    @property
+    def division(self) -> Division:
+        """How the questions may be divided: those of a context together."""
+        return Division(self.groups, together=True)
 
     def part(self, chosen: Int[Array, "part"], accounting: Accounting, name: str) -> "ChoiceData":
         """Some of the questions."""

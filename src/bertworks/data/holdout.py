@@ -1,12 +1,62 @@
-"""A part of the rows held out for validation, the same for the same seed: each class in its share, or whole groups of rows."""
+"""Rows divided, the same way for the same seed: a part held out for validation, or folds; each class in its share, or whole groups."""
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Int
 
 from bertworks.batch import Array
-from bertworks.errors import SettingsError
+from bertworks.errors import DataError, SettingsError
+
+
+@dataclass(frozen=True)
+class Division:
+    """How rows may be divided: by a key for each of them.
+
+    >>> Division(["a"] * 6 + ["b"] * 3).folds(3, seed=0)[0].tolist()
+    [1, 4, 6]
+    """
+
+    keys: Sequence[Hashable]
+    together: bool = False
+    """Whether rows of a key stay together, so that what they have in common stands on one side only; else every part has its share of
+    each key."""
+
+    @classmethod
+    def free(cls, rows: int) -> "Division":
+        """Of rows that are all alike."""
+        return cls([None] * rows)
+
+    def part(self, chosen: Int[Array, "part"]) -> "Division":
+        """That of some of the rows."""
+        return replace(self, keys=[self.keys[i] for i in chosen])
+
+    def hold_out(self, fraction: float, seed: int) -> tuple[Int[Array, "kept"], Int[Array, "held"]]:
+        """See `hold_out` and `hold_out_groups`."""
+        return (hold_out_groups if self.together else hold_out)(self.keys, fraction, seed)
+
+    def folds(self, count: int, seed: int) -> list[Int[Array, "rows"]]:
+        """Row numbers of each fold, in ascending order: every row in one of them.
+
+        Raises `DataError` where there is not a row, or a group of rows, for each.
+        """
+        names = {key: number for number, key in enumerate(dict.fromkeys(self.keys))}
+        most = len(names) if self.together else len(self.keys)
+        if not 2 <= count <= most:
+            groups = f" of {most} groups that belong together" if self.together else ""
+            raise DataError(f"{len(self.keys)} rows{groups} cannot be divided into {count} folds: choose from 2 to {most}")
+        draw, numbers = np.random.Generator(np.random.PCG64(seed)), np.array([names[key] for key in self.keys])
+        if not self.together:
+            order = draw.permutation(len(numbers))
+            order = order[np.argsort(numbers[order], kind="stable")]
+            return [np.sort(order[fold::count]) for fold in range(count)]
+        sizes, fold_of = np.zeros(count, dtype=np.int64), np.empty(len(names), dtype=np.int64)
+        rows_of = np.bincount(numbers)
+        for name in draw.permutation(len(names)):
+            fold_of[name] = sizes.argmin()
+            sizes[fold_of[name]] += rows_of[name]
+        return [np.flatnonzero(fold_of[numbers] == fold) for fold in range(count)]
 
 
 def hold_out(

@@ -3,13 +3,16 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from bertworks.accounting import Accounting
+from bertworks.batch import Array
 from bertworks.data.faults import OnBadRows
+from bertworks.data.holdout import Division
 from bertworks.data.splits import parse_split
 from bertworks.errors import DataError
 
@@ -65,6 +68,15 @@ class QuestionData:
 
     def __len__(self) -> int:
         return len(self.examples)
+
+    @property
+    def division(self) -> Division:
+        """How the questions may be divided: those of a context together."""
+        return Division([example.context for example in self.examples], together=True)
+
+    def part(self, chosen: Int[Array, "part"], accounting: Accounting, name: str) -> "QuestionData":
+        """Some of the questions."""
+        return replace(self, examples=[self.examples[i] for i in chosen], accounting=accounting, name=name)
 
     @property
     def unanswerable(self) -> int:

@@ -16,6 +16,8 @@ class Estimator:
     """
 
     _estimator_type: ClassVar[str]
+    settings_table: ClassVar[str]
+    """The table of a run's config.toml that holds the estimator's own parameters."""
 
     def __init__(self, **training: Any) -> None:
         known = [f.name for f in fields(TrainingConfig)]

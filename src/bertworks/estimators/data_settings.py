@@ -11,7 +11,7 @@ from jaxtyping import Int
 from bertworks.accounting import Accounting
 from bertworks.batch import Array
 from bertworks.data.faults import OnBadRows
-from bertworks.data.holdout import hold_out
+from bertworks.data.holdout import Division
 from bertworks.data.labels import LabelKind
 from bertworks.data.table import split_names
 from bertworks.data.text_data import TextData, read_texts
@@ -34,6 +34,14 @@ class Rows:
     """The number of each row in its source."""
     name: str
     """The source, for messages."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def division(self) -> Division:
+        """How the rows may be divided: each class in its share."""
+        return Division(self.labels) if self.kind == "single" else Division.free(len(self))
 
     def part(self, chosen: Int[Array, "part"], accounting: Accounting, name: str) -> "Rows":
         """Some of the rows."""
@@ -95,7 +103,7 @@ class DataSettings:
         if self.validation is not None or self.validation_split is not None:
             validation: Rows | None = self._read_validation(data, lines)
         else:
-            rows, validation = self._hold_out(rows, data.label_kind == "single", lines)
+            rows, validation = self._hold_out(rows, lines)
         if validation is not None:
             repeated = len(set(rows.texts).intersection(validation.texts))
             if repeated:
@@ -103,12 +111,12 @@ class DataSettings:
                 validation.accounting.notes["also in the training data"] += repeated
         return rows, validation, lines
 
-    def _hold_out(self, rows: Rows, classes: bool, lines: list[str]) -> tuple[Rows, Rows | None]:
-        kept, held = hold_out(rows.labels, self.validation_fraction, self.validation_seed, stratify=classes)
+    def _hold_out(self, rows: Rows, lines: list[str]) -> tuple[Rows, Rows | None]:
+        kept, held = rows.division.hold_out(self.validation_fraction, self.validation_seed)
         if not len(held):
             lines.append("no validation data: the model of the last step is kept")
             return rows, None
-        how = "the same share of each class" if classes else "drawn at random"
+        how = "the same share of each class" if rows.kind == "single" else "drawn at random"
         lines.append(f"{len(held):,} of {len(rows.texts):,} rows held out for validation ({how}, seed {self.validation_seed})")
         seen = Accounting(rows=rows.accounting.rows - len(held), dropped=rows.accounting.dropped, notes=rows.accounting.notes)
         return rows.part(kept, seen, rows.name), rows.part(held, Accounting(rows=len(held)), f"the validation part of {rows.name}")

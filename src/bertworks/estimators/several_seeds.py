@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bertworks.estimators import row_results, runs
-from bertworks.estimators.one_training import SeedResult, TrainReport, told_of, write_files
+from bertworks.estimators.train_report import SeedResult, TrainReport, told_of, write_files
 from bertworks.training.progress import Progress
 
 
@@ -25,7 +25,8 @@ def train_seeds(folder: Path, train: Callable[[Path, int], TrainReport], first: 
         results.append(SeedResult(seed, one, float((report.metrics or {})[report.headline])))
     best = max(zip(results, reports, strict=True), key=lambda pair: pair[0].score)[1]
     for name in (row_results.FILE, runs.INSPECTION):
-        shutil.copyfile(best.folder / name, folder / name)
+        if (best.folder / name).exists():  # vectors have no answers
+            shutil.copyfile(best.folder / name, folder / name)
     runs.copy_model(best.model, folder / "model")
     seconds = sum(report.seconds for report in reports)
     whole = replace(best, folder=folder, seeds=results, seconds=seconds, steps=sum(report.steps for report in reports), was_finished=False)

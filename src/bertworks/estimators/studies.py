@@ -5,7 +5,7 @@ study's, so that a study that was interrupted goes on where it stopped.
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -15,10 +15,13 @@ import numpy as np
 from bertworks.accounting import Accounting
 from bertworks.checkpoints.atomic import atomic_write
 from bertworks.checkpoints.files import write_json
-from bertworks.errors import BertworksError, CheckpointError, DataError, SettingsError
+from bertworks.errors import BertworksError, CheckpointError, SettingsError
 from bertworks.estimators import runs
-from bertworks.estimators.data_settings import DataSettings, Rows
-from bertworks.estimators.one_training import Material, read_material, told_of, train_in
+from bertworks.estimators.data_settings import DataSettings
+from bertworks.estimators.task_training import Material, TaskTraining
+from bertworks.estimators.train_arguments import with_models
+from bertworks.estimators.train_report import told_of
+from bertworks.estimators.verbs import kinds
 from bertworks.training.progress import Progress
 
 TABLE, RESULTS = "trials.csv", "study.json"
@@ -33,7 +36,7 @@ class Trial:
     differs: dict[str, Any]
     """In what it differs from the others, as the table shows it."""
     settings: Mapping[str, Any]
-    material: Material
+    material: Material[Any]
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ class Study:
     def __init__(
         self,
         folder: Path,
+        training: TaskTraining,
         data: DataSettings,
         settings: Mapping[str, Any],
         about: Mapping[str, Any],
@@ -110,9 +114,9 @@ class Study:
         hold_out: bool = True,
         progress: Progress | None = None,
     ) -> None:
-        self.folder, self.settings, self.progress = folder, dict(settings), progress
+        self.folder, self.training, self.settings, self.progress = folder, training, dict(settings), progress
         self.data = data if hold_out else replace(data, validation=None, validation_split=None, validation_fraction=0.0)
-        wanted = {"study": dict(about), "classifier": self.settings, "data": self.data.to_dict()}
+        wanted = {"study": dict(about), training.estimator.settings_table: self.settings, "data": self.data.to_dict()}
         if (folder / runs.SETTINGS).exists():
             begun = runs.read_settings(folder)
             if "study" not in begun:
@@ -121,7 +125,7 @@ class Study:
                 odd = sorted(name for name in wanted if begun.get(name) != runs.plain_settings(wanted)[name])
                 what = f"{folder} holds a study that was begun with other settings ({', '.join(odd)})"
                 raise SettingsError(f"{what}: go on with the same, or choose another folder")
-        self.material = read_material(self.data, self.settings, progress)
+        self.material = training.material(self.data, self.settings, progress)
         if hold_out and self.material.validation is None:
             raise SettingsError("a study compares trainings on validation data, but there are none: name some, or hold out a part")
         self._wanted = wanted
@@ -145,7 +149,7 @@ class Study:
             told = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in trial.differs.items())
             self.progress.facts("trial", [f"{trial.name}: {told}"])
         with told_of(self.folder, folder):
-            report = train_in(folder, self.data, trial.settings, self.progress, trial.material)
+            report = self.training.train_in(folder, self.data, trial.settings, self.progress, trial.material)
         metrics = report.metrics
         if metrics is None:
             raise CheckpointError(f"{folder} has no validation metrics: delete it, and begin the study again")
@@ -166,28 +170,23 @@ def headline_of(results: Sequence[TrialResult]) -> str:
     return str(runs.read_results(results[0].folder)[0]["headline"])
 
 
-def part_of(material: Material, chosen: Any, validation: Rows | None = None) -> Material:
+def part_of(material: Material[Any], chosen: Any, validation: Any = None) -> Material[Any]:
     """Some of the training rows, with other validation rows if they are given."""
     rows = material.rows.part(np.asarray(chosen), Accounting(rows=len(chosen)), material.rows.name)
     return replace(material, rows=rows, validation=material.validation if validation is None else validation)
 
 
-def folds_of(labels: Sequence[Any], folds: int, seed: int) -> list[Any]:
-    """Row numbers of each fold, in ascending order: every row in one of them, each label spread evenly where labels are classes.
-
-    Raises `DataError` where there are fewer rows than folds.
-
-    >>> [len(fold) for fold in folds_of(["a"] * 6 + ["b"] * 3, 3, seed=0)]
-    [3, 3, 3]
-    """
-    if not 2 <= folds <= len(labels):
-        raise DataError(f"{len(labels)} rows cannot be divided into {folds} folds: choose from 2 to {len(labels)}")
-    draw = np.random.Generator(np.random.PCG64(seed))
-    order = draw.permutation(len(labels))
-    if not any(isinstance(label, float | list | tuple) for label in labels):
-        names = {label: i for i, label in enumerate(dict.fromkeys(labels))}
-        order = order[np.argsort(np.array([names[labels[i]] for i in order]), kind="stable")]
-    return [np.sort(order[fold::folds]) for fold in range(folds)]
+def study_settings(
+    data: Any, task: str | None, model: str | Path | None, settings: Mapping[str, Any]
+) -> tuple[TaskTraining, DataSettings, dict[str, Any]]:
+    """What is trained, where the rows come from, and the settings of the trainings, from those of `train`. Raises `SettingsError` for
+    a task or a setting that does not exist."""
+    training = kinds.of_data({"task": task, "data": data}).training
+    names = {f.name for f in fields(training.data)} - {"source", "validation_seed"}
+    reading = {name: value for name, value in settings.items() if name in names}
+    others = {name: value for name, value in settings.items() if name not in names and value is not None}
+    training.check_names(others, names)
+    return training, training.data_settings(data, reading, others), with_models(others, model)
 
 
 def study_folder(output: str | Path | None, data: Any, kind: str) -> Path:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -36,9 +36,6 @@ class TaskEstimator(Estimator):
     `loaded_`, `tokenizer_`, `task_`, `machine_` (device, precision … and why), `accounting_`, `history_` (evaluations),
     `result_`, `about_`, `loading_report_`.
     """
-
-    settings_table: ClassVar[str]
-    """The table of a run's config.toml that holds the estimator's own parameters."""
 
     model: str | Path | None
     revision: str | None

@@ -1,7 +1,7 @@
 """What `train` does for every task: one training, or several that differ in their seed only, in a run folder that is begun, gone on
-with or read. A task says what is its own (`TaskTraining`); text classification, whose trainings studies share, has a function itself."""
+with or read. A task says what is its own (`TaskTraining`)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -9,11 +9,11 @@ from typing import Any, Generic, TypeVar
 from bertworks.data.inspection import Inspection
 from bertworks.errors import BertworksError, SettingsError
 from bertworks.estimators import runs
+from bertworks.estimators.base import Estimator
 from bertworks.estimators.data_settings import DataSettings
-from bertworks.estimators.one_training import TrainReport, read_report
 from bertworks.estimators.several_seeds import train_seeds
-from bertworks.estimators.task_estimator import TaskEstimator
-from bertworks.estimators.train_arguments import check_names, checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
+from bertworks.estimators.train_arguments import check_names, checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_models
+from bertworks.estimators.train_report import TrainReport, read_report
 from bertworks.training.progress import Progress
 
 Rows = TypeVar("Rows")
@@ -34,7 +34,7 @@ class TaskTraining:
 
     task: str
     """What `--task` calls it."""
-    estimator: type[TaskEstimator]
+    estimator: type[Estimator]
     data: type[DataSettings]
     read: Callable[[Any], tuple[Any, Any, list[str]]]
     """From settings of the data to rows to train on, rows to validate on, and what a person should know about them, in lines."""
@@ -45,6 +45,8 @@ class TaskTraining:
     report: type[TrainReport] = TrainReport
     found: tuple[str, ...] = ()
     """Parameters of the estimator that the data decide, again where a run goes on."""
+    implied: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda settings: {}
+    """Fields of the data settings that the settings of a training decide, where they are not given."""
     named_by: Callable[[Any], Any] = lambda data: data
     """What of its data a run folder is named by that was given no name."""
 
@@ -67,12 +69,12 @@ class TaskTraining:
             return self._resume(Path(resume), data, validation, progress)
         if data is None:
             raise SettingsError("there is nothing to train on: name a file, a folder or a data set")
-        check_names(settings, self.task, self.estimator, [*reading, "output", "model", "validation", "seeds"], taken=self.found)
+        self.check_names(settings, reading)
         checked_seeds(seeds)
         folder = new_run_folder(output, self.named_by(data))
-        settings = with_model(settings, model=model)
-        chosen = replace(self.data(source=data, validation=validation, **reading).resolved(), validation_seed=seed_of(settings))
-        material = self._material(chosen, settings, progress)
+        settings = with_models(settings, model)
+        chosen = self.data_settings(data, {"validation": validation, **reading}, settings)
+        material = self.material(chosen, settings, progress)
         if seeds == 1:
             return self.train_one(folder, chosen, settings, progress, material)
         if material.validation is None:
@@ -86,15 +88,20 @@ class TaskTraining:
 
     def _resume(self, folder: Path, data: Any, validation: Any, progress: Progress | None) -> TrainReport:
         stored = runs.read_settings(folder)
+        if "study" in stored:
+            kind = str(stored["study"].get("kind", "study")).replace("_", "-")
+            raise SettingsError(
+                f"{folder} holds several trainings: go on with them by the same command that began them (bertworks {kind} …)"
+            )
         if runs.is_finished(folder):
             return self._finished(folder)
         chosen, settings = self.data.from_dict(stored["data"], data, validation), self._own(stored)
-        material = self._material(chosen, settings, progress)
+        material = self.material(chosen, settings, progress)
         if "seeds" in stored:
             return self._train_seeds(folder, chosen, settings, stored["seeds"]["count"], progress, material)
         return self.train_one(folder, chosen, settings, progress, material, resume=True)
 
-    def _material(self, data: DataSettings, settings: Mapping[str, Any], progress: Progress | None) -> Material[Any]:
+    def material(self, data: DataSettings, settings: Mapping[str, Any], progress: Progress | None) -> Material[Any]:
         """Reads the rows and looks through them. Raises `DataError` for data with which a training cannot be right."""
         rows, validation, lines = self.read(data)
         if progress is not None:
@@ -115,14 +122,29 @@ class TaskTraining:
         material: Material[Any],
     ) -> TrainReport:
         def train(one: Path, seed: int) -> TrainReport:
-            """Read where it is finished, gone on with where it was begun, else begun."""
-            if runs.is_finished(one):
-                return self._finished(one)
-            if (one / runs.SETTINGS).exists():
-                return self.train_one(one, data, self._own(runs.read_settings(one)), progress, material, resume=True)
-            return self.train_one(one, data, {**settings, "seed": seed}, progress, material)
+            return self.train_in(one, data, {**settings, "seed": seed}, progress, material)
 
         return train_seeds(folder, train, settings.get("seed", 0), count, progress)
+
+    def train_in(
+        self, folder: Path, data: DataSettings, settings: Mapping[str, Any], progress: Progress | None, material: Material[Any]
+    ) -> TrainReport:
+        """One of several trainings: read where it is finished, gone on with where it was begun, else begun."""
+        if runs.is_finished(folder):
+            return self._finished(folder)
+        if (folder / runs.SETTINGS).exists():
+            return self.train_one(folder, data, self._own(runs.read_settings(folder)), progress, material, resume=True)
+        return self.train_one(folder, data, settings, progress, material)
+
+    def data_settings(self, source: Any, reading: Mapping[str, Any], settings: Mapping[str, Any]) -> DataSettings:
+        """Where the rows of a training with these settings come from; `reading` are fields of the data settings."""
+        more = {name: value for name, value in self.implied(settings).items() if reading.get(name) is None}
+        return replace(self.data(source=source, **{**reading, **more}).resolved(), validation_seed=seed_of(settings))
+
+    def check_names(self, settings: Mapping[str, Any], reading: Iterable[str] = ()) -> None:
+        """Raises `SettingsError` for a setting that does not exist, before any data are read; `reading` may have been meant."""
+        others = [*reading, "output", "model", "validation", "seeds"]
+        check_names(settings, self.task, self.estimator, others, taken=self.found)
 
     def _finished(self, folder: Path) -> TrainReport:
         return self.report(**vars(read_report(folder)))

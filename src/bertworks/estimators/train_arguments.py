@@ -43,10 +43,11 @@ def new_run_folder(output: str | Path | None, data: Any) -> Path:
     return folder
 
 
-def with_model(settings: Mapping[str, Any], **models: str | Path | None) -> dict[str, Any]:
-    """The settings with models by name, those that are folders by their whole path: a run may go on from elsewhere."""
-    named = {name: value for name, value in models.items() if value is not None}
-    return {**settings, **{name: str(Path(value).absolute()) if Path(value).is_dir() else str(value) for name, value in named.items()}}
+def with_models(settings: Mapping[str, Any], model: str | Path | None) -> dict[str, Any]:
+    """The settings with the model, it and a teacher that are folders by their whole path: a run may go on from elsewhere."""
+    named = {"model": model, "teacher": settings.get("teacher")}
+    given = {name: value for name, value in named.items() if value is not None}
+    return {**settings, **{name: str(Path(value).absolute()) if Path(value).is_dir() else str(value) for name, value in given.items()}}
 
 
 def seed_of(settings: Mapping[str, Any]) -> int:

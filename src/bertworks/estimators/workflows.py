@@ -3,7 +3,7 @@
 They print nothing: they return reports, and tell whoever watches them what goes on.
 """
 
-from bertworks.estimators.one_training import SeedResult, TrainReport
+from bertworks.estimators.train_report import SeedResult, TrainReport
 from bertworks.estimators.verbs.corpus import CorpusReport, prepare_corpus, show_corpus
 from bertworks.estimators.verbs.demo import DemoReport, demo
 from bertworks.estimators.verbs.doctor import DoctorReport, doctor

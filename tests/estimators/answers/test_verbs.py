@@ -15,7 +15,7 @@ from bertworks.data.question_examples import QuestionExample
 from bertworks.data.questions import read_questions
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.answers.data_settings import hold_out_contexts
-from bertworks.estimators.one_training import TrainReport
+from bertworks.estimators.train_report import TrainReport
 from bertworks.estimators.verbs.explain import explain
 from bertworks.evaluation.squad import squad_v2
 

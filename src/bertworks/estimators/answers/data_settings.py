@@ -6,7 +6,6 @@ from pathlib import PurePath
 from typing import Any
 
 from bertworks.accounting import Accounting
-from bertworks.data.holdout import hold_out_groups
 from bertworks.data.question_examples import QuestionData
 from bertworks.data.questions import read_questions
 from bertworks.data.squad import is_squad_file
@@ -72,13 +71,12 @@ def hold_out_contexts(data: QuestionData, fraction: float, seed: int) -> tuple[Q
 
     Where there is one context only, nothing is held out. Raises `SettingsError` for a fraction outside [0, 1).
     """
-    rows, others = hold_out_groups([example.context for example in data.examples], fraction, seed)
-    if not len(others):
+    kept, out = data.division.hold_out(fraction, seed)
+    if not len(out):
         return data, None
-    kept, out = ([data.examples[i] for i in some] for some in (rows, others))
     seen = replace(data.accounting, rows=data.accounting.rows - len(out))
     name = f"the validation part of {PurePath(data.name).name}"
-    return replace(data, examples=kept, accounting=seen), QuestionData(out, name, Accounting(rows=len(out)))
+    return data.part(kept, seen, data.name), data.part(out, Accounting(rows=len(out)), name)
 
 
 def describe(data: QuestionData) -> list[str]:

@@ -17,8 +17,8 @@ from bertworks.estimators.answers.assessment import compare_with_baselines
 from bertworks.estimators.answers.data_settings import QuestionSettings
 from bertworks.estimators.answers.inspection import findings_of_lost, findings_of_notes, inspect_questions
 from bertworks.estimators.data_settings import with_reading
-from bertworks.estimators.one_training import TrainReport, write_files
 from bertworks.estimators.task_training import Material, TaskTraining
+from bertworks.estimators.train_report import TrainReport, write_files
 from bertworks.training.progress import Progress
 
 LOST = "lost_answers.json"

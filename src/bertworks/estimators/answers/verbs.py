@@ -25,8 +25,8 @@ from bertworks.estimators.answers.training import TRAINING
 from bertworks.estimators.data_settings import with_reading
 from bertworks.estimators.explanation import BaselineName
 from bertworks.estimators.load import load
-from bertworks.estimators.one_training import TrainReport
 from bertworks.estimators.task_estimator import model_path
+from bertworks.estimators.train_report import TrainReport
 from bertworks.estimators.verbs.evaluate import EvaluationReport
 from bertworks.estimators.verbs.explain import ExplanationReport, written
 from bertworks.estimators.verbs.inspect import InspectionReport

@@ -8,7 +8,6 @@ from typing import Any
 from bertworks.accounting import Accounting
 from bertworks.data.choice_examples import ChoiceData
 from bertworks.data.choices import read_choices
-from bertworks.data.holdout import hold_out_groups
 from bertworks.data.table import split_names
 from bertworks.estimators.data_settings import DataSettings
 
@@ -22,6 +21,12 @@ class ChoiceSettings(DataSettings):
     """The column that holds lists of choices, or one column for each choice; guessed by well-known names where that is safe."""
     first_choice: int | None = None
     """The number of the first choice in answers, 0 or 1; seen from the answers where they tell."""
+
+    def __post_init__(self) -> None:
+        """A single name, or a list of them, may be given for `choices`."""
+        given: Any = self.choices
+        if given is not None:
+            object.__setattr__(self, "choices", (given,) if isinstance(given, str) else tuple(given))
 
     def read_choices(self) -> tuple[ChoiceData, ChoiceData | None, list[str]]:
         """Questions to train on, questions to validate on, and what a person should know about them, in lines.
@@ -43,7 +48,7 @@ class ChoiceSettings(DataSettings):
         return data, held, lines
 
     def _parted(self, data: ChoiceData, lines: list[str]) -> tuple[ChoiceData, ChoiceData | None, list[str]]:
-        kept, held = hold_out_groups(data.groups, self.validation_fraction, self.validation_seed)
+        kept, held = data.division.hold_out(self.validation_fraction, self.validation_seed)
         if not len(held):
             return data, None, [*lines, "no validation data: the model of the last step is kept"]
         together = "" if data.columns.context is None else ", with all that have the same context"

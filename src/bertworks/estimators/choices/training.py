@@ -15,8 +15,8 @@ from bertworks.estimators.choices.data_settings import ChoiceSettings
 from bertworks.estimators.choices.inspection import inspect_choices
 from bertworks.estimators.data_settings import with_reading
 from bertworks.estimators.multiple_choice import MultipleChoice
-from bertworks.estimators.one_training import TrainReport, write_files
 from bertworks.estimators.task_training import Material, TaskTraining
+from bertworks.estimators.train_report import TrainReport, write_files
 from bertworks.evaluation.choice_baselines import choice_baselines
 from bertworks.training.progress import Progress
 

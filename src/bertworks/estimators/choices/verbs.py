@@ -26,8 +26,8 @@ from bertworks.estimators.data_settings import with_reading
 from bertworks.estimators.explanation import BaselineName
 from bertworks.estimators.load import load
 from bertworks.estimators.multiple_choice import MultipleChoice
-from bertworks.estimators.one_training import TrainReport
 from bertworks.estimators.task_estimator import model_path
+from bertworks.estimators.train_report import TrainReport
 from bertworks.estimators.verbs.evaluate import EvaluationReport
 from bertworks.estimators.verbs.explain import ExplanationReport, written
 from bertworks.estimators.verbs.inspect import InspectionReport
@@ -68,9 +68,8 @@ def train(
     call the first choice, 0 or 1. The other arguments are those of `verbs.train`; `settings` are parameters of `MultipleChoice` and
     fields of `TrainingConfig`. Where nothing is named to validate on, questions are held out, those on one context together.
     """
-    named = (choices,) if isinstance(choices, str) else None if choices is None else tuple(choices)
     reading: dict[str, Any] = {"split": split, "text": text, "pair": pair, "label": label, "shuffle_seed": shuffle_seed, "limit": limit}
-    reading |= {"choices": named, "first_choice": first_choice}
+    reading |= {"choices": choices, "first_choice": first_choice}
     reading |= {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
     reading |= {"validation_split": validation_split, "validation_fraction": validation_fraction}
     return TRAINING.train(

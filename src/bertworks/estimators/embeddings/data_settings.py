@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from bertworks.accounting import Accounting
 from bertworks.batch import Array
-from bertworks.data.holdout import hold_out
+from bertworks.data.holdout import Division
 from bertworks.data.labels import read_labels
 from bertworks.data.table import split_names
 from bertworks.data.text_data import TextData, read_texts
@@ -36,6 +36,14 @@ class EmbeddingRows:
     """The source, for messages."""
     facts: list[str]
     """What was read, in lines."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def division(self) -> Division:
+        """How the rows may be divided."""
+        return Division.free(len(self))
 
     def part(self, chosen: Int[Array, "part"], accounting: Accounting, name: str) -> "EmbeddingRows":
         """Some of the rows."""
@@ -128,15 +136,19 @@ class EmbeddingSettings(DataSettings):
     objective: Literal["scores", "ranking", "simcse", "distillation"] | None = None
     """What vectors are trained by; None is seen from the data."""
 
-    def read_rows(self) -> tuple[EmbeddingRows, EmbeddingRows | None, ObjectiveName, list[str]]:
-        """Rows to train on, rows to validate on, what is trained by, and what a person should know about them, in lines.
+    def objective_for(self, rows: EmbeddingRows) -> ObjectiveName:
+        """What vectors are trained by on these rows."""
+        return self.objective or objective_of(rows)
+
+    def read_rows(self) -> tuple[EmbeddingRows, EmbeddingRows | None, list[str]]:
+        """Rows to train on, rows to validate on, and what a person should know about them, in lines.
 
         Raises `DataError` where the data cannot be read.
         """
         reading = {name: getattr(self, name) for name in ("text", "pair", "on_bad_rows", "encoding", "delimiter")}
         slices = {"split": self.split, "shuffle_seed": self.shuffle_seed, "limit": self.limit}
         rows = read_rows(self.source, self.objective, label=self.label, **slices, **reading)
-        objective = self.objective or objective_of(rows)
+        objective = self.objective_for(rows)
         lines = [*rows.facts, f"objective: {objective}"]
         if self.validation is not None or self.validation_split is not None:
             source = self.source if self.validation is None else self.validation
@@ -146,16 +158,16 @@ class EmbeddingSettings(DataSettings):
                 source, None, label=self.label if self.validation is None else None, split=split, **columns
             )
             assert held is not None
-            return rows, held, objective, [*lines, *(f"validation: {line}" for line in held.facts)]
+            return rows, held, [*lines, *(f"validation: {line}" for line in held.facts)]
         if objective == "simcse":
-            return rows, None, objective, [*lines, "no validation data: the model of the last step is kept (scored pairs would judge it)"]
-        kept, chosen = hold_out(rows.texts, self.validation_fraction, self.validation_seed, stratify=False)
+            return rows, None, [*lines, "no validation data: the model of the last step is kept (scored pairs would judge it)"]
+        kept, chosen = rows.division.hold_out(self.validation_fraction, self.validation_seed)
         if not len(chosen):
-            return rows, None, objective, [*lines, "no validation data: the model of the last step is kept"]
+            return rows, None, [*lines, "no validation data: the model of the last step is kept"]
         lines.append(f"{len(chosen):,} of {len(rows.texts):,} rows held out for validation (drawn at random, seed {self.validation_seed})")
         seen = replace(rows.accounting, rows=rows.accounting.rows - len(chosen))
         part = rows.part(chosen, Accounting(rows=len(chosen)), f"the validation part of {rows.name}")
-        return rows.part(kept, seen, rows.name), part, objective, lines
+        return rows.part(kept, seen, rows.name), part, lines
 
 
 def objective_of(rows: EmbeddingRows) -> ObjectiveName:

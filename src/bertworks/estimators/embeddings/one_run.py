@@ -1,40 +1,29 @@
 """One training of a sentence encoder and its run folder: rows, model, what it is worth, and the files that say so."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bertworks.accounting import Accounting
+from bertworks.checkpoints.files import write_json
+from bertworks.checkpoints.hub import resolve
+from bertworks.data.inspection import Inspection
+from bertworks.estimators import runs
 from bertworks.estimators.data_settings import with_reading
 from bertworks.estimators.embeddings.data_settings import EmbeddingRows, EmbeddingSettings
+from bertworks.estimators.embeddings.folder import read_text_side
+from bertworks.estimators.embeddings.inspection import inspect_embedding_rows
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
 from bertworks.estimators.embeddings.training import teacher_vectors
-from bertworks.estimators.one_training import TrainReport, write_files
-from bertworks.tasks.embedding_objective import ObjectiveName
+from bertworks.estimators.task_estimator import model_path
+from bertworks.estimators.task_training import Material, TaskTraining
+from bertworks.estimators.train_report import TrainReport, write_files
+from bertworks.tokenization import Tokenizer
 from bertworks.training.progress import Progress
 
 _UNTRAINED = ("model", "revision", "pooling", "layers_from", "dense", "activation", "normalize", "overflow", "max_tokens", "stride", "seed")
 _MACHINE = ("device", "precision", "threads", "token_budget")
-
-
-@dataclass(frozen=True)
-class Material:
-    """The rows of a training, and what they are learnt by."""
-
-    rows: EmbeddingRows
-    validation: EmbeddingRows | None
-    objective: ObjectiveName
-
-
-def read_material(data: EmbeddingSettings, settings: Mapping[str, Any], progress: Progress | None) -> Material:
-    """Reads the rows. Raises `DataError` for data that cannot be learnt from."""
-    if settings.get("teacher") is not None and data.objective is None:
-        data = type(data)(**{**vars(data), "objective": "distillation"})
-    rows, validation, objective, lines = data.read_rows()
-    if progress is not None:
-        progress.facts("data", lines)
-    return Material(rows, validation, objective)
 
 
 def train_one(
@@ -42,15 +31,15 @@ def train_one(
     data: EmbeddingSettings,
     settings: Mapping[str, Any],
     progress: Progress | None,
-    material: Material,
+    material: Material[EmbeddingRows],
     *,
     resume: bool = False,
 ) -> TrainReport:
     """Trains, evaluates the model that was kept beside the one that it came from, and writes the run's files."""
     rows, held = material.rows, material.validation
-    options: dict[str, Any] = {**settings, "objective": material.objective, "output": folder, "progress": progress or False}
-    encoder = SentenceEncoder(**options)
-    imitates = material.objective == "distillation"
+    objective = data.objective_for(rows)
+    encoder = SentenceEncoder(**{**settings, "objective": objective, "output": folder, "progress": progress or False})
+    imitates = objective == "distillation"
     validation: tuple[Any, Any] | None = None if held is None else (held.texts, held.scores)
     if imitates and held is not None and held.scores is None and len(held.texts[0]) == 1:
         told = teacher_vectors(encoder.teacher, [row[0] for row in held.texts], encoder.device, encoder.precision)
@@ -78,6 +67,7 @@ def train_one(
         pairs=len(rows.texts[0]) > 1,
         findings=found,
     )
+    write_json(folder / runs.INSPECTION, material.inspection.to_dict())
     write_files(report)
     return report
 
@@ -87,7 +77,22 @@ def _judged(encoder: SentenceEncoder, held: EmbeddingRows) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name != "accounting"}
 
 
-def own_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What the encoder of a run was made with, as its config.toml says; what it was trained by is seen by the data again."""
-    own = {name: value for name, value in settings.get(SentenceEncoder.settings_table, {}).items() if name != "objective"}
-    return {**own, **settings.get("training", {})}
+def _inspect(rows: EmbeddingRows, validation: EmbeddingRows | None, settings: Mapping[str, Any]) -> Inspection:
+    model = settings.get("model")
+    folder = model_path(resolve(model, revision=settings.get("revision")))
+    task = read_text_side(folder)
+    told = {name: settings[name] for name in ("overflow", "max_tokens") if settings.get(name) is not None}
+    name = "the default encoder" if model is None else str(model)
+    return inspect_embedding_rows(rows, validation, task=replace(task, **told), tokenizer=Tokenizer.load(folder), model_name=name)
+
+
+TRAINING = TaskTraining(
+    "embeddings",
+    SentenceEncoder,
+    EmbeddingSettings,
+    read=EmbeddingSettings.read_rows,
+    inspect=_inspect,
+    train_one=train_one,
+    found=("objective",),
+    implied=lambda settings: {} if settings.get("teacher") is None else {"objective": "distillation"},
+)

@@ -1,9 +1,8 @@
 """The verbs for vectors of texts: those of text classification (`inspect` and `explain` are in `looking`), and `embed` and `search`."""
 
-import inspect as inspection_of
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,15 @@ from bertworks.data.faults import OnBadRows
 from bertworks.data.table import split_names
 from bertworks.data.text_data import TextData, read_texts
 from bertworks.errors import DataError, SettingsError
-from bertworks.estimators import runs
 from bertworks.estimators.data_settings import with_reading
-from bertworks.estimators.embeddings.data_settings import EmbeddingSettings, read_rows
+from bertworks.estimators.embeddings.data_settings import read_rows
 from bertworks.estimators.embeddings.encoding import VectorDtype, Vectors
 from bertworks.estimators.embeddings.looking import explain, inspect
-from bertworks.estimators.embeddings.one_run import own_settings, read_material, train_one
+from bertworks.estimators.embeddings.one_run import TRAINING
 from bertworks.estimators.embeddings.relevance import read_retrieval
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
 from bertworks.estimators.embeddings.writing import check_output, ranges_path, write_npy, write_parquet
-from bertworks.estimators.one_training import TrainReport, read_report
-from bertworks.estimators.train_arguments import check_names, new_run_folder, refuse_beside_resume, seed_of, with_model
+from bertworks.estimators.train_report import TrainReport
 from bertworks.estimators.verbs.evaluate import Counting, EvaluationReport
 from bertworks.tasks.embedding_objective import ObjectiveName
 from bertworks.training.progress import Progress
@@ -60,6 +57,7 @@ def train(
     encoding: str = "utf-8",
     delimiter: str | None = None,
     resume: str | Path | None = None,
+    seeds: int = 1,
     progress: Progress | None = None,
     **settings: Any,
 ) -> TrainReport:
@@ -73,26 +71,9 @@ def train(
     reading: dict[str, Any] = {"split": split, "text": text, "pair": pair, "label": label, "shuffle_seed": shuffle_seed, "limit": limit}
     reading |= {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter, "objective": objective}
     reading |= {"validation_split": validation_split, "validation_fraction": validation_fraction}
-    if resume is not None:
-        refuse_beside_resume(EmbeddingSettings(), reading, {"output": output, "model": model, **settings})
-        return _resume(Path(resume), data, validation, progress)
-    if data is None:
-        raise SettingsError("there is nothing to train on: name a file, a folder or a data set")
-    check_names(settings, "embeddings", SentenceEncoder, inspection_of.signature(train).parameters, taken=("objective",))
-    folder = new_run_folder(output, data)
-    settings = with_model(settings, model=model, teacher=settings.get("teacher"))
-    chosen = replace(EmbeddingSettings(source=data, validation=validation, **reading).resolved(), validation_seed=seed_of(settings))
-    return train_one(folder, chosen, settings, progress, read_material(chosen, settings, progress))
-
-
-def _resume(folder: Path, data: Any, validation: Any, progress: Progress | None) -> TrainReport:
-    settings = runs.read_settings(folder)
-    if runs.is_finished(folder):
-        return read_report(folder)
-    chosen = EmbeddingSettings.from_dict(settings["data"], data, validation)
-    assert isinstance(chosen, EmbeddingSettings)
-    own = own_settings(settings)
-    return train_one(folder, chosen, own, progress, read_material(chosen, own, progress), resume=True)
+    return TRAINING.train(
+        data, reading, settings, output=output, model=model, validation=validation, resume=resume, seeds=seeds, progress=progress
+    )
 
 
 # ---- evaluate

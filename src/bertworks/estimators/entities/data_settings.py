@@ -10,7 +10,7 @@ from jaxtyping import Int
 
 from bertworks.accounting import Accounting
 from bertworks.batch import Array
-from bertworks.data.holdout import hold_out
+from bertworks.data.holdout import Division
 from bertworks.data.tag_schemes import NAMELESS, OUTSIDE, Scheme, spans_of, tags_of
 from bertworks.data.tagged import TaggedData, read_tagged, tagged_splits
 from bertworks.errors import DataError
@@ -36,6 +36,14 @@ class TaggedRows:
     def truth(self) -> list[Truth]:
         """The labels as the task takes them."""
         return truth_rows(self.labels, self.sentences, self.name)
+
+    def __len__(self) -> int:
+        return len(self.sentences)
+
+    @property
+    def division(self) -> Division:
+        """How the rows may be divided."""
+        return Division.free(len(self))
 
     def part(self, chosen: Int[Array, "part"], accounting: Accounting, name: str) -> "TaggedRows":
         """Some of the rows."""
@@ -67,7 +75,7 @@ class TaggedSettings(DataSettings):
         data = read_tagged(self.source, split=self.split, shuffle_seed=self.shuffle_seed, limit=self.limit, **reading)
         lines, rows = describe(data), rows_of(data)
         if self.validation is None and self.validation_split is None:
-            kept, held = hold_out(rows.sentences, self.validation_fraction, self.validation_seed, stratify=False)
+            kept, held = rows.division.hold_out(self.validation_fraction, self.validation_seed)
             if not len(held):
                 return rows, None, [*lines, "no validation data: the model of the last step is kept"]
             lines.append(f"{len(held):,} of {len(data):,} rows held out for validation (drawn at random, seed {self.validation_seed})")

@@ -14,8 +14,8 @@ from bertworks.estimators.entities.assessment import compare_with_lookup
 from bertworks.estimators.entities.data_settings import TaggedRows, TaggedSettings, source_stem
 from bertworks.estimators.entities.inspection import inspect_tagged
 from bertworks.estimators.entities.recognizer import EntityRecognizer
-from bertworks.estimators.one_training import TrainReport, write_files
 from bertworks.estimators.task_training import Material, TaskTraining
+from bertworks.estimators.train_report import TrainReport, write_files
 from bertworks.tokenization import Tokenizer
 from bertworks.training.progress import Progress
 

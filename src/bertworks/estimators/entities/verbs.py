@@ -26,8 +26,8 @@ from bertworks.estimators.entities.recognizer import SENTENCES_AT_ONCE, EntityRe
 from bertworks.estimators.entities.training import TRAINING
 from bertworks.estimators.explanation import BaselineName
 from bertworks.estimators.load import load
-from bertworks.estimators.one_training import TrainReport
 from bertworks.estimators.task_estimator import model_path
+from bertworks.estimators.train_report import TrainReport
 from bertworks.estimators.verbs.evaluate import Counting, EvaluationReport
 from bertworks.estimators.verbs.explain import ExplanationReport, written
 from bertworks.estimators.verbs.inspect import InspectionReport

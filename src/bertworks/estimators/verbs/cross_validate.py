@@ -13,8 +13,8 @@ from bertworks.errors import SettingsError
 from bertworks.estimators.first_look import text_rows
 from bertworks.estimators.row_results import FILE, RowResults, RowResultsWriter
 from bertworks.estimators.stored_task import read_task
-from bertworks.estimators.studies import Study, StudyReport, Trial, TrialResult, folds_of, headline_of, part_of, study_folder
-from bertworks.estimators.verbs.tune import split_settings
+from bertworks.estimators.studies import Study, StudyReport, Trial, TrialResult, headline_of, part_of, study_folder, study_settings
+from bertworks.estimators.verbs.kinds import CLASSIFICATION
 from bertworks.tasks.text_classification import TextClassification
 from bertworks.training.progress import Progress
 
@@ -22,17 +22,19 @@ from bertworks.training.progress import Progress
 def cross_validate(
     data: Any,
     *,
+    task: str | None = None,
     folds: int = 5,
     output: str | Path | None = None,
     model: str | Path | None = None,
     progress: Progress | None = None,
     **settings: Any,
 ) -> StudyReport:
-    """Trains `folds` times, each time on all rows but a fold's, which it is evaluated on; each label is spread evenly.
+    """Trains `folds` times, each time on all rows but a fold's, which it is evaluated on; each class is spread evenly, and questions on
+    one context are in one fold.
 
-    The folder (by default `runs/<name of the data>-cross-validation`) keeps the trainings, the table trials.csv, and
-    predictions.parquet: the answer to every row by the model that had not seen it. By these, rows whose label looks wrong
-    are found (confident learning). `settings` are those of `train`, but nothing else is held out: early stopping and the
+    The folder (by default `runs/<name of the data>-cross-validation`) keeps the trainings and the table trials.csv; for text
+    classification also predictions.parquet, the answer to every row by the model that had not seen it, by which rows whose label looks
+    wrong are found (confident learning). `task` and `settings` are those of `train`, but nothing else is held out: early stopping and the
     choice of the best step see the fold that is evaluated, so leave them out where that matters. A study that was
     interrupted goes on with the same call.
 
@@ -43,25 +45,26 @@ def cross_validate(
     for name in ("validation", "validation_split", "validation_fraction"):
         if settings.pop(name, None) is not None:
             raise SettingsError(f"{name} has no place here: each fold is validated on in its turn")
-    reading, training = split_settings(data, model, settings)
+    training, reading, usual = study_settings(data, task, model, settings)
     about = {"kind": "cross_validate", "folds": folds}
-    study = Study(study_folder(output, data, "cross-validation"), reading, training, about, hold_out=False, progress=progress)
+    study = Study(study_folder(output, data, "cross-validation"), training, reading, usual, about, hold_out=False, progress=progress)
     rows = study.material.rows
-    parts = folds_of(rows.labels, folds, int(training.get("seed", 0)))
+    parts = rows.division.folds(folds, int(usual.get("seed", 0)))
 
     def trials() -> Iterator[Trial]:
         for number, held in enumerate(parts, 1):
-            kept = np.setdiff1d(np.arange(len(rows.texts)), held)
+            kept = np.setdiff1d(np.arange(len(rows)), held)
             validation = part_of(study.material, held).rows
             material = part_of(study.material, kept, replace(validation, name=f"fold {number} of {rows.name}"))
-            yield Trial(f"fold-{number}", {"fold": number, "rows": len(held)}, training, material)
+            yield Trial(f"fold-{number}", {"fold": number, "rows": len(held)}, usual, material)
 
     done = study.run(trials(), [])
-    _join(study, done, parts)
     report = study.report(done, headline_of(done), [])
     mean, deviation = report.mean_and_deviation
     lines = [f"{report.headline.replace('_', ' ')} over {folds} folds: {mean:.4f} ± {deviation:.4f} (mean ± sd)"]
-    lines += [f"{finding.title.lower()}: {finding.message}" for finding in doubtful_labels(study)]
+    if training is CLASSIFICATION.training:
+        _join(study, done, parts)
+        lines += [f"{finding.title.lower()}: {finding.message}" for finding in doubtful_labels(study)]
     return study.report(done, report.headline, lines)
 
 

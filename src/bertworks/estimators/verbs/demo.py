@@ -7,7 +7,7 @@ from typing import Any
 
 from bertworks.data.embedded import REVIEWS
 from bertworks.estimators import runs
-from bertworks.estimators.one_training import TrainReport
+from bertworks.estimators.train_report import TrainReport
 from bertworks.estimators.verbs.evaluate import EvaluationReport, evaluate
 from bertworks.estimators.verbs.predict import predict
 from bertworks.estimators.verbs.train import train

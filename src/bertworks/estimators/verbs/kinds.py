@@ -6,9 +6,10 @@ the arguments that differ from their defaults.
 
 To add a task, add a line to `KINDS`. Its module holds the functions that the task has, with the names and the options of
 the ones here as far as they make sense (and others beside them), and returns the same reports: `TrainReport`,
-`EvaluationReport`, `PredictionReport` (whose answers have `line` and `to_dict`), `InspectionReport`, `ExplanationReport`.
-An option that such a function does not have is refused by name. A model's folder says which task it is for; `train` and
-`inspect` take the `task` that is named, or the one whose `recognises` knows the form of the data.
+`EvaluationReport`, `PredictionReport` (whose answers have `line` and `to_dict`), `InspectionReport`, `ExplanationReport`; and
+`TRAINING`, a `TaskTraining`, which studies train by. An option that such a function does not have is refused by name. A
+model's folder says which task it is for; `train` and `inspect` take the `task` that is named, or the one whose `recognises`
+knows the form of the data.
 """
 
 import inspect
@@ -23,6 +24,7 @@ from bertworks.checkpoints.toml_files import read_toml
 from bertworks.errors import BertworksError, SettingsError, nearest
 from bertworks.estimators.stored_task import task_name
 from bertworks.estimators.task_estimator import model_path
+from bertworks.estimators.task_training import TaskTraining
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -46,6 +48,12 @@ class TaskKind:
 
     as_classification: tuple[str, ...] = ()
     """Verbs of text classification that serve this task as they are."""
+
+    @property
+    def training(self) -> TaskTraining:
+        """What tells its training from that of other tasks."""
+        found: TaskTraining = import_module(self.module or "bertworks.estimators.classification_training").TRAINING
+        return found
 
     def options(self, verb: str) -> Collection[str]:
         """The parameters of this task's own function."""

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from bertworks.data.holdout import hold_out
 from bertworks.errors import SettingsError
-from bertworks.estimators.studies import Study, StudyReport, Trial, headline_of, part_of, study_folder
-from bertworks.estimators.verbs.tune import split_settings
+from bertworks.estimators.studies import Study, StudyReport, Trial, headline_of, part_of, study_folder, study_settings
 from bertworks.training.progress import Progress
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
@@ -18,6 +16,7 @@ SHARES = (0.1, 0.25, 0.5, 1.0)
 def learning_curve(
     data: Any,
     *,
+    task: str | None = None,
     shares: Sequence[float] = SHARES,
     output: str | Path | None = None,
     model: str | Path | None = None,
@@ -27,7 +26,7 @@ def learning_curve(
     """Trains on growing `shares` of the training rows, each with the rows of the smaller ones in it and every label in its
     share, and evaluates on the same validation rows.
 
-    If the score still rises from the last but one share to the whole, more rows are likely to help. `settings` are
+    If the score still rises from the last but one share to the whole, more rows are likely to help. `task` and `settings` are
     those of `train`; the folder is by default `runs/<name of the data>-learning-curve`. A study that was interrupted
     goes on with the same call.
 
@@ -36,21 +35,19 @@ def learning_curve(
     if not shares or not all(isinstance(share, int | float) and 0 < share <= 1 for share in shares):
         raise SettingsError(f"shares must lie in (0, 1], not {list(shares)}")
     shares = sorted(set(map(float, shares)))
-    reading, training = split_settings(data, model, settings)
+    training, reading, usual = study_settings(data, task, model, settings)
     about = {"kind": "learning_curve", "shares": shares}
-    study = Study(study_folder(output, data, "learning-curve"), reading, training, about, progress=progress)
-    labels = study.material.rows.labels
-    stratify = study.material.rows.kind == "single"
-    chosen: list[Any] = [np.arange(len(labels))]
+    study = Study(study_folder(output, data, "learning-curve"), training, reading, usual, about, progress=progress)
+    whole = study.material.rows.division
+    chosen: list[Any] = [np.arange(len(whole.keys))]
     for share in shares[::-1]:  # each a part of the next larger
-        kept, _ = hold_out(
-            [labels[i] for i in chosen[-1]], 1 - share * len(labels) / len(chosen[-1]), reading.validation_seed, stratify=stratify
-        )
+        held = max(0.0, 1 - share * len(whole.keys) / len(chosen[-1]))  # groups of rows may have been more than their share
+        kept, _ = whole.part(chosen[-1]).hold_out(held, reading.validation_seed)
         chosen.append(chosen[-1][kept])
 
     def trials() -> Iterator[Trial]:
         for share, part in zip(shares, chosen[:0:-1], strict=True):
-            yield Trial(f"share-{share:g}", {"share": share, "rows": len(part)}, training, part_of(study.material, part))
+            yield Trial(f"share-{share:g}", {"share": share, "rows": len(part)}, usual, part_of(study.material, part))
 
     done = study.run(trials(), [])
     headline = headline_of(done)

@@ -14,10 +14,10 @@ from bertworks.checkpoints.hub import resolve
 from bertworks.checkpoints.smoke import fingerprint
 from bertworks.errors import BertworksError, DataError, Interrupted, SettingsError
 from bertworks.estimators import runs
-from bertworks.estimators.one_training import told_of
 from bertworks.estimators.probing.data import TaskFiles, TaskRows, find_files, read_rows
 from bertworks.estimators.probing.tasks import PUBLISHED, SETTINGS, SHAPES, ProbeTask, chosen_tasks
 from bertworks.estimators.probing.trials import Trial, classify_features, fine_tune, forget, write_twin
+from bertworks.estimators.train_report import told_of
 from bertworks.training.progress import Progress
 
 REPORT = "probe.json"

@@ -1,30 +1,13 @@
 """`train`: from a source of labelled texts to a run folder with a finished model."""
 
-import inspect
-from collections.abc import Mapping
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from bertworks.data.faults import OnBadRows
-from bertworks.errors import BertworksError, SettingsError, nearest
-from bertworks.estimators import runs
-from bertworks.estimators.classifier import TextClassifier
-from bertworks.estimators.data_settings import DataSettings
+from bertworks.estimators.classification_training import TRAINING
 from bertworks.estimators.launched import launched
-from bertworks.estimators.one_training import (
-    Material,
-    TrainReport,
-    own_settings,
-    read_material,
-    read_report,
-    train_in,
-    train_one,
-)
-from bertworks.estimators.several_seeds import train_seeds
-from bertworks.estimators.train_arguments import checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_model
+from bertworks.estimators.train_report import TrainReport
 from bertworks.estimators.verbs import kinds
-from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
 
 
@@ -74,57 +57,6 @@ def train(
     reading: dict[str, Any] = {"split": split, "text": text, "pair": pair, "label": label, "kind": kind, "shuffle_seed": shuffle_seed}
     reading |= {"limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
     reading |= {"validation_split": validation_split, "validation_fraction": validation_fraction}
-    chosen = DataSettings(source=data, validation=validation, **reading)
-    if resume is not None:
-        refuse_beside_resume(DataSettings(), reading, {"output": output, "model": model, **settings}, seeds)
-        return _resume(Path(resume), data, validation, progress)
-    if data is None:
-        raise SettingsError("there is nothing to train on: name a file, a folder or a data set")
-    check_names(settings)
-    checked_seeds(seeds)
-    folder = new_run_folder(output, data)
-    settings = with_model(settings, model=model)
-    chosen = replace(chosen.resolved(), validation_seed=seed_of(settings))
-    material = read_material(chosen, settings, progress)
-    if seeds == 1:
-        return train_one(folder, chosen, settings, progress, material)
-    if material.validation is None:
-        raise SettingsError("several seeds are compared on validation data, but there are none: name some, or hold out a part")
-    runs.write_settings(folder, {"seeds": {"count": seeds}, "classifier": settings, "data": chosen.to_dict()})
-    try:
-        return _train_seeds(folder, chosen, settings, seeds, progress, material)
-    except BertworksError:
-        runs.forget_unbegun(folder)
-        raise
-
-
-def _train_seeds(
-    folder: Path, data: DataSettings, settings: Mapping[str, Any], count: int, progress: Progress | None, material: Material
-) -> TrainReport:
-    def train(one: Path, seed: int) -> TrainReport:
-        return train_in(one, data, {**settings, "seed": seed}, progress, material)
-
-    return train_seeds(folder, train, settings.get("seed", 0), count, progress)
-
-
-def _resume(folder: Path, data: Any, validation: Any, progress: Progress | None) -> TrainReport:
-    settings = runs.read_settings(folder)
-    if "study" in settings:
-        kind = str(settings["study"].get("kind", "study")).replace("_", "-")
-        raise SettingsError(f"{folder} holds several trainings: go on with them by the same command that began them (bertworks {kind} …)")
-    if runs.is_finished(folder):
-        return read_report(folder)
-    chosen = DataSettings.from_dict(settings["data"], data, validation)
-    material = read_material(chosen, settings.get("classifier", {}), progress)
-    if "seeds" in settings:
-        return _train_seeds(folder, chosen, settings["classifier"], settings["seeds"]["count"], progress, material)
-    return train_one(folder, chosen, own_settings(settings), progress, material, resume=True)
-
-
-def check_names(settings: Mapping[str, Any]) -> None:
-    """Raises `SettingsError` for an argument that does not exist, before any data are read."""
-    own = [name for name in TextClassifier._own_names() if name not in ("output", "progress", "kind")]
-    known = [*own, *(f.name for f in fields(TrainingConfig))]
-    for name in settings:
-        if name not in known:
-            raise SettingsError(f"train has no argument '{name}'.{nearest(name, [*inspect.signature(train).parameters, *known])}")
+    return TRAINING.train(
+        data, reading, settings, output=output, model=model, validation=validation, resume=resume, seeds=seeds, progress=progress
+    )

@@ -2,17 +2,15 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from bertworks.errors import MissingExtraError, SettingsError, nearest
 from bertworks.estimators import runs
-from bertworks.estimators.classifier import TextClassifier
-from bertworks.estimators.data_settings import DataSettings
-from bertworks.estimators.studies import Study, StudyReport, Trial, TrialResult, headline_of, study_folder
-from bertworks.estimators.verbs.train import check_names
+from bertworks.estimators.studies import Study, StudyReport, Trial, TrialResult, headline_of, study_folder, study_settings
+from bertworks.estimators.task_training import TaskTraining
 from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
 
@@ -34,6 +32,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {"batch_size": (8, 16, 32, 64), "epochs":
 def tune(
     data: Any,
     *,
+    task: str | None = None,
     output: str | Path | None = None,
     search: str = "grid",
     grid: str | Mapping[str, Sequence[Any]] = "small",
@@ -47,8 +46,8 @@ def tune(
     `search` is "grid", every combination of `grid` ("paper": learning rate, batch size and epochs of Devlin et al. 2019,
     "small": the same with the rates of small models; or settings with the values to try), of which `trials` takes the
     first so many; or "optuna", `trials` (by default 12) of a tree-structured Parzen estimator (Bergstra et al. 2011).
-    `settings` are those of `train`: fields of `DataSettings`, parameters of `TextClassifier` and of `TrainingConfig`,
-    the same in every trial. A study that was interrupted goes on with the same call; its folder is by default
+    `task` and `settings` are those of `train`: for text classification fields of `DataSettings`, parameters of `TextClassifier` and of
+    `TrainingConfig`, the same in every trial. A study that was interrupted goes on with the same call; its folder is by default
     `runs/<name of the data>-tune`, with a table in trials.csv and the best model in `model`.
 
     Choosing the best of many flatters it: evaluate the model on rows that took no part.
@@ -59,21 +58,21 @@ def tune(
         raise SettingsError(f"search is 'grid' or 'optuna', not {search!r}.{nearest(search, SEARCHES)}")
     if trials is not None and (not isinstance(trials, int) or trials < 1):
         raise SettingsError(f"trials is a number of trainings, at least 1, not {trials!r}")
-    reading, training = split_settings(data, model, settings)
-    seed, count = int(training.get("seed", 0)), trials or _USUAL_TRIALS
+    training, reading, usual = study_settings(data, task, model, settings)
+    seed, count = int(usual.get("seed", 0)), trials or _USUAL_TRIALS
     about: dict[str, Any] = {"kind": "tune", "search": search, "trials": trials}
     done: list[TrialResult] = []
     if search == "grid":
-        tried = _grid(grid)
+        tried = _grid(grid, training)
         about["grid"] = {name: list(values) for name, values in tried.items()}
         proposals: Iterator[dict[str, Any]] = itertools.islice(_combinations(tried), trials)
     else:
         _require_optuna()
         about["trials"] = count
         proposals = (_proposal(done, seed) for _ in range(count))
-    study = Study(study_folder(output, data, "tune"), reading, training, about, progress=progress)
+    study = Study(study_folder(output, data, "tune"), training, reading, usual, about, progress=progress)
     study.run(
-        (Trial(f"trial-{i:03d}", differs, {**training, **differs}, study.material) for i, differs in enumerate(proposals, 1)),
+        (Trial(f"trial-{i:03d}", differs, {**usual, **differs}, study.material) for i, differs in enumerate(proposals, 1)),
         done,
     )
     best = max(done, key=lambda trial: trial.score)
@@ -86,27 +85,14 @@ def tune(
     return study.report(done, headline, lines)
 
 
-def split_settings(data: Any, model: str | Path | None, settings: Mapping[str, Any]) -> tuple[DataSettings, dict[str, Any]]:
-    """Where the rows come from, and the settings of the training. Raises `SettingsError` for one that does not exist."""
-    names = {f.name for f in fields(DataSettings)} - {"source", "validation_seed"}
-    reading = {name: value for name, value in settings.items() if name in names}
-    training = {name: value for name, value in settings.items() if name not in names and value is not None}
-    check_names(training)
-    config = TrainingConfig(**{f.name: training[f.name] for f in fields(TrainingConfig) if f.name in training})
-    if model is not None:
-        training["model"] = str(Path(model).absolute()) if Path(model).is_dir() else str(model)
-    chosen = DataSettings(source=data, **reading).resolved()
-    return replace(chosen, validation_seed=config.seed), training
-
-
-def _grid(grid: str | Mapping[str, Sequence[Any]]) -> Mapping[str, Sequence[Any]]:
+def _grid(grid: str | Mapping[str, Sequence[Any]], training: TaskTraining) -> Mapping[str, Sequence[Any]]:
     if isinstance(grid, str):
         if grid not in GRIDS:
             raise SettingsError(f"there is no grid '{grid}'.{nearest(grid, GRIDS)} There are: {', '.join(GRIDS)}")
         return GRIDS[grid]
     if not grid or not all(grid.values()):
         raise SettingsError("a grid needs a setting with values to try, as {'learning_rate': [1e-4, 5e-5]}")
-    known = [*TextClassifier._own_names(), *(f.name for f in fields(TrainingConfig))]
+    known = [*training.estimator._own_names(), *(f.name for f in fields(TrainingConfig))]
     for name in grid:
         if name not in known:
             raise SettingsError(f"there is no setting '{name}' to try.{nearest(name, known)}")

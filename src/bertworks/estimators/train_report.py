@@ -1,23 +1,16 @@
-"""One training and its run folder: the rows, the classifier, what it is worth, and the files that say so."""
+"""What a training left behind: its report, as it is written into the run folder and read from it again."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from bertworks.checkpoints.files import write_json
 from bertworks.checkpoints.sentence_layout import has_layout
-from bertworks.data.inspection import Inspection
 from bertworks.errors import Interrupted, TrainingError
-from bertworks.estimators import row_results, runs
-from bertworks.estimators.assessment import compare_with_baselines
-from bertworks.estimators.classifier import TextClassifier
-from bertworks.estimators.data_settings import DataSettings, Rows, with_reading
-from bertworks.estimators.first_look import first_look
+from bertworks.estimators import runs
 from bertworks.estimators.reports import read_run, write_model_card, write_report
-from bertworks.training.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -80,68 +73,6 @@ class TrainReport:
         return out | {"steps": self.steps, "seconds": self.seconds, "pairs": self.pairs, "accounting": self.accounting}
 
 
-@dataclass(frozen=True)
-class Material:
-    """The rows of a training, and what a look at them found."""
-
-    rows: Rows
-    validation: Rows | None
-    inspection: Inspection
-
-
-def read_material(data: DataSettings, settings: Mapping[str, Any], progress: Progress | None) -> Material:
-    """Reads the rows and looks through them. Raises `DataError` for data with which a training cannot be right."""
-    rows, validation, lines = data.read()
-    if progress is not None:
-        progress.facts("data", lines)
-    chosen = {name: settings.get(name) for name in ("model", "revision", "max_tokens")}
-    found = first_look(rows, validation, **chosen)
-    if progress is not None:
-        progress.facts("inspection", [f"{f.level}: {f.title.lower()}: {f.message}" for f in found.findings if f.level != "note"])
-    found.raise_if_wrong()
-    return Material(rows, validation, found)
-
-
-def train_one(
-    folder: Path, data: DataSettings, settings: Mapping[str, Any], progress: Progress | None, material: Material, *, resume: bool = False
-) -> TrainReport:
-    rows, validation = material.rows, material.validation
-    options: dict[str, Any] = {**settings, "kind": data.kind, "output": folder, "progress": progress or False}
-    classifier = TextClassifier(**options)
-    held = None if validation is None else (validation.texts, validation.labels)
-    classifier.fit(rows.texts, rows.labels, validation=held, resume=resume, provenance=data.to_dict())
-    accounting = {"training": with_reading(classifier.accounting_, rows.accounting)}
-    found: dict[str, Any] = {}
-    if validation is not None:
-        assessed = classifier.assess(validation.texts, validation.labels, results=folder / row_results.FILE)
-        accounting["validation"] = with_reading(assessed.accounting, validation.accounting)
-        judged = compare_with_baselines(classifier.task_, rows.texts, rows.labels, validation.texts, validation.labels)
-        mistakes = [{**mistake, "row": int(validation.numbers[mistake["row"]])} for mistake in assessed.mistakes]
-        found = {"baselines": judged, "calibration": classifier.about_["calibration"], "mistakes": mistakes}
-    report = TrainReport(
-        folder=folder,
-        headline=classifier.task_.metrics().headline,
-        metrics=None if validation is None else assessed.metrics,
-        accounting={name: seen.to_dict() for name, seen in accounting.items()},
-        steps=classifier.result_.state.step,
-        seconds=classifier.result_.state.seconds,
-        pairs=classifier.task_.pairs,
-        findings=found,
-    )
-    write_json(folder / runs.INSPECTION, material.inspection.to_dict())
-    write_files(report)
-    return report
-
-
-def train_in(folder: Path, data: DataSettings, settings: Mapping[str, Any], progress: Progress | None, material: Material) -> TrainReport:
-    """One of several trainings of a study: read where it is finished, gone on with where it was begun, else begun."""
-    if runs.is_finished(folder):
-        return read_report(folder)
-    if (folder / runs.SETTINGS).exists():
-        return train_one(folder, data, own_settings(runs.read_settings(folder)), progress, material, resume=True)
-    return train_one(folder, data, settings, progress, material)
-
-
 @contextmanager
 def told_of(folder: Path, part: Path) -> Iterator[None]:
     """An interruption or fault of the training in `part` says how to go on with the whole in `folder`."""
@@ -149,11 +80,6 @@ def told_of(folder: Path, part: Path) -> Iterator[None]:
         yield
     except (Interrupted, TrainingError) as stopped:
         raise type(stopped)(str(stopped).replace(str(part), str(folder))) from stopped.__cause__
-
-
-def own_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What the classifier of a run was made with, as its config.toml says."""
-    return {**settings.get("classifier", {}), **settings.get("training", {})}
 
 
 def write_files(report: TrainReport) -> None:

@@ -1,0 +1,64 @@
+"""One training of a text classifier and its run folder: the rows, the model, what it is worth, and the files that say so."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bertworks.checkpoints.files import write_json
+from bertworks.data.inspection import Inspection
+from bertworks.estimators import row_results, runs
+from bertworks.estimators.assessment import compare_with_baselines
+from bertworks.estimators.classifier import TextClassifier
+from bertworks.estimators.data_settings import DataSettings, Rows, with_reading
+from bertworks.estimators.first_look import first_look
+from bertworks.estimators.task_training import Material, TaskTraining
+from bertworks.estimators.train_report import TrainReport, write_files
+from bertworks.training.progress import Progress
+
+
+def train_one(
+    folder: Path,
+    data: DataSettings,
+    settings: Mapping[str, Any],
+    progress: Progress | None,
+    material: Material[Rows],
+    *,
+    resume: bool = False,
+) -> TrainReport:
+    """Trains, evaluates and writes all files of the run folder."""
+    rows, validation = material.rows, material.validation
+    options: dict[str, Any] = {**settings, "kind": data.kind, "output": folder, "progress": progress or False}
+    classifier = TextClassifier(**options)
+    held = None if validation is None else (validation.texts, validation.labels)
+    classifier.fit(rows.texts, rows.labels, validation=held, resume=resume, provenance=data.to_dict())
+    accounting = {"training": with_reading(classifier.accounting_, rows.accounting)}
+    found: dict[str, Any] = {}
+    if validation is not None:
+        assessed = classifier.assess(validation.texts, validation.labels, results=folder / row_results.FILE)
+        accounting["validation"] = with_reading(assessed.accounting, validation.accounting)
+        judged = compare_with_baselines(classifier.task_, rows.texts, rows.labels, validation.texts, validation.labels)
+        mistakes = [{**mistake, "row": int(validation.numbers[mistake["row"]])} for mistake in assessed.mistakes]
+        found = {"baselines": judged, "calibration": classifier.about_["calibration"], "mistakes": mistakes}
+    report = TrainReport(
+        folder=folder,
+        headline=classifier.task_.metrics().headline,
+        metrics=None if validation is None else assessed.metrics,
+        accounting={name: seen.to_dict() for name, seen in accounting.items()},
+        steps=classifier.result_.state.step,
+        seconds=classifier.result_.state.seconds,
+        pairs=classifier.task_.pairs,
+        findings=found,
+    )
+    write_json(folder / runs.INSPECTION, material.inspection.to_dict())
+    write_files(report)
+    return report
+
+
+def inspect(rows: Rows, validation: Rows | None, settings: Mapping[str, Any]) -> Inspection:
+    """The look at rows before they are trained on, with the tokenizer of the encoder that is trained."""
+    return first_look(rows, validation, **{name: settings.get(name) for name in ("model", "revision", "max_tokens")})
+
+
+TRAINING = TaskTraining(
+    "classification", TextClassifier, DataSettings, read=DataSettings.read, inspect=inspect, train_one=train_one, found=("kind",)
+)
