@@ -4,7 +4,7 @@
 
 The texts of the training file, without their labels, are the domain: the recipe `continue` goes on with the encoder that bertworks ships
 for some passes over them. Then both encoders are fine-tuned on the same few labelled rows, drawn anew with every seed, with the same
-settings, and judged by the same test rows. Held-out texts tell how much better the domain's words are guessed.
+settings, and judged by the same test rows. Held-out texts tell how much better the domain's words are guessed (`bertworks evaluate`).
 """
 
 import argparse
@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks import machine
 from bertworks import TextClassifier
 from bertworks.data.text_data import TextData, read_texts
+from bertworks.estimators.pretraining.evaluation import evaluate
 from bertworks.estimators.pretraining.run import pretrain
 from bertworks.estimators.workflows import prepare_corpus
 from bertworks.pretrained import DEFAULT, shipped
@@ -50,11 +51,12 @@ def go_on(texts: list[str], passes: float, folder: Path, threads: int | None) ->
     usual = {"learning_rate": LEARNING_RATE, "evaluations": 1, "threads": threads}
     config["training"] = {**config["training"], **usual}
     steps = round(passes * corpus.shards.totals.tokens / (config["training"]["batch_size"] * config["corpus"]["max_tokens"]))
-    found = {}
-    for name, changes in {"before": {"steps": 1, "learning_rate": 1e-12}, "after": {"steps": max(1, steps)}}.items():
-        report = pretrain({**config, "training": {**config["training"], **changes}}, output=folder / name)
-        found[name] = {"model": report.model, "metrics": report.metrics, "tokens": report.tokens, "seconds": report.seconds}
-    return found
+    config["training"]["steps"] = max(1, steps)
+    report = pretrain(config, output=folder / "after")
+    effort = {"before": {"tokens": 0, "seconds": 0.0}, "after": {"tokens": report.tokens, "seconds": report.seconds}}
+    models = {"before": shipped(), "after": report.model}
+    judged = {name: evaluate(model, folder / "corpus", threads=threads).metrics for name, model in models.items()}
+    return {name: {"model": model, "metrics": judged[name], **effort[name]} for name, model in models.items()}
 
 
 def accuracy(model: Path, train: TextData, test: TextData, rows: np.ndarray, seed: int, threads: int | None) -> float:

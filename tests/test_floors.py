@@ -28,7 +28,7 @@ TORCH = ("torch", "safetensors.torch")
 TORCH_ROOMS = ("nn", "training", "inference", "explain", "checkpoints.legacy")
 PEERS = ("transformers", "sentence_transformers", "onnxruntime", "openvino")
 SCIKIT_LEARN_ROOM = "bertworks.evaluation.baselines"
-IMPORT_NAMES = {"scikit_learn": "sklearn"}
+IMPORT_NAMES = {"scikit_learn": "sklearn", "faiss_cpu": "faiss"}
 """Packages that are imported by another name."""
 UNDECLARED_EXTRAS = {"dev", "test"}
 """Extras that a user does not install: what the package imports must be declared elsewhere."""

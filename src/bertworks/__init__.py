@@ -1,4 +1,4 @@
-"""bertworks: the whole life of a BERT-family encoder, from text to a served model, without padding.
+"""bertworks: the whole life of a BERT-family encoder, from text to a trained, judged and explained model, without padding.
 
 Public names load when they are first used, so that `import bertworks` is light: no torch, no pyarrow.
 """
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bertworks.estimators.convert import convert
     from bertworks.estimators.embeddings.few_shot import FewShotClassifier
     from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
+    from bertworks.estimators.embeddings.vector_index import VectorIndex
     from bertworks.estimators.encoder import Encoder
     from bertworks.estimators.entities.recognizer import EntityRecognizer
     from bertworks.estimators.feature_extractor import FeatureExtractor
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from bertworks.estimators.multiple_choice import MultipleChoice
     from bertworks.estimators.next_sentence import NextSentence
     from bertworks.estimators.pretraining.run import pretrain
-    from bertworks.estimators.workflows import demo, doctor, evaluate, inspect, predict, train
+    from bertworks.estimators.verbs.probe import probe
+    from bertworks.estimators.workflows import demo, doctor, evaluate, inspect, predict, prepare_corpus, train, train_tokenizer
     from bertworks.tokenization import Tokenizer
 
 __version__ = "0.1.0"
@@ -41,6 +43,7 @@ __all__ = [
     "TextClassifier",
     "TextGenerator",
     "Tokenizer",
+    "VectorIndex",
     "__version__",
     "convert",
     "demo",
@@ -49,8 +52,11 @@ __all__ = [
     "inspect",
     "load",
     "predict",
+    "prepare_corpus",
     "pretrain",
+    "probe",
     "train",
+    "train_tokenizer",
 ]
 
 _HOMES = {
@@ -67,6 +73,7 @@ _HOMES = {
     "TextClassifier": "bertworks.estimators.classifier",
     "TextGenerator": "bertworks.estimators.generator",
     "Tokenizer": "bertworks.tokenization",
+    "VectorIndex": "bertworks.estimators.embeddings.vector_index",
     "convert": "bertworks.estimators.convert",
     "demo": "bertworks.estimators.workflows",
     "doctor": "bertworks.estimators.workflows",
@@ -74,8 +81,11 @@ _HOMES = {
     "inspect": "bertworks.estimators.workflows",
     "load": "bertworks.estimators.load",
     "predict": "bertworks.estimators.workflows",
+    "prepare_corpus": "bertworks.estimators.workflows",
     "pretrain": "bertworks.estimators.pretraining.run",
+    "probe": "bertworks.estimators.verbs.probe",
     "train": "bertworks.estimators.workflows",
+    "train_tokenizer": "bertworks.estimators.workflows",
 }
 """The module in which each public name lives."""
 

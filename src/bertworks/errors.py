@@ -71,7 +71,12 @@ class MissingExtraError(BertworksError, ImportError):
 
     @classmethod
     def for_package(cls, package: str, extra: str, purpose: str) -> "MissingExtraError":
-        return cls(f"{purpose} needs the package '{package}': pip install 'bertworks[{extra}]'")
+        """Of a package that one of bertworks' extras brings; the package by itself is enough wherever bertworks came from.
+
+        >>> print(MissingExtraError.for_package("optuna", "tune", "search='optuna'"))
+        search='optuna' needs the package 'optuna': pip install optuna, or pip install 'bertworks[tune]'
+        """
+        return cls(f"{purpose} needs the package '{package}': pip install {package}, or pip install 'bertworks[{extra}]'")
 
 
 class TrainingError(BertworksError, RuntimeError):

@@ -135,6 +135,8 @@ class HeadSpec:
     bias: bool = True
     tied: bool = False
     """The projection's weight is the token embedding (masked LM)."""
+    transitions: bool = False
+    """There are learnt scores of outputs that follow each other, too (tags of words)."""
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,17 @@ def test_wrong_input_gets_one_line(
     assert not (work / "runs").exists()
 
 
+def test_a_way_with_long_texts_is_the_users_though_it_is_usual_for_other_tasks(bertworks: Bertworks, work: Path, encoder: Path) -> None:
+    write(work / "quiz.jsonl", 12)
+    train = ("train", "quiz.jsonl", "--model", encoder, *FAST, "--epochs", "1", "--validation-fraction", "0")
+    outcome = bertworks(*train, "--overflow", "window")
+    assert outcome.code == 2
+    assert "window" in outcome.err.splitlines()[-1]
+    assert bertworks(*train, "--output", "run").code == 0
+    assert json.loads((work / "run" / "model" / "bertworks.json").read_text())["settings"]["overflow"] == "truncate"
+    assert "leave out overflow" in bertworks("train", "--resume", "run", "--overflow", "window").error
+
+
 def test_a_missing_column_and_one_choice_of_the_command_line(bertworks: Bertworks, work: Path, encoder: Path, run_folder: Path) -> None:
     (work / "quiz.csv").write_text("question,answer\nwho?,A\n")
     assert "the choices cannot be told by name" in bertworks("train", "quiz.csv", "--task", "choices", "--model", encoder).error
@@ -180,6 +191,12 @@ def test_wrong_questions_to_explain(bertworks: Bertworks, run_folder: Path, argu
     wrong = bertworks("explain", run_folder, *arguments)
     assert (wrong.code, message in wrong.error) == (code, True), wrong.err
     assert not Path("explanation.html").exists()
+
+
+def test_lines_of_a_pipe_are_questions(bertworks: Bertworks, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("who?\the\tshe\nwhat?\tit\tthat\n"))
+    wrong = bertworks("explain", run_folder)
+    assert (wrong.code, "one question is explained at a time, with its choices; 2 were given" in wrong.error) == (3, True)
 
 
 def test_options_of_choices_are_refused_elsewhere(bertworks: Bertworks, work: Path, trained: Path) -> None:

@@ -1,10 +1,14 @@
 """`bertworks doctor` and `demo`."""
 
+import re
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 import bertworks as package
+from bertworks.estimators.verbs import doctor
 
 from .conftest import Bertworks
 
@@ -18,6 +22,20 @@ def test_doctor(bertworks: Bertworks) -> None:
     assert report["chosen here"]["device"]["why"]
     assert report["installed"]["bertworks"]["value"] == package.__version__
     assert any("device" in line for line in package.doctor().lines())
+
+
+def test_doctor_names_every_extra_that_users_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    wanted = {extra: re.split("[<>=]", packages[0])[0] for extra, packages in declared.items() if extra not in ("test", "dev")}
+
+    def missing(package: str) -> str:
+        raise metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    told = {fact.name: fact.why for fact in doctor._installed() if fact.topic == "extras"}
+    assert set(told) == set(wanted.values())
+    for extra, name in wanted.items():
+        assert told[name].endswith(f": pip install {name}, or pip install 'bertworks[{extra}]'")
 
 
 def test_demo_with_a_tiny_encoder(bertworks: Bertworks, encoder: Path) -> None:

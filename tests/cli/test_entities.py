@@ -44,6 +44,17 @@ def test_train_tells_the_task_by_the_data_and_keeps_everything(bertworks: Bertwo
     assert "leave out epochs" in bertworks("train", "--resume", run, "--epochs", "9").error
 
 
+def test_transitions(bertworks: Bertworks, work: Path, encoder: Path) -> None:
+    write(work / "names.conll", 40)
+    found = bertworks("train", "names.conll", "--model", encoder, *FAST, "--transitions", "--json").json
+    settings = json.loads((work / found["folder"] / "model" / "bertworks.json").read_text())["settings"]
+    assert settings["transitions"]
+    assert bertworks("evaluate", found["folder"], "names.conll").code == 0
+    outcome = bertworks("train", "names.conll", "--task", "answers", "--model", encoder, "--transitions")
+    assert outcome.code == 2
+    assert "no option 'transitions' for the task 'answers'" in outcome.error
+
+
 def test_several_seeds(bertworks: Bertworks, work: Path, encoder: Path) -> None:
     write(work / "names.conll", 24)
     found = bertworks("train", "names.conll", "--model", encoder, *FAST, "--epochs", "1", "--seeds", "2", "--json").json
@@ -67,6 +78,11 @@ def test_evaluate_reads_tags_in_their_own_scheme(bertworks: Bertworks, work: Pat
     write(work / "iob2.conll", 30, seed=2)
     scores = [bertworks("evaluate", run_folder, name, "--json").json["metrics"]["conlleval_f1"] for name in ("bioes.conll", "iob2.conll")]
     assert scores[0] == scores[1]
+    assert "tags are read as IOB1\n" in bertworks("evaluate", run_folder, "iob2.conll", "--scheme", "IOB1").out
+    assert "labels of single words" in bertworks("evaluate", run_folder, "bioes.conll", "--scheme", "words").error
+    assert "Did you mean 'BIOES'" in bertworks("evaluate", run_folder, "bioes.conll", "--scheme", "BIOS").error
+    assert "no option 'scheme' for the task 'classification'" in bertworks("inspect", "train.csv", "--scheme", "IOB2").error
+    assert bertworks("inspect", "iob2.conll", "--scheme", "IOB2", "--json").code == 0
 
 
 def test_predict_marks_entities_in_the_text(bertworks: Bertworks, run_folder: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as parquet
@@ -10,11 +11,13 @@ import pytest
 from sklearn.metrics import accuracy_score
 
 from bertworks.data.holdout import Division
-from bertworks.errors import Interrupted
+from bertworks.errors import DataError, Interrupted, SettingsError
 from bertworks.estimators.task_training import TaskTraining
-from bertworks.estimators.verbs.tune import PAPER_GRID
+from bertworks.estimators.verbs.cross_validate import cross_validate
+from bertworks.estimators.verbs.learning_curve import learning_curve
+from bertworks.estimators.verbs.tune import PAPER_GRID, tune
 
-from .conftest import FAST, Bertworks
+from .conftest import FAST, Bertworks, review_rows
 
 QUICK = ("--learning-rate", "0.005", "--batch-size", "16", "--precision", "float32", "--threads", "1", "--epochs", "1")
 
@@ -139,3 +142,54 @@ def test_wrong_arguments(bertworks: Bertworks, encoder: Path, arguments: tuple[s
     told = bertworks(*arguments, "--model", encoder)
     assert told.code == code
     assert message in told.err.splitlines()[-1]
+
+
+def test_values_that_are_no_numbers_can_be_tried(encoder: Path, work: Path) -> None:
+    data = {"text": [text for text, _ in review_rows(48)], "label": [label for _, label in review_rows(48)]}
+    settings: dict[str, Any] = {"epochs": 1, "precision": "float32", "threads": 1, "model": encoder}
+    found = tune(data, grid={"schedule": ["linear", "constant"]}, output="tuned", **settings)
+    assert [trial.differs for trial in found.trials] == [{"schedule": "linear"}, {"schedule": "constant"}]
+    assert f"(schedule {found.best.differs['schedule']})" in found.lines[0]
+    data["text"][0] += " indeed"
+    with pytest.raises(DataError, match=r"tuned holds trainings on other data \(changed since: (rows|validation)\)"):
+        tune(data, grid={"schedule": ["linear", "constant"]}, output="tuned", **settings)
+
+
+@pytest.mark.parametrize(
+    ("task", "grid", "message"),
+    [
+        ("embeddings", {"objective": ["ranking", "simcse"]}, "there is no setting 'objective' to try"),
+        ("embeddings", {"teacher": ["a", "b"]}, "teacher decides what is learnt, which is the same in every trial"),
+        ("entities", {"scheme": ["IOB1", "IOB2"]}, "there is no setting 'scheme' to try"),
+        ("classification", {"output": ["a", "b"]}, "there is no setting 'output' to try"),
+    ],
+)
+def test_what_cannot_be_tried(work: Path, task: str, grid: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        tune("train.csv", task=task, grid=grid)
+
+
+def test_an_option_of_another_task_is_refused(work: Path) -> None:
+    with pytest.raises(SettingsError, match="tune has no option 'pair' for the task 'entities'"):
+        tune("train.csv", task="entities", pair="review")
+    with pytest.raises(
+        SettingsError, match=r"learning-curve has no option 'seeds' for the task 'classification'\.(?! Did you mean 'seeds')"
+    ):
+        learning_curve("train.csv", seeds=3)
+
+
+def test_shares_that_groups_do_not_divide_into(encoder: Path, work: Path) -> None:
+    """Questions on four contexts, the largest parts that stay together."""
+    rows = [{"question": f"what is {i}", "context": f"thing {i % 4} is it", "answer": "thing"} for i in range(40)]
+    settings: dict[str, Any] = {"task": "answers", "model": encoder, "epochs": 1, "precision": "float32", "threads": 1}
+    settings |= {"validation": rows[:4]}
+    found = learning_curve(rows, shares=[0.5, 0.9, 1.0], output="curve", **settings)
+    assert [trial.differs for trial in found.trials] == [{"share": 0.5, "rows": 20}, {"share": 1.0, "rows": 40}]
+    assert "left out, as they have the rows of the next larger share: 0.9" in found.lines
+    with pytest.raises(DataError, match="the 40 rows do not divide into these shares: too many of them belong together"):
+        learning_curve(rows, shares=[0.9, 1.0], output="other", **settings)
+
+
+def test_texts_alone_cannot_be_cross_validated(encoder: Path, work: Path) -> None:
+    with pytest.raises(SettingsError, match="has nothing to validate on"):
+        cross_validate([text for text, _ in review_rows(20)], task="embeddings", model=encoder)

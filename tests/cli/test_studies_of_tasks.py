@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from bertworks.errors import Interrupted
+from bertworks.estimators.task_training import TaskTraining
+
 from .conftest import Bertworks, review_rows
 from .test_studies import QUICK
 
@@ -97,3 +100,32 @@ def test_several_seeds(bertworks: Bertworks, work: Path, command: Command) -> No
     weights = [next((folder / "model").rglob("*.safetensors")).read_bytes() for folder in (work / "seeds", best)]
     assert weights[0] == weights[1]
     assert bertworks("train", "--resume", "seeds", "--json").json["mean"] == found["mean"]
+
+
+def test_other_rows_are_refused(bertworks: Bertworks, work: Path, command: Command) -> None:
+    line = ["learning-curve", *command.arguments, "--shares", "1", "-o", "curve"]
+    assert bertworks(*line).code == 0
+    lines = (work / "rows.jsonl").read_text().splitlines(keepends=True)
+    (work / "rows.jsonl").write_text("".join([*lines[1:], lines[5]]))
+    told = bertworks(*line)
+    assert told.code == 3
+    assert "curve holds trainings on other data (changed since: rows" in told.err.splitlines()[-1]
+
+
+def test_seeds_go_on_where_they_stopped(bertworks: Bertworks, work: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = ["train", *command.arguments, "--seeds", "2"]
+    assert bertworks(*line, "-o", "whole").code == 0
+    usual, begun = TaskTraining.train_in, list[str]()
+
+    def stops_at_the_second(self: TaskTraining, folder: Path, *rest: Any) -> Any:
+        if folder.name == "seed-1" and not begun:
+            begun.append(folder.name)
+            raise Interrupted(f"stopped; go on with: bertworks train --resume {folder}")
+        return usual(self, folder, *rest)
+
+    monkeypatch.setattr(TaskTraining, "train_in", stops_at_the_second)
+    assert bertworks(*line, "-o", "stopped").code == 130
+    found = bertworks("train", "--resume", "stopped", "--json").json
+    assert [row[command.headline] for row in found["seeds"]] == [
+        row[command.headline] for row in json.loads((work / "whole/metrics.json").read_text())["seeds"]
+    ]

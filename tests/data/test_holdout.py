@@ -23,11 +23,11 @@ def test_rows_are_parted_and_each_class_keeps_its_share(labels: list[str], fract
     assert {labels[i] for i in kept} == set(labels)
 
 
-def test_seeds_differ_and_labels_need_not_be_hashable() -> None:
+def test_seeds_differ_and_rows_may_be_alike() -> None:
     labels = ["a", "b"] * 50
     assert hold_out(labels, 0.2, 0)[1].tolist() != hold_out(labels, 0.2, 1)[1].tolist()
-    assert len(hold_out([["a"], ["a", "b"]] * 10, 0.25, 0)[1]) == 5
-    assert len(hold_out([0.5, 0.7, 0.9, 1.0], 0.25, 0, stratify=False)[1]) == 1
+    assert len(Division.free(20).hold_out(0.25, 0)[1]) == 5
+    assert [rows.tolist() for rows in Division.free(3).hold_out(0.0, 0)] == [[0, 1, 2], []]
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1, 2])

@@ -89,6 +89,42 @@ def test_the_form_of_the_data_says_what_is_learnt(write: Write, reviews: Any, ti
     assert report.next_steps[0].startswith("bertworks embed")
 
 
+def test_every_parameter_of_the_class_has_an_option(pairs: Path, tiny_bert: Path, make_bert: Any, capsys: Capture) -> None:
+    fast = f"--task embeddings --model {tiny_bert} --epochs 0.3 --precision float32 --device cpu --validation-fraction 0"
+    own = "--layers-from 1 --dense 12 --activation relu --normalize --score-range -5 10 --pooling cls"
+    assert run(f"train {pairs} {fast} --output run {own}".split()) == 0
+    rows = list(csv.DictReader(pairs.open(newline="")))
+    texts, scores = [(row["sentence1"], row["sentence2"]) for row in rows], [float(row["score"]) for row in rows]
+    options: dict[str, Any] = {"layers_from": 1, "dense": 12, "activation": "relu", "normalize": True, "score_range": (-5.0, 10.0)}
+    by_hand = bw.SentenceEncoder(
+        tiny_bert, objective="scores", pooling="cls", epochs=0.3, precision="float32", device="cpu", progress=False, **options
+    ).fit(texts, scores)
+    trained = bw.load("run", precision="float32", device="cpu", verify=True)
+    np.testing.assert_array_equal(trained.encode(texts[0]), by_hand.encode(texts[0]))
+    taught = f"train {pairs} {fast} --text sentence1 --teacher {make_bert(hidden_size=20, num_attention_heads=2)} --distance squared"
+    assert run(f"{taught} --output wide".split()) == 0
+    assert "a linear layer is added: from 32 features to the teacher's 20" in capsys.readouterr().err
+    assert bw.load("wide").width == 20
+    assert json.loads(Path("wide/model/bertworks.json").read_text())["about"]["objective"]["distance"] == "squared"
+    assert bw.train(resume="wide").was_finished
+    assert run(f"{taught} --dense 20 --activation identity --output flat".split()) == 0
+    assert json.loads(Path("flat/model/2_Dense/config.json").read_text())["activation_function"].endswith("Identity")
+    capsys.readouterr()
+    for wrong, message in (("--dense 21", "choose dense=20 (--dense 20)"), ("--activation relu", "give dense (--dense) too")):
+        assert run(f"{taught} {wrong} --output no".split()) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_a_way_with_long_texts_that_is_named_is_taken(pairs: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    """Though the folder says another, and the named one is the usual one of other tasks."""
+    bw.SentenceEncoder(tiny_bert, overflow="truncate", precision="float32").save(tmp_path / "cutting")
+    fast = "--task embeddings --epochs 0.3 --precision float32 --device cpu --validation-fraction 0"
+    for more, expected in (("", "truncate"), ("--overflow window", "window")):
+        output = f"run-{expected}"
+        assert run(f"train {pairs} --model {tmp_path / 'cutting'} {fast} --output {output} {more}".split()) == 0
+        assert json.loads(Path(f"{output}/model/bertworks.json").read_text())["settings"]["overflow"] == expected
+
+
 def test_what_cannot_be_learnt_from_is_said(write: Write, pairs: Path, tiny_bert: Path, capsys: pytest.CaptureFixture[str]) -> None:
     labelled = write(
         "labelled.csv", ("premise", "hypothesis", "label"), [("a cat", "a dog", "neutral"), ("the cat", "a cat", "entailment")] * 9
@@ -148,6 +184,8 @@ def test_a_search_is_judged_by_what_is_relevant(write: Write, reviews: Any, tiny
     wrong = write("wrong.csv", ("query-id", "corpus-id"), [("q1", "d99")])
     assert run([*command[:6], str(wrong)]) == DataError.exit_code
     assert "no id 'd99'" in capsys.readouterr().err
+    assert run([*command, "--scheme", "IO"]) == SettingsError.exit_code
+    assert "evaluate has no option 'scheme' for the task 'embeddings'. Leave it out" in capsys.readouterr().err
 
 
 def test_texts_on_the_command_line_are_printed_with_their_vectors(tiny_bert: Path, capsys: Capture) -> None:

@@ -143,6 +143,50 @@ def test_the_command_line(
     capfd.readouterr()
 
 
+def test_the_whole_model_is_verified_not_the_encoder_alone(trained: Any, tmp_path: Path) -> None:
+    from bertworks.checkpoints.files import open_tensors, write_tensors
+
+    model = bw.load(trained.model, verify=True, precision="float32", device="cpu")
+    cases = json.loads((trained.model / "smoke.json").read_text())["cases"]
+    np.testing.assert_allclose([case["output"] for case in cases], model.predict_proba([case["input"] for case in cases]), atol=1e-5)
+
+    def copy(name: str) -> Path:
+        return Path(shutil.copytree(trained.model, tmp_path / name))
+
+    other = copy("head")
+    with open_tensors(other / "head.safetensors") as files:
+        arrays = {name: np.array(files.read(name)) for name in files}
+    write_tensors(other / "head.safetensors", {"weight": arrays["weight"][::-1].copy(), "bias": arrays["bias"]})
+    bw.load(other)
+    with pytest.raises(CheckpointError, match="does not answer as it did when it was saved"):
+        bw.load(other, verify=True)
+    renamed = copy("labels")
+    text = (renamed / "few_shot.json").read_text()
+    (renamed / "few_shot.json").write_text(text.replace('"bad"', '"?"').replace('"good"', '"bad"').replace('"?"', '"good"'))
+    with pytest.raises(CheckpointError, match="files are not those that were saved"):
+        bw.load(renamed, verify=True)
+    bare = copy("bare")
+    (bare / "smoke.json").unlink()
+    with pytest.raises(CheckpointError, match=r"no smoke\.json"):
+        bw.load(bare, verify=True)
+
+
+def test_long_texts_are_treated_as_it_is_told(files: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    command = ["train", str(files / "few.csv"), "--task", "few-shot", "--model", str(tiny_bert), "--precision", "float32", "--json"]
+    more = ["--pairs-per-text", "0", "--validation-fraction", "0", "--output", str(tmp_path / "run")]
+    assert run([*command, *more, "--max-tokens", "9", "--overflow", "window", "--stride", "2"]) == 0
+    model = bw.load(tmp_path / "run", precision="float32")
+    assert (model.task_.max_tokens, model.task_.overflow, model.task_.stride) == (9, "window", 2)
+    text = "the soup was so fresh and lovely and the room was warm and the bread was good"
+    encoder = bw.SentenceEncoder(tiny_bert, precision="float32", max_tokens=9, stride=2)
+    np.testing.assert_allclose(model.encoder_.encode(text), encoder.encode(text), atol=1e-6)
+    cut = bw.FewShotClassifier(tiny_bert, pairs_per_text=0, overflow="truncate", max_tokens=9, precision="float32", progress=False)
+    cut.fit([text, "a cold and dirty room"], ["good", "bad"])
+    assert cut.accounting_.truncated_rows == 1
+    cut.save(tmp_path / "cut")
+    assert bw.load(tmp_path / "cut", verify=True).task_.overflow == "truncate"
+
+
 def test_wrong_input_gets_one_clear_error(trained: Any, files: Path, tiny_bert: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"task": "few-shot", "model": tiny_bert, "output": tmp_path / "run"}
     wrong: list[tuple[Any, dict[str, Any], str]] = [

@@ -1,6 +1,7 @@
 """What may be handed in as texts and labels, and what is said where it may not."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from bertworks import Encoder, TextClassifier
+from bertworks import Encoder, EntityRecognizer, MultipleChoice, SentenceEncoder, TextClassifier, train
 from bertworks.errors import BertworksError, DataError, SettingsError
 from bertworks.estimators.rows import label_array, label_rows, text_rows
 
@@ -153,8 +154,39 @@ def test_validation_data_are_checked_too(make: Make) -> None:
 
 
 def test_validation_is_a_pair(make: Make) -> None:
-    with pytest.raises(SettingsError, match=r"validation is a pair, \(texts, labels\), not 1 things"):
+    with pytest.raises(SettingsError, match=r"validation is a tuple, \(texts, labels\), not 1 things"):
         make().fit(TEXTS, LABELS, validation=(TEXTS,))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "columns"),
+    [(EntityRecognizer, [[["a"]], [["O"]]]), (MultipleChoice, [["a"], [["b", "c"]], [0]]), (SentenceEncoder, [[("a", "b")], [1.0]])],
+)
+def test_validation_has_the_columns_that_are_wanted(tiny_bert: Any, estimator: Any, columns: list[Any]) -> None:
+    more = {"objective": "scores"} if estimator is SentenceEncoder else {}
+    for wrong in (columns[:1], [*columns, columns[0]]):
+        with pytest.raises(SettingsError, match=f"validation is a tuple, .*, not {len(wrong)} things"):
+            estimator(tiny_bert, **more).fit(*columns, validation=iter(wrong))
+
+
+@pytest.mark.parametrize("longest", ["64", 10**6, 0])
+@pytest.mark.parametrize("task", ["classification", "entities", "embeddings"])
+def test_a_longest_sequence_that_cannot_be(tiny_bert: Any, tmp_path: Path, task: str, longest: Any) -> None:
+    rows: dict[str, list[dict[str, Any]]] = {
+        "classification": [{"text": text, "label": label} for text, label in zip(TEXTS, LABELS, strict=True)],
+        "entities": [{"tokens": ["a", "film"], "tags": ["O", "B-X"]}] * 4,
+        "embeddings": [{"text1": text, "text2": "a film", "score": i / 9} for i, text in enumerate(TEXTS)],
+    }
+    with pytest.raises(SettingsError, match=f"max_tokens is {longest!r}, but the model reads from 1 to 64 tokens"):
+        train(rows[task], task=task, model=tiny_bert, max_tokens=longest, output=tmp_path / "run", validation_fraction=0)
+
+
+def test_numbers_of_numpy_are_numbers(tiny_bert: Any, tmp_path: Path) -> None:
+    rows = {"text": TEXTS * 4, "label": LABELS * 4}
+    settings: dict[str, Any] = {"max_tokens": np.int64(32), "label_smoothing": np.float32(0.5), "epochs": 1, "precision": "float32"}
+    report = train(rows, model=tiny_bert, limit=np.int64(len(TEXTS) * 3), output=tmp_path / "run", **settings)
+    assert report.accounting["training"]["rows"] + report.accounting["validation"]["rows"] == len(TEXTS) * 3
+    assert f"limit = {len(TEXTS) * 3}\n" in (tmp_path / "run/config.toml").read_text()
 
 
 @pytest.mark.parametrize("setting", [{"class_weights": "balanced"}, {"label_smoothing": 0.1}])

@@ -1,5 +1,7 @@
 """Which task a verb is about, and what becomes of options that a task does not have."""
 
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,6 @@ from bertworks.estimators.workflows import evaluate, train
 
 
 def test_every_task_has_verbs_with_the_options_of_the_others() -> None:
-    from importlib import import_module
-
     for kind in kinds.KINDS:
         if kind.module:
             module = import_module(kind.module)
@@ -50,11 +50,40 @@ def test_an_option_of_another_task_is_refused_by_name() -> None:
         train(rows, shceme="IOB1")
 
 
-def test_models_of_other_tasks_are_told_so(tiny_bert: Path, tmp_path: Path) -> None:
-    from bertworks.estimators.verbs.kinds import of_task
+def test_another_task_is_advised_only_where_it_can_be_chosen() -> None:
+    entities = kinds.named("entities")
+    with pytest.raises(SettingsError, match=r"no option 'zzz'.*or choose another task \(--task"):
+        entities.call("train", {"zzz": 1}, {"task": None, "zzz": None})
+    for verb in ("evaluate", "predict", "explain"):
+        with pytest.raises(SettingsError, match=r"no option 'zzz' for the task 'entities'\. Leave it out$"):
+            entities.call(verb, {"zzz": 1}, {"zzz": None})
+    with pytest.raises(SettingsError, match=r"one of the task 'entities'$"):
+        kinds._check_known("evaluate", kinds.CLASSIFICATION, signature(evaluate), {"scheme": "IOB2"})
 
-    with pytest.raises(SettingsError, match="another task \\(masked lm\\)"):
-        of_task("masked_lm")
+
+def test_what_is_given_is_passed_on_though_it_is_usual_elsewhere() -> None:
+    """The command line and `dispatched` pass on what differs from their own defaults; so these must mean the same to every task, or
+    nothing (None)."""
+    from bertworks.cli.train import train as command
+
+    verbs = {verb: import_module(f"bertworks.estimators.verbs.{verb}") for verb in ("train", "evaluate", "predict", "inspect", "explain")}
+    for kind in (kind for kind in kinds.KINDS if kind.module):
+        for verb, usual in verbs.items():
+            own, others = signature(getattr(usual, verb)).parameters, kind.options(verb)
+            odd = [name for name in others if name in own and others[name].default != own[name].default]  # type: ignore[call-overload, index]
+            assert odd == (["mistakes"] if (verb, kind.name) == ("evaluate", "embeddings") else []), "which has none to show"
+    for kind in kinds.KINDS:
+        asked, own = signature(command).parameters, signature(kind.training.estimator.__init__).parameters
+        odd = [name for name in own if name in asked and asked[name].default not in (None, own[name].default)]
+        assert not odd, (kind.name, odd)
+
+
+def test_the_tasks_of_models_are_known() -> None:
+    from bertworks.tasks import TASKS
+
+    assert all(kinds.of_task(stored).stored == stored for stored in (*TASKS, "few_shot"))
+    with pytest.raises(SettingsError, match="another task \\(sorting letters\\)"):
+        kinds.of_task("sorting_letters")
 
 
 def test_a_folder_that_is_no_model_keeps_its_own_error(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from bertworks.checkpoints.files import read_json, write_json
 from bertworks.cli.main import run
 from bertworks.errors import CheckpointError, DataError, SettingsError
 from bertworks.estimators import model_folder
+from bertworks.estimators.mask_filler import _Choice
 from bertworks.inference.models import new_model
 from bertworks.tasks.fill_mask import FillMask
 from tests.conftest import CONFIG
@@ -95,13 +97,66 @@ def test_only_the_given_candidates(filler: MaskFiller, theirs: Callable[..., Any
     assert mask[0].text == TEXTS[0].replace("[MASK]", mask[0].token)
 
 
+def slow_score(theirs: Callable[..., Any], filler: MaskFiller, before: str, word: str, after: str) -> float:
+    """The geometric mean of a word's token probabilities at as many masks, by `transformers`."""
+    ids = filler.tokenizer.encode(word).ids[1:-1].tolist()
+    probabilities, _ = theirs(before + " [MASK]" * len(ids) + after)
+    first = before.count("[MASK]")
+    return float(np.prod([probabilities[first + i][token] for i, token in enumerate(ids)]) ** (1 / len(ids)))
+
+
+def test_candidates_of_several_tokens(filler: MaskFiller, theirs: Callable[..., Any]) -> None:
+    words = ["soup", "movies", "the old dog", "tea"]
+    assert [len(filler.tokenizer.encode(word)) - 2 for word in words] == [1, 2, 3, 1]
+    text = "a fine [MASK] of tea and [MASK] rice"
+    first, second = filler.fill(text, candidates=words).masks
+    for mask, before, after in ((first, "a fine", " of tea and [MASK] rice"), (second, "a fine [MASK] of tea and", " rice")):
+        expected = sorted(((slow_score(theirs, filler, before, word, after), word) for word in words), reverse=True)
+        assert [candidate.token for candidate in mask] == [word for _, word in expected]
+        np.testing.assert_allclose([candidate.score for candidate in mask], [score for score, _ in expected], rtol=1e-4)
+        for candidate in mask:
+            assert candidate.text == f"{before} {candidate.token}{after}"
+    assert [c.token for c in filler.fill(text, candidates=words, top_k=2).masks[1]] == [c.token for c in second[:2]]
+
+
+def test_single_tokens_keep_their_scores_beside_longer_candidates(filler: MaskFiller) -> None:
+    alone = {c.token: c.score for c in filler.fill(TEXTS[0], candidates=["soup", "tea"]).masks[0]}
+    among = {c.token: c.score for c in filler.fill(TEXTS[0], candidates=["movies", "soup", "tea", "Movies"]).masks[0]}
+    assert among.keys() == {"movies", "soup", "tea"}, "spellings of the same tokens are one candidate"
+    assert {token: among[token] for token in alone} == alone
+
+
+def test_all_masks_are_filled_from_candidates_of_several_tokens(filler: MaskFiller) -> None:
+    """The surest mask first, then the other with a view to it: by hand."""
+    words, text = ["movies", "the old dog", "soup"], TEXTS[1]
+    masks = filler.fill(text, candidates=words, top_k=1).masks
+    surest = max((mask[0] for mask in masks), key=lambda candidate: candidate.score)
+    assert filler.fill(text, candidates=words).filled == filler.fill(surest.text, candidates=words, top_k=1).masks[0][0].text
+
+
+def test_candidates_of_several_tokens_in_a_long_text(filler: MaskFiller) -> None:
+    """By what is said of the single tokens where somebody writes so many masks, each in its best window."""
+    words = ["the", "soup", "was", "very", "cold", "and", "old"] * 8
+    words[30] = "[MASK]"
+    text = " ".join(words)
+    found = {c.token: c for c in filler.fill(text, candidates=["movies", "the old dog"]).masks[0]}
+    for word in ("movies", "the old dog"):
+        ids = filler.tokenizer.encode(word).ids[1:-1].tolist()
+        several = filler.fill(text.replace("[MASK]", " ".join(["[MASK]"] * len(ids))), top_k=filler.tokenizer.vocabulary_size).masks
+        spelled = [filler.tokenizer.id_to_token(i) for i in ids]
+        of_token = [{c.score for c in mask if c.token == token.removeprefix("##")} for mask, token in zip(several, spelled, strict=True)]
+        means = {float(np.prod(scores) ** (1 / len(ids))) for scores in itertools.product(*of_token)}  # "##s" and "s" look alike
+        assert min(abs(mean / found[word].score - 1) for mean in means) < 1e-4
+        assert found[word].text == text.replace("[MASK]", word)
+
+
 def test_a_piece_that_goes_on_a_word_takes_the_space_away(filler: MaskFiller) -> None:
     token = filler.tokenizer.token_to_id("##e")
     assert token is not None
-    assert filler._spliced("the win [MASK] was", [8, 14], token) == ("e", "the wine was")
+    assert filler._spliced("the win [MASK] was", [8, 14], _Choice((token,))) == ("e", "the wine was")
     whole = filler.tokenizer.token_to_id("wine")
     assert whole is not None
-    assert filler._spliced("the [MASK] was", [4, 10], whole) == ("wine", "the wine was")
+    assert filler._spliced("the [MASK] was", [4, 10], _Choice((whole,))) == ("wine", "the wine was")
 
 
 def test_the_text_keeps_its_capitals_and_spaces(filler: MaskFiller) -> None:
@@ -180,8 +235,10 @@ def test_a_folder_of_transformers_loads(folder: Path, tmp_path: Path, filler: Ma
 def test_wrong_things(filler: MaskFiller, folder: Path, tiny_bert: Path) -> None:
     with pytest.raises(DataError, match=r"text 1 has no \[MASK\]"):
         filler.fill(["a [MASK]", "no mask"])
-    with pytest.raises(SettingsError, match="'movies' is not one token of the vocabulary but 2: movie ##s"):
-        filler.fill(TEXTS[0], candidates=["movies"])
+    with pytest.raises(SettingsError, match=r"'東京' cannot be told by the vocabulary, which reads it as \[UNK\]"):
+        filler.fill(TEXTS[0], candidates=["soup", "東京"])
+    with pytest.raises(SettingsError, match="reads it as no token"):
+        filler.fill(TEXTS[0], candidates=[" "])
     with pytest.raises(SettingsError, match="top_k"):
         filler.fill(TEXTS[0], top_k=0)
     with pytest.raises(SettingsError, match="at least one"):
@@ -220,6 +277,8 @@ def test_commands(folder: Path, capsys: pytest.CaptureFixture[str], filler: Mask
 
 def test_other_verbs_say_what_such_a_model_is_for(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["predict", str(folder), "a text"]) == 2
-    assert "use fill-mask" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "as for fill-mask" in told
+    assert "or use next-sentence" in told
     assert run(["explain", str(folder), "the soup was cold", "--output", str(tmp_path / "page.html")]) == 0, "attention, as of any encoder"
     assert (tmp_path / "page.html").stat().st_size > 1000

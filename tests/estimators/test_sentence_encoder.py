@@ -1,6 +1,6 @@
 """`SentenceEncoder`: vectors of texts of any length and number, in any dtype; nearness; folders; scikit-learn; training."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import bertworks as bw
+from bertworks.checkpoints.files import open_tensors
 from bertworks.errors import CheckpointError, DataError, NotFittedError, SettingsError
 from bertworks.tasks.embedding import merged_vectors
+from bertworks.training.progress import Progress
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -252,6 +254,31 @@ def test_scored_pairs_are_learnt(make: Make, reviews: Any) -> None:
     assert encoder.history_[-1]["spearman"] <= encoder.about_["validation"]["spearman"]
 
 
+def test_scored_pairs_are_judged_by_their_own_cosines(make: Make, reviews: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the cosines of whole arrays of vectors; however many pairs are encoded at once, long ones in windows."""
+    from scipy import stats
+
+    texts, _ = reviews(90, seed=4, shortest=3, longest=40)
+    pairs, scores = list(zip(texts[::2], texts[1::2], strict=True)), [float(i * 7 % 11) for i in range(45)]
+    encoder = make(max_tokens=20)
+    first, second = encoder.encode(texts[::2]), encoder.encode(texts[1::2])
+    cosines = (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+    whole = encoder.evaluate(pairs, scores)
+    monkeypatch.setattr("bertworks.estimators.embeddings.sentence_encoder._PAIRS_AT_ONCE", 7)
+    parts = encoder.evaluate(pairs, scores)
+    for found in (whole, parts):
+        assert found["pearson"] == pytest.approx(stats.pearsonr(scores, cosines).statistic, abs=1e-4)
+        assert found["spearman"] == pytest.approx(stats.spearmanr(scores, cosines).statistic, abs=1e-3)
+        np.testing.assert_allclose(found["intervals"]["pearson"], whole["intervals"]["pearson"], atol=1e-4)
+    assert parts["accounting"] == whole["accounting"]
+    assert parts["accounting"]["rows"] == 45
+    assert parts["accounting"]["windowed_rows"] > 0
+    with pytest.raises(DataError, match="row 40 has 3 texts"):
+        encoder.evaluate([*pairs[:40], ("a", "b", "c")], scores[:41])
+    with pytest.raises(DataError, match="row 30: the target is not finite"):
+        encoder.evaluate(pairs, [*scores[:30], float("nan"), *scores[31:]])
+
+
 def test_partners_are_learnt_with_steps_of_any_size(make: Make, reviews: Any) -> None:
     """A text and two of its words, beside another text: the batch is far beyond the token budget."""
     texts = list(dict.fromkeys(reviews(200, seed=2, shortest=5)[0]))
@@ -282,6 +309,65 @@ def test_a_teacher_is_imitated(make: Make, make_bert: Callable[..., Path], texts
     assert np.einsum("rw,rw->r", encoder.encode(texts), wanted).mean() > 0.9
     by_name = make(objective="distillation", teacher=tmp_path / "teacher", **options).fit(texts)
     np.testing.assert_allclose(by_name.encode(texts), encoder.encode(texts), atol=2e-2)
+
+
+class Told(Progress):
+    """Keeps what is told of the model."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def facts(self, about: str, lines: Sequence[str]) -> None:
+        self.lines += lines if about == "model" else []
+
+
+@pytest.mark.parametrize("student", ["plain", "with a layer", "of length 1"])
+def test_a_layer_leads_to_a_teacher_of_another_width(
+    make: Make, make_bert: Callable[..., Path], texts: list[str], student: str, tmp_path: Path
+) -> None:
+    """The vectors are those of the student before, times the weights that the folder has of the layer; what it had stays."""
+    wanted = bw.SentenceEncoder(make_bert(hidden_size=20, num_attention_heads=2), precision="float32").encode(texts)
+    options: dict[str, Any] = {"plain": {}, "with a layer": {"dense": 12}, "of length 1": {"normalize": True}}[student]
+    make(**options).save(tmp_path / "student")
+    told = Told()
+    untouched = {**FAST, "epochs": 0.1, "learning_rate": 1e-12, "weight_decay": 0.0}
+    encoder = bw.SentenceEncoder(tmp_path / "student", objective="distillation", precision="float32", progress=told, **untouched)
+    encoder.fit(texts, wanted)
+    assert f"a linear layer is added: from {12 if options.get('dense') else 32} features to the teacher's 20" in told.lines
+    again = bw.load(encoder.save(tmp_path / "taught"), precision="float32", verify=True)
+    with open_tensors(tmp_path / "taught" / ("3_Dense" if options.get("dense") else "2_Dense")) as files:
+        weight, bias = np.array(files.read("linear.weight")), np.array(files.read("linear.bias"))
+    before = make(**{**options, "normalize": False}).encode(texts) @ weight.T + bias
+    expected = before / np.linalg.norm(before, axis=1, keepdims=True) if student == "of length 1" else before
+    np.testing.assert_allclose(again.encode(texts), expected, atol=1e-5)
+    same = make(objective="distillation", **untouched).fit(texts, make().encode(texts))
+    assert same.width == 32, "nothing is added where the widths are equal"
+    assert not same._added
+
+
+def test_a_student_of_two_languages_learns_the_teachers_vector_of_the_original(
+    make: Make, make_bert: Callable[..., Path], reviews: Any
+) -> None:
+    """Reimers & Gurevych 2020: rows of a text and its translation, here into words of which each stands for another. On rows that
+    it has not seen, too, both come nearer to what the teacher says of the original, and a translation to that of its own."""
+    teacher = bw.SentenceEncoder(make_bert(hidden_size=20, num_attention_heads=2, initializer_range=0.3), precision="float32")
+    words = sorted({word for text in reviews(300, seed=4)[0] for word in text.split()})
+    foreign = dict(zip(words, words[1:] + words[:1], strict=True))
+    texts = list(dict.fromkeys(reviews(260, seed=5, shortest=6)[0]))
+    rows = [(text, " ".join(foreign[word] for word in text.split())) for text in texts]
+    seen, held = rows[:200], rows[200:]
+
+    def cosines(encoder: bw.SentenceEncoder, which: int) -> np.ndarray[Any, Any]:
+        return np.asarray(encoder.similarity(encoder.encode([row[which] for row in held]), teacher.encode([row[0] for row in held])))
+
+    options = {**FAST, "learning_rate": 5e-3, "epochs": 12, "distance": "squared"}
+    before = make(objective="distillation", teacher=teacher.model, **{**options, "epochs": 0.01, "learning_rate": 1e-12}).fit(seen)
+    after = make(objective="distillation", teacher=teacher.model, **options).fit(seen, validation=(held, None))
+    for which in (0, 1):
+        found, begun = cosines(after, which), cosines(before, which)
+        assert np.diag(found).mean() > np.diag(begun).mean() + 0.1
+        assert (found.argmax(axis=1) == np.arange(len(held))).mean() > (begun.argmax(axis=1) == np.arange(len(held))).mean()
+    assert after.history_[-1]["ndcg@10"] > after.history_[0]["ndcg@10"], "translations are found by their originals"
 
 
 def test_beginnings_of_vectors_are_trained_to_be_vectors(make: Make, reviews: Any) -> None:
@@ -357,7 +443,15 @@ WRONG: dict[str, tuple[dict[str, Any], Any, Any, type[Exception], str]] = {
     "targets": ({"objective": "ranking"}, [("a", "b")], [1.0], DataError, "objective='scores'"),
     "no teacher": ({"objective": "distillation"}, ["a", "b"], None, SettingsError, "needs the vectors of a teacher"),
     "vectors": ({"objective": "distillation"}, ["a", "b"], [[1.0] * 32] * 3, DataError, r"shape \[2, width\]"),
-    "teacher's width": ({"objective": "distillation"}, ["a", "b"], [[1.0, 2.0]] * 2, SettingsError, "dense=2"),
+    "teacher's width": (
+        {"objective": "distillation", "dense": 3},
+        ["a", "b"],
+        [[1.0, 2.0]] * 2,
+        SettingsError,
+        r"choose dense=2 \(--dense 2\), or leave out dense",
+    ),
+    "activation": ({"objective": "simcse", "dense": 3, "activation": "tan"}, ["a", "b"], None, SettingsError, "Did you mean 'tanh'"),
+    "layers": ({"objective": "simcse", "layers_from": 3}, ["a", "b"], None, SettingsError, "layers_from is a layer from 0.*to 2.*not 3"),
     "sizes": ({"objective": "ranking", "matryoshka": (64,)}, [("a", "b")], None, SettingsError, "lie from 1 to 32"),
     "pooling": ({"objective": "ranking", "pooling": "men"}, [("a", "b")], None, SettingsError, "Did you mean 'mean'"),
     "nothing": ({"objective": "ranking"}, [], None, DataError, "no texts"),

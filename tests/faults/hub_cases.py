@@ -1,8 +1,10 @@
 """Names of models that lead nowhere, on this machine and on the hub (a stub of which answers here)."""
 
+import sys
 from pathlib import Path
+from unittest.mock import patch
 
-from bertworks.errors import CheckpointError
+from bertworks.errors import CheckpointError, MissingExtraError
 from tests.checkpoints.stub_of_hub import stub_of_hub
 from tests.faults.case import Case, file
 
@@ -69,6 +71,14 @@ HUB = [
         "try again later",
         (_hub,),
         vague=r"(?<=\().*(?=\))",
+    ),
+    Case(
+        "a data set of the hub without the package that reads it",
+        "read_table('user/reviews', split='train')",
+        MissingExtraError,
+        "'datasets'",
+        "pip install datasets, or pip install 'bertworks[hub]'",
+        (lambda: patch.dict(sys.modules, {"datasets": None}),),
     ),
     Case("a repository without a model", "resolve('org/words')", CheckpointError, "'org/words'", "BERT family", (_hub,)),
 ]

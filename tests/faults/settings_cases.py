@@ -1,11 +1,20 @@
 """Wrong command lines and wrong settings in Python."""
 
-from bertworks.errors import DataError, NotFittedError, SettingsError
-from tests.faults.case import Case, file
+from bertworks.errors import CheckpointError, DataError, NotFittedError, SettingsError
+from tests.faults.case import Case, done, file
 
 TRAIN = "bertworks train reviews.csv --text review --label sentiment --model encoder"
 
 _PRETRAINING = '[corpus]\npath = "corpus"\n[training]\nsteps = 10\n[model]\narchitecture = "electra"\n'
+
+
+def _tagger() -> None:
+    """A model of words from the encoder of the working folder."""
+    import bertworks
+
+    rows = [["a", "b"]] * 4, [["B-X", "O"]] * 4
+    bertworks.EntityRecognizer("encoder", epochs=1, progress=False, precision="float32").fit(*rows).save("tagger")
+
 
 SETTINGS = [
     Case("a command that does not exist", "bertworks trian reviews.csv", SettingsError, "trian", "Did you mean train?"),
@@ -25,6 +34,27 @@ SETTINGS = [
     Case("more threads than any machine has", f"{TRAIN} --threads 100000000000", SettingsError, "threads", "from 1 to 1,024"),
     Case("an order of the rows below zero", f"{TRAIN} --shuffle-seed -1", SettingsError, "shuffle_seed", "0 or more"),
     Case("an empty name of data", "bertworks train ''", DataError, "an empty name", "name a file"),
+    Case(
+        "a layer of another width than the teacher's vectors",
+        "bertworks train reviews.csv --task embeddings --text review --model encoder --teacher encoder --dense 3",
+        SettingsError,
+        "the teacher's vectors have 8 features, but these have 3",
+        "choose dense=8 (--dense 8), or leave out dense",
+    ),
+    Case(
+        "an activation without its layer",
+        "bertworks train reviews.csv --task embeddings --text review --model encoder --activation relu",
+        SettingsError,
+        "activation",
+        "give dense (--dense) too",
+    ),
+    Case(
+        "one vector for a text, and one for each token",
+        "bertworks features 'a text' --model encoder --tokens --pooling max",
+        SettingsError,
+        "pooling",
+        "leave out either pooling or tokens",
+    ),
     Case("no seed at all", f"{TRAIN} --seeds 0", SettingsError, "seeds", "at least 1"),
     Case("a kind of labels with a slip", f"{TRAIN} --kind sngle", SettingsError, "'sngle'", "'single'"),
     Case("class weights without numbers", f"{TRAIN} --class-weights good=x", SettingsError, "good=x", "label=weight"),
@@ -34,6 +64,27 @@ SETTINGS = [
         SettingsError,
         "class_weights",
         "a weight for each of: bad, good",
+    ),
+    Case("transitions where no words get tags", f"{TRAIN} --transitions", SettingsError, "'transitions'", "Leave it out"),
+    Case(
+        "transitions beside a teacher",
+        "bw.EntityRecognizer(teacher='tagger', transitions=True).fit([['a', 'b']] * 4, [['B-X', 'O']] * 4)",
+        SettingsError,
+        "transitions",
+        "leave out one of the two",
+    ),
+    Case("a teacher's share above 1", f"{TRAIN} --teacher model --teacher-share 1.5", SettingsError, "teacher_share", "(0, 1]"),
+    Case("a temperature without a teacher", f"{TRAIN} --temperature 3", SettingsError, "temperature", "name a teacher"),
+    Case("a teacher with other labels", f"{TRAIN} --teacher model", SettingsError, "it lacks bad, good", "the same labels"),
+    Case("a teacher of another kind", f"{TRAIN} --teacher tags", SettingsError, "of the kind 'multi'", "one of the same kind"),
+    Case("a teacher that is no finished model", f"{TRAIN} --teacher encoder", CheckpointError, "encoder is no finished model", "train one"),
+    Case(
+        "a teacher with another tokenizer",
+        "bw.EntityRecognizer(teacher='tagger', epochs=1, progress=False).fit([['a', 'b']] * 4, [['B-X', 'O']] * 4)",
+        SettingsError,
+        "'tagger' has another tokenizer",
+        "with one tokenizer",
+        (done(_tagger),),
     ),
     Case("more tokens than the model reads", f"{TRAIN} --max-tokens 4096", SettingsError, "max_tokens is 4096", "from 1 to 64"),
     Case("an overlap as long as the window", f"{TRAIN} --max-tokens 12 --stride 12", SettingsError, "stride=12", "from 0 to 9"),
@@ -161,5 +212,28 @@ SETTINGS = [
         "generator_size",
         "above 0 and at most 1, not 2",
         (file("pretraining.toml", _PRETRAINING + "[objectives.replaced_token_detection]\ngenerator_size = 2\n"),),
+    ),
+    Case(
+        "sequences longer than a pretrained model reads",
+        "bertworks evaluate bertworks-mini text.txt --max-tokens 9999",
+        SettingsError,
+        "max_tokens is 9,999, but the model reads 512",
+        "--max-tokens 512",
+        (file("text.txt", "A text.\n"),),
+    ),
+    Case(
+        "a text of nothing for a pretrained model",
+        "bertworks evaluate bertworks-mini empty.txt",
+        DataError,
+        "empty.txt holds no text",
+        "name another file",
+        (file("empty.txt", "\n"),),
+    ),
+    Case(
+        "a text without a mask for a pretrained model",
+        "bertworks predict bertworks-mini 'a text'",
+        SettingsError,
+        "there is no [MASK] in 'a text'",
+        "write it where a word is wanted",
     ),
 ]

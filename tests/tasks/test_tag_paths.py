@@ -1,6 +1,6 @@
 """Best paths and probabilities, held against all paths written out."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -14,28 +14,31 @@ from bertworks.tasks.tag_paths import Steps, best_paths, lattices, log_probabili
 seeds = st.integers(0, 10_000)
 
 
-def case(scheme: Scheme, words: int, seed: int) -> tuple[Steps, Array]:
+def case(scheme: Scheme, words: int, seed: int, learnt: bool = False) -> tuple[Steps, Array]:
     draw = np.random.default_rng(seed)
     labels = tuple(all_tags(["PER", "LOC"], scheme))
     scores = log_probabilities(draw.normal(size=(words, len(labels))) * 2)
-    return Steps(labels, scheme), scores
+    return Steps(labels, scheme, draw.normal(size=(len(labels) + 2, len(labels))) * 3 if learnt else None), scores
 
 
 def allowed(steps: Steps, scores: Array) -> dict[tuple[str, ...], float]:
     """Every path that keeps the rules, with its probability before it is shared out."""
-    found = {}
+    found, beginning, end = {}, len(steps.labels), len(steps.labels) + 1
     for path in product(range(len(steps.labels)), repeat=len(scores)):
         tags = [steps.labels[i] for i in path]
         if not faults(tags, steps.scheme):
-            found[tuple(tags)] = float(np.exp(sum(scores[i, t] for i, t in enumerate(path))))
+            value = sum(scores[i, t] for i, t in enumerate(path))
+            if steps.learnt is not None:
+                value += steps.learnt[beginning, path[0]] + steps.learnt[end, path[-1]] + sum(steps.learnt[step] for step in pairwise(path))
+            found[tuple(tags)] = float(np.exp(value))
     return found
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@settings(max_examples=30)
-@given(words=st.integers(1, 3), seed=seeds)
-def test_the_best_path_is_the_best_of_all(scheme: Scheme, words: int, seed: int) -> None:
-    steps, scores = case(scheme, words, seed)
+@settings(max_examples=40)
+@given(words=st.integers(1, 3), seed=seeds, learnt=st.booleans())
+def test_the_best_path_is_the_best_of_all(scheme: Scheme, words: int, seed: int, learnt: bool) -> None:
+    steps, scores = case(scheme, words, seed, learnt)
     every = allowed(steps, scores)
     (path,) = best_paths([scores], steps)
     tags = tuple(steps.labels[i] for i in path)
@@ -43,10 +46,10 @@ def test_the_best_path_is_the_best_of_all(scheme: Scheme, words: int, seed: int)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@settings(max_examples=30)
-@given(words=st.integers(1, 3), seed=seeds)
-def test_probabilities_are_shares_of_all_paths(scheme: Scheme, words: int, seed: int) -> None:
-    steps, scores = case(scheme, words, seed)
+@settings(max_examples=40)
+@given(words=st.integers(1, 3), seed=seeds, learnt=st.booleans())
+def test_probabilities_are_shares_of_all_paths(scheme: Scheme, words: int, seed: int, learnt: bool) -> None:
+    steps, scores = case(scheme, words, seed, learnt)
     every = allowed(steps, scores)
     total = sum(every.values())
     (lattice,) = lattices([scores], steps)
@@ -75,6 +78,15 @@ def test_sentences_do_not_change_each_other() -> None:
     for one, other in zip(lattices(scores, steps), [lattices([one], steps)[0] for one in scores], strict=True):
         np.testing.assert_allclose(one.ahead, other.ahead)
         np.testing.assert_allclose(one.behind, other.behind)
+
+
+def test_the_rules_hold_whatever_was_learnt() -> None:
+    labels = tuple(all_tags(["A", "B"], "BIOES"))
+    draw = np.random.default_rng(1)
+    forbidden = Steps(labels, "BIOES").rules < 0
+    steps = Steps(labels, "BIOES", np.where(forbidden, 50.0, -50.0))
+    scores = [log_probabilities(draw.normal(size=(words, 9))) for words in (1, 5, 30)]
+    assert not any(faults([labels[i] for i in path], "BIOES") for path in best_paths(scores, steps))
 
 
 def test_tags_without_an_allowed_path_still_get_one() -> None:

@@ -1,6 +1,7 @@
 """Labels of words: what is encoded comes back, whatever the tokenizer; windows; entities of whole words."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,31 @@ def test_every_word_weighs_one_and_is_read_where_it_has_most_context(tiny_tokeni
     assert not task.lost(reading, Truth(tags))
 
 
+def test_a_long_sentence_is_learnt_as_one_sequence(tiny_tokenizer: Tokenizer) -> None:
+    """Each word once, where it is read with most context; at the borders of windows the right tags of the neighbours stand."""
+    words = [f"{word}{number}" for number, word in enumerate(["dog", "cat", "very", "movie"] * 12)]
+    tags = ["B-X" if number % 5 == 0 else "I-X" if number % 5 == 1 else "O" for number in range(len(words))]
+    task = infer([Truth(tags)], "IOB2", max_tokens=20, stride=8, transitions=True)
+    rows, truth = [Sentence.of(["cat"]), Sentence.of(words)], [Truth(["O"]), Truth(tags)]
+    batch, readings, _ = task.encode(rows, tiny_tokenizer, truth)
+    assert batch.sequences > 4
+    numbers = [task.labels.index(tag) for tag in tags]
+    targets, window = batch.token_targets[HEAD], np.repeat(np.arange(batch.sequences), batch.lengths)
+    assert set(batch.token_targets) == {HEAD, f"{HEAD}_words"}
+    assert targets[targets[:, 0] >= 0][0].tolist() == [task.labels.index("O"), -1, -1]
+    places = readings[1].places
+    assert sorted(np.flatnonzero(targets[:, 0] >= 0)[1:]) == places.tolist() == sorted(places)
+    for number, place in enumerate(places):
+        before = -1 if number == 0 else -100 if window[places[number - 1]] == window[place] else numbers[number - 1]
+        after = -1 if place == places[-1] else -100 if window[places[number + 1]] == window[place] else numbers[number + 1]
+        assert targets[place].tolist() == [numbers[number], before, after]
+    scores = np.zeros((batch.tokens, 3), dtype=np.float32)
+    scores[places, numbers] = 20.0
+    metrics = task.metrics()
+    task.update_metrics(metrics, batch, {HEAD: scores})
+    assert metrics.compute()["conlleval_f1"] == 1
+
+
 def test_what_is_not_read_is_lost_and_counted(tiny_tokenizer: Tokenizer) -> None:
     words, tags = ["dog"] * 30, ["O"] * 28 + ["B-X", "I-X"]
     task = infer([Truth(tags)], "IOB2", max_tokens=12, overflow="truncate")
@@ -190,6 +216,9 @@ def test_an_unknown_tag_names_the_row(tiny_tokenizer: Tokenizer) -> None:
 def test_settings_come_back_and_wrong_ones_are_refused() -> None:
     task = Tagging(("O", "B-PER", "I-PER"), "IOB2", 64, "truncate", 3, joiners="-.")
     assert task_from_settings("tagging", task.settings()) == task
+    assert "transitions" not in task.settings()
+    learning = replace(task, transitions=True)
+    assert task_from_settings("tagging", learning.settings()) == learning
     wrong = ({"scheme": "IOB9"}, "scheme"), ({"labels": ["O", "O"]}, "twice"), ({"labels": []}, "at least one"), ({"x": 1}, "no setting")
     for change, message in wrong:
         with pytest.raises(SettingsError, match=message):

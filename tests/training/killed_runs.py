@@ -1,6 +1,7 @@
 """A process that trains in forked children and kills them: started by test_resume, spoken to in lines of JSON.
 
-A command is {"model", "data", "output", "settings"} with one of: "kill_after" or "interrupt_after" (seconds),
+A command is {"model", "data", "output", "settings"}, perhaps with an "estimator" other than TextClassifier, and with one of:
+"kill_after" or "interrupt_after" (seconds),
 "kill_in_save" ([the number of a checkpoint from now, the share of its writing]), "kill_in_model" (seconds after the
 finished model's folder has appeared), "kill_at" (the number of a call that
 Python code makes or is, counted in the files that "within" lists, or in all where it is empty), or nothing, which runs to
@@ -22,7 +23,7 @@ from typing import Any
 
 import torch
 
-from bertworks import TextClassifier
+import bertworks
 from bertworks.errors import BertworksError
 
 
@@ -39,7 +40,11 @@ def main() -> None:
 def warm_up(command: dict[str, Any]) -> None:
     """Trains for a step, so that the children inherit all that is set up at the first use."""
     settings = {**command["settings"], "epochs": 0.01}
-    TextClassifier(command["model"], progress=False, **settings).fit(command["data"]["texts"], command["data"]["labels"])
+    estimator(command, **settings).fit(command["data"]["texts"], command["data"]["labels"])
+
+
+def estimator(command: dict[str, Any], **settings: Any) -> Any:
+    return getattr(bertworks, command.get("estimator", "TextClassifier"))(command["model"], progress=False, **settings)
 
 
 def answer(command: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +113,7 @@ def train(command: dict[str, Any], notes: Path) -> None:
     code = 1
     try:
         data = command["data"]
-        classifier = TextClassifier(command["model"], output=command["output"], progress=False, **command["settings"])
+        classifier = estimator(command, output=command["output"], **command["settings"])
         if "within" in command:
             sys.setprofile(counter)
         classifier.fit(data["texts"], data["labels"], validation=data["validation"], resume=True)

@@ -54,9 +54,11 @@ class Worker:
 class Runs:
     """Runs of one training, whole and in pieces."""
 
-    def __init__(self, worker: Worker, model: Path, home: Path, data: dict[str, Any], settings: dict[str, Any]) -> None:
+    def __init__(
+        self, worker: Worker, model: Path, home: Path, data: dict[str, Any], settings: dict[str, Any], estimator: str = "TextClassifier"
+    ) -> None:
         self.worker, self.home = worker, home
-        self.command = {"model": str(model), "data": data, "settings": settings}
+        self.command = {"model": str(model), "data": data, "settings": settings, "estimator": estimator}
         self._calls: dict[str, int] = {}
         self.train(home / "first")
         started = time.perf_counter()

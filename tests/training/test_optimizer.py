@@ -9,8 +9,10 @@ import torch
 
 from bertworks.errors import CheckpointError, SettingsError
 from bertworks.nn.model import Model
+from bertworks.spec import HeadSpec
 from bertworks.training import TrainingConfig
 from bertworks.training.optimizer import Optimizer, depth_of, rate_of
+from tests.nn import small
 
 FACTORS = [0.0, 0.5, 1.0, 0.7, 0.1]
 
@@ -95,6 +97,25 @@ def test_layers_below_learn_slower(model: Model) -> None:
         # The first update of Adam is the learning rate, whatever the gradient.
         expected = 0.01 * 0.5 ** (2 - min(2, depth_of(name, model)))
         assert np.median(np.abs(values - before[name])) == pytest.approx(expected, rel=1e-3), name
+
+
+def test_transitions_learn_at_a_rate_of_their_own() -> None:
+    model = Model(small.encoder(), {"tags": HeadSpec("tokens", 3, transitions=True)})
+    model.initialize(0)
+    names = {f"heads.tags.transitions.{name}" for name in ("bias", "first_bias", "last_bias")}
+    for rate, wanted in ((1e-4, 0.01), (0.02, 0.02)):
+        optimizer = Optimizer(model, config(learning_rate=rate, weight_decay=0.1, layer_decay=0.9))
+        before = model.arrays()
+        assert not any(before[name].any() for name in names)
+        for parameter in model.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        optimizer.step(1.0)
+        for name, values in model.arrays().items():
+            if name in names:  # the first step of AdamW is as long as the rate, and nothing decays
+                np.testing.assert_allclose(values, before[name] - wanted, rtol=1e-4)
+            else:
+                assert abs(values - before[name]).max() < 1.3 * rate
+        model.set_arrays(before)
 
 
 @pytest.mark.parametrize(("frozen", "prefixes"), [(1, ("embeddings", "layers.0")), (2, ("embeddings", "layers.0", "layers.1"))])

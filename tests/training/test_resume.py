@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.estimators.test_entities import made
 from tests.training.runs_in_pieces import INTERRUPTED, KILLED, SETTINGS, Runs, Storm, Worker
 
 WRITING = ["checkpoints/atomic.py", "checkpoints/leftovers.py", "checkpoints/safetensors_file.py", "training/state.py", "training/run.py"]
@@ -83,6 +84,19 @@ def test_killed_once_at_each_of_twenty_places(make_runs: Callable[..., Runs], tm
         assert runs.kill_at(folder, share, files) in (KILLED, 0)
         runs.train(folder)
         runs.assert_same(folder)
+
+
+def test_killed_while_transitions_are_learnt(worker: Worker, tiny_bert: Path, tmp_path: Path) -> None:
+    """Long sentences, too, which are cut between the windows that a step computes in turn."""
+    (words, tags), (held_words, held_tags) = made(60), made(20, seed=1)
+    words, tags = ([*rows, [one for row in rows[:12] for one in row]] for rows in (words, tags))
+    data = {"texts": words, "labels": tags, "validation": [held_words, held_tags]}
+    settings = {**SETTINGS, "epochs": 3, "transitions": True, "max_tokens": 40}
+    runs = Runs(worker, tiny_bert, tmp_path, data, settings, estimator="EntityRecognizer")
+    for share in (0.3, 0.4):
+        assert runs.kill_at(tmp_path / "run", share, ["checkpoints/atomic.py", "nn/tag_sequences.py"]) == KILLED
+    runs.train(tmp_path / "run")
+    runs.assert_same(tmp_path / "run")
 
 
 def test_interrupted_by_ctrl_c(make_runs: Callable[..., Runs], tmp_path: Path) -> None:

@@ -79,6 +79,8 @@ def trainings(make_bert: Callable[..., Path], tmp_path_factory: pytest.TempPathF
     spans = [{"text": [text.split()[0]], "answer_start": [0]} for text in texts]
     asked = [{"id": str(i), "context": t, "question": "which word", "answers": spans[i]} for i, t in enumerate(texts)]
     write_rows(home / "answers.jsonl", asked)
+    with open(home / "pairs.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("text1", "text2", "score"), *((text, texts[-1 - i], i / 60) for i, text in enumerate(texts))])
     together = Together()
     made = Trainings(together, home, make_bert())
     made.run(0, "warm", epochs="1")
@@ -130,6 +132,15 @@ def test_the_command_that_began_a_run_goes_on_with_it(trainings: Trainings, whol
     assert "holds a run that was begun with other settings (learning_rate, limit): go on with it by --resume" in the_error(ended)
 
 
+def test_ctrl_c_saves_once_and_all_stop(trainings: Trainings, whole: str) -> None:
+    presses = {"interrupt": [[1, str(trainings.home / "stopped" / "log.jsonl"), 8]]}
+    ended = trainings.run(2, "stopped", signals=presses)
+    assert codes(ended) == [130, 130]
+    assert the_error(ended, 130).startswith("stopped at step ")
+    assert codes(trainings.run(2, "stopped")) == [0, 0]
+    trainings.assert_same_bits("stopped", whole)
+
+
 def test_several_seeds_go_on_too(trainings: Trainings) -> None:
     kill = {"kill": [[1, str(trainings.home / "seeds" / "seed-1" / "log.jsonl"), 4]]}
     assert codes(trainings.run(2, "seeds", epochs="1", seeds="2", signals=kill)) == [6, KILLED]
@@ -145,7 +156,11 @@ def test_what_is_wrong_is_said_once_and_leaves_nothing(trainings: Trainings) -> 
     assert "name its folder (--output)" in the_error(trainings.together.ask(2, "command_line", line=nameless))
     assert "does not exist" in the_error(trainings.run(2, "wrong", "none.csv"), 3)
     assert not (trainings.home / "wrong").exists()
-    assert "train with one process" in the_error(trainings.run(2, "vectors", "reviews.csv", "--task", "few-shot"))
+    for task in ("few-shot", "embeddings"):
+        data = "reviews.csv" if task == "few-shot" else "pairs.csv"
+        assert "train with one process" in the_error(trainings.run(2, "vectors", data, "--task", task))
+        assert not (trainings.home / "vectors").exists()
+    assert "cannot be shared by 2 processes" in the_error(trainings.run(2, "vectors", device="meta"))
     assert not (trainings.home / "vectors").exists()
     assert codes(trainings.run(1, "plain", epochs="1")) == [0]
     assert "holds a run that torchrun did not begin: go on with it by --resume" in the_error(trainings.run(2, "plain", epochs="1"))

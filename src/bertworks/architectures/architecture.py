@@ -1,11 +1,11 @@
 """What a family has to say about itself."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from sys import float_info
 from typing import Any, Literal
 
-from bertworks.checkpoints.table import Table, renames
+from bertworks.checkpoints.table import Ignore, Rename, Table, renames
 from bertworks.errors import CheckpointError, nearest
 from bertworks.spec import Activation, EncoderSpec, HeadSpec, RelationSpec
 
@@ -18,6 +18,7 @@ HeadKind = Literal[
     "replaced_token_detection",
     "sequence_classification",
     "token_classification",
+    "tag_sequence",
     "question_answering",
     "multiple_choice",
     "token_vectors",
@@ -73,6 +74,26 @@ GENERIC_HEADS: Mapping[HeadKind, HeadDefinition] = {
 """Heads that every encoder can have and no family names: a vector for each token, by which another model's is learnt, and the
 attention of the last layer."""
 
+TRANSITIONS = "crf.transitions"
+"""The tensor by which a folder is seen to have scores of labels that follow each other."""
+_TRANSITIONS = {"bias": TRANSITIONS, "first_bias": "crf.start_transitions", "last_bias": "crf.end_transitions"}
+_OTHER_TASK = Table(ignores=(Ignore(r"crf\..*", "the head of another task"),))
+
+
+def _with_transitions(tokens: HeadDefinition) -> HeadDefinition:
+    """A head for labels of tokens, with scores of labels that follow each other beside it: under the names of the `pytorch-crf`
+    package, whose layout is the same. Other tools read the rest of the model, which is that of the head without them."""
+
+    def spec(config: Config, encoder: EncoderSpec, outputs: int) -> HeadSpec:
+        plain = tokens.spec(config, encoder, outputs)
+        assert isinstance(plain, HeadSpec)
+        return replace(plain, transitions=True)
+
+    def table(ours: str) -> Table:
+        return tokens.table(ours) + Table(tuple(Rename(f"{ours}transitions.{own}", name) for own, name in _TRANSITIONS.items()))
+
+    return HeadDefinition(spec, table, tokens.class_name, tokens.needs_pooler)
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -98,7 +119,10 @@ class Architecture:
     """Keys of config.json that hold dropout probabilities: those that one setting for all of them stands for."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "heads", {**GENERIC_HEADS, **self.heads})
+        body, tokens = self.table, self.heads.get("token_classification")
+        of_sequences = {} if tokens is None else {"tag_sequence": _with_transitions(tokens)}
+        object.__setattr__(self, "heads", {**GENERIC_HEADS, **self.heads, **of_sequences})
+        object.__setattr__(self, "table", lambda spec: body(spec) + _OTHER_TASK)
 
     def class_name(self, kinds: Collection[HeadKind]) -> str:
         """What `architectures` in config.json says for a model with such heads."""

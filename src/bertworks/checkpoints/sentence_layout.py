@@ -53,8 +53,8 @@ class SentenceLayout:
     """What the files say."""
 
     spec: VectorSpec = field(default_factory=VectorSpec)
-    folders: tuple[str, ...] = ()
-    """The folder of each stage."""
+    folders: tuple[str | None, ...] = ()
+    """The folder of each stage; None for one that starts anew."""
     layers_folder: str | None = None
     """The folder of the weights of layers."""
     widths: tuple[int, ...] = ()

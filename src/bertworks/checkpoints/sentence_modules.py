@@ -27,7 +27,8 @@ Arrays = Mapping[str, Any]
 
 
 def read_arrays(folder: Path, layout: SentenceLayout, prefix: str) -> dict[str, Any]:
-    """The weights of the modules under the names that they have in `nn.vectors.VectorHead`, after `prefix`.
+    """The weights of the modules under the names that they have in `nn.vectors.VectorHead`, after `prefix`; stages without a folder
+    have none.
 
     Raises `CheckpointError` where a tensor is missing, too many, or of another shape than the module says.
     """
@@ -37,7 +38,7 @@ def read_arrays(folder: Path, layout: SentenceLayout, prefix: str) -> dict[str, 
         out |= {f"{prefix}layer_weights": _tensors(folder / layout.layers_folder, shapes)["layer_weights"]}
     for number, (stage, path) in enumerate(zip(layout.spec.stages, layout.folders, strict=True)):
         names = _names(stage)
-        if names:
+        if names and path is not None:
             found = _tensors(folder / path, {theirs: shape for theirs, _, shape in names})
             out |= {f"{prefix}stages.{number}.{ours}": found[theirs] for theirs, ours, _ in names}
     return out

@@ -23,6 +23,8 @@ _CHUNK = 1 << 20
 _LARGEST_TOLERANCE = 1e6
 """No difference is so large: a tolerance beyond it would verify anything."""
 _PARTS = ("config*.json", "sentence_*_config.json", "modules.json", "bertworks*", "[0-9]_*/*", "model*.safetensors*")
+_FEW_SHOT_PARTS = ("few_shot.json", "head.safetensors")
+"""What a few-shot classifier has besides the encoder in it, which has a fingerprint of its own."""
 _TOKENIZER_PARTS = ("tokenizer*.json", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json", "*.model")
 _LEGACY_WEIGHTS = ("pytorch_model*.bin*", "bert_config.json", "*.index", "*.data-*-of-*", "checkpoint")
 
@@ -135,7 +137,7 @@ def fingerprint(folder: Path) -> str:
     """
     folder = Path(folder)
     weights = [*folder.glob("model*.safetensors")]
-    patterns = [*_PARTS, *_TOKENIZER_PARTS, *(() if weights else _LEGACY_WEIGHTS)]
+    patterns = [*_PARTS, *_FEW_SHOT_PARTS, *_TOKENIZER_PARTS, *(() if weights else _LEGACY_WEIGHTS)]
     found = {path.relative_to(folder).as_posix(): path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
     if not any(name.endswith((".safetensors", ".bin", ".index")) for name in found):
         raise CheckpointError(f"no weights in {folder}, so it has no fingerprint: name a model folder")

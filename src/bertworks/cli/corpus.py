@@ -45,7 +45,12 @@ def prepare(
     shard_tokens: Annotated[str, typer.Option("--shard-tokens", help="Tokens of a shard, about.", metavar="NUMBER")] = "4M",
     held_out: Annotated[float, typer.Option("--held-out", help="Share of the documents that are kept out of training.")] = 0.005,
     deduplicate: Annotated[
-        str, _text("--deduplicate", text="Leave out documents with the same, or nearly the same, text.", metavar="none|exact|near")
+        str,
+        _text(
+            "--deduplicate",
+            text="Leave out documents with the same, or nearly the same, text; near needs 16 bytes of memory a word.",
+            metavar="none|exact|near",
+        ),
     ] = "none",
     processes: Annotated[
         int | None, typer.Option("--processes", help="Processes that work at once; one a processor by default.", rich_help_panel="Machine")

@@ -103,7 +103,7 @@ def _asked(model: str, texts: list[str], piped: bool) -> dict[str, Any]:
     from bertworks.estimators.verbs import kinds
 
     if kinds.of_explained({"model": model}).name == "choices":
-        questions = questions_with_choices(texts, piped=piped)
+        questions = questions_with_choices(texts[0].splitlines() if piped else texts, piped=piped)
         if len(questions) > 1:
             raise DataError(f"one question is explained at a time, with its choices; {len(questions)} were given")
         return {"text": questions[0][0], "choices": questions[0][1]}

@@ -23,6 +23,10 @@ def features(
     ] = "-1",
     combine: Annotated[str, typer.Option("--combine", metavar="concat|sum|mean", help="How several layers become one vector.")] = "concat",
     pooling: Annotated[str, typer.Option("--pooling", metavar="mean|cls|max", help="How tokens become one vector.")] = "mean",
+    tokens: Annotated[
+        bool,
+        typer.Option("--tokens", help="A vector for each token instead of each text; a Parquet file has row, token, start, end, vector."),
+    ] = False,
     overflow: Annotated[
         str, typer.Option("--overflow", metavar="window|head_tail|truncate|error", help="Texts longer than the model reads.")
     ] = "window",
@@ -43,7 +47,8 @@ def features(
     BERT's paper found the last four layers, concatenated, the best features: --layers=-4,-3,-2,-1. For vectors that say how
     alike texts are, see embed.
 
-    Example: bertworks features --file reviews.csv --text review -o features.parquet
+    Examples: bertworks features --file reviews.csv --text review -o features.parquet ·
+    bertworks features --file reviews.csv --text review --tokens -o tokens.parquet
     """
     arguments: dict[str, Any] = {k: v for k, v in locals().items() if k not in ("json", "texts", "file", "layers")}
     if texts and file is not None:
@@ -59,6 +64,12 @@ def features(
 
     with show.row_bar("reading") as progress:
         report = run(**arguments, layers=_numbers(layers), texts=texts or None, file=file, progress=progress)
+    if report.tokens is not None and not json:
+        for row, of_text in zip(texts or [], report.tokens, strict=True):
+            rounded = [{**token, "features": [round(value, 6) for value in token["features"]]} for token in of_text.to_list()]
+            show.print_json({"text": row, "tokens": rounded})
+        show.lines(Console(stderr=True), report.accounting.lines()[1:])
+        return
     if report.features is not None and not json:
         for row, values in zip(texts or [], report.features.tolist(), strict=True):
             show.print_json({"text": row, "features": [round(value, 6) for value in values]})
@@ -67,8 +78,8 @@ def features(
     if json:
         show.print_json(report.to_dict())
         return
-    console = Console()
-    show.heading(console, f"{report.accounting.rows:,} texts → {report.output} ({report.width:,} features each, {report.seconds:.1f} s)")
+    console, what = Console(), "a token" if tokens else "each"
+    show.heading(console, f"{report.accounting.rows:,} texts → {report.output} ({report.width:,} features {what}, {report.seconds:.1f} s)")
     show.lines(console, report.notes + report.accounting.lines())
 
 

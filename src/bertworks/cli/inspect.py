@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _MOST_LABELS = 12
 _BAR = 30
 _STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold"}
-_OF_SOME_TASKS = ("choices", "first_choice", "objective")
+_OF_SOME_TASKS = ("choices", "first_choice", "scheme", "objective")
 """Options that not every task has."""
 _MOST_OF_A_NOTE = 2
 """Examples of a note that are shown."""
@@ -36,6 +36,7 @@ def inspect(
     label: options.LabelColumn = None,
     choices: options.ChoiceColumns = None,
     first_choice: options.FirstChoice = None,
+    scheme: options.Scheme = None,
     objective: Annotated[
         str | None,
         typer.Option("--objective", help="Embeddings: by what they will be trained; seen from the data.", rich_help_panel="Data"),

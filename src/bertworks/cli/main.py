@@ -22,16 +22,19 @@ from bertworks.cli.features import features
 from bertworks.cli.fill_mask import fill_mask
 from bertworks.cli.generate import generate
 from bertworks.cli.inspect import inspect
+from bertworks.cli.mine import mine
 from bertworks.cli.next_sentence import next_sentence
 from bertworks.cli.predict import predict
 from bertworks.cli.pretrain import pretrain
 from bertworks.cli.probe import probe
+from bertworks.cli.rank import rank
 from bertworks.cli.recipe import app as recipe
 from bertworks.cli.report import report
 from bertworks.cli.search import search
 from bertworks.cli.studies import cross_validate, learning_curve, tune
 from bertworks.cli.tokenizer import app as tokenizer
 from bertworks.cli.train import train
+from bertworks.cli.zero_shot import zero_shot
 from bertworks.errors import BertworksError, BertworksWarning, Interrupted, nearest
 
 _EPILOG = "Options of a command: bertworks COMMAND --help"
@@ -57,6 +60,9 @@ for _command in (
     predict,
     embed,
     search,
+    rank,
+    mine,
+    zero_shot,
     answer,
     features,
     fill_mask,

@@ -107,6 +107,10 @@ ChoiceColumns = Annotated[
 FirstChoice = Annotated[
     int | None, _data("--first-choice", "Choices: what answers that are numbers call the first, 0 or 1; seen from the answers.")
 ]
+Scheme = Annotated[
+    str | None,
+    _data("--scheme", "Entities: what tags mean, IOB1, IOB2, BIOES, BILOU, IO or words (no entities); found out by default.", "SCHEME"),
+]
 ShuffleSeed = Annotated[int | None, _data("--shuffle-seed", "Shuffle before a slice is taken (for files sorted by label).")]
 Limit = Annotated[int | None, _data("--limit", "Take so many rows at most.", "ROWS")]
 OnBadRows = Annotated[str, _data("--on-bad-rows", "Rows that cannot be read or lack a label: stop, or drop and count them.", "error|drop")]

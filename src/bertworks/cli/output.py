@@ -15,6 +15,8 @@ from rich.text import Text
 
 _MOST_LABELS = 20
 _NAME_WIDTH = 22
+_COUNTS = ("rows", "words", "documents", "tokens", "masked_lm_tokens", "next_sentence_pairs", "sentence_order_pairs")
+"""Metrics that say how much was judged; they are told elsewhere."""
 
 
 def print_json(value: Any) -> None:
@@ -57,7 +59,7 @@ def print_columns(console: Console, rows: Sequence[Sequence[str]], *, strong: in
 def print_metrics(console: Console, title: str, metrics: Mapping[str, Any], headline: str) -> None:
     """The numbers of an evaluation, the main one first, then a row a label."""
     heading(console, title)
-    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float) and name not in ("rows", "words")}
+    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float) and name not in _COUNTS}
     if "accuracy" in numbers:
         numbers.pop("micro_f1", None)  # the same for a single label
     names, intervals = sorted(numbers, key=lambda name: name != headline), metrics.get("intervals", {})

@@ -41,7 +41,8 @@ def predict(
 
     An answer is a line: label, its probability and the text, with tabs between them; of a model for entities, the text
     with its entities marked. For a model of pairs, the two texts stand in one line with a tab between them, or are given
-    as two arguments; for multiple choice, so does a question with its choices.
+    as two arguments; for multiple choice, so does a question with its choices. A pretrained model fills in what is masked
+    ([MASK]), as fill-mask does: what stands there best, its probability, and the whole text.
 
     Examples: bertworks predict runs/reviews-1 "A fine film." · bertworks predict runs/reviews-1 --file new.csv
     --output answers.csv · cat texts.txt | bertworks predict runs/reviews-1

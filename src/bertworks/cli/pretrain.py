@@ -17,7 +17,8 @@ def pretrain(
 ) -> None:
     """Pretrain an encoder on a prepared corpus: masked words, replaced words, and what follows what.
 
-    The configuration has the tables corpus, model, objectives.masked_lm (next_sentence, replaced_token_detection …) and training.
+    The configuration has the tables corpus, model, objectives.masked_lm (next_sentence, replaced_token_detection …) and training;
+    docs/pretraining-settings.md lists every key. bertworks recipe show cpu-evening prints one to begin with.
     Ctrl-C saves the run, and --resume goes on with it.
 
     Several processes, on as many GPUs or CPUs, share the work: torchrun --nproc-per-node 2 --max-restarts 3 -m bertworks
@@ -45,6 +46,8 @@ def pretrain(
         show.heading(console, "held-out text")
         numbers = [(name.replace("_", " "), f"{value:.4f}") for name, value in report.metrics.items() if isinstance(value, float)]
         show.print_columns(console, numbers)
+    else:
+        show.heading(console, "nothing was judged: the corpus has no held-out documents (bertworks corpus prepare … --held-out 0.005)")
     done = "is finished already" if report.was_finished else "done"
     speed = f"{report.tokens / max(report.seconds, 1e-9):,.0f} tokens/s"
     show.heading(console, f"{done}: {report.steps:,} steps, {report.tokens:,} tokens in {report.seconds:,.0f} s ({speed})")

@@ -15,6 +15,14 @@ def search(
     vectors: Annotated[
         Path | None, typer.Option("--vectors", help="Their vectors, an .npy file that embed wrote; without it they are embedded first.")
     ] = None,
+    index: Annotated[
+        Path | None,
+        typer.Option(
+            "--index",
+            help="Search by an index in this file, for more than a million texts; it is built where there is no such file, and read "
+            "where it is of the same texts and model (pip install 'bertworks[search]').",
+        ),
+    ] = None,
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="How many texts to show for each query.")] = 10,
     text: options.TextColumn = None,
     split: options.Split = None,
@@ -27,17 +35,18 @@ def search(
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
-    """Find the texts that are nearest in meaning to a query. All of them are compared.
+    """Find the texts that are nearest in meaning to a query. All of them are compared, unless there is an --index.
 
     A line is a text: its similarity, the number of its row, and the text, with tabs between them.
 
-    Example: bertworks search runs/pairs-1 "cold food" --file reviews.csv
+    Examples: bertworks search runs/pairs-1 "cold food" --file reviews.csv · bertworks search runs/pairs-1 "cold food" --file
+    reviews.parquet --index reviews.faiss
     """
     arguments = {k: v for k, v in locals().items() if k != "json"}
     from bertworks.cli import output as show
     from bertworks.estimators.embeddings.verbs import search as run
 
-    for hit in run(**arguments):
+    for hit in run(**arguments, tell=lambda line: typer.echo(line, err=True)):
         if json:
             show.print_json(hit.to_dict())
             continue

@@ -37,10 +37,8 @@ def train(
     first_choice: options.FirstChoice = None,
     kind: Annotated[str, _validation("--kind", text="What labels are: auto, single, multi (several a row) or number.")] = "auto",
     split: options.Split = None,
-    scheme: Annotated[
-        str | None,
-        _validation("--scheme", text="Entities: what tags mean, IOB1, IOB2, BIOES or words (no entities); found out by default."),
-    ] = None,
+    scheme: options.Scheme = None,
+    transitions: Annotated[bool, _model("--transitions", text="Entities: learn which tags follow each other, too (a CRF).")] = False,
     max_answer_tokens: Annotated[
         int | None, _model("--max-answer-tokens", text="Answers: the longest that is given; 30 by default.")
     ] = None,
@@ -48,8 +46,38 @@ def train(
         str | None,
         _model("--objective", text="Embeddings: by what; seen from the data.", metavar="scores|ranking|simcse|distillation"),
     ] = None,
-    teacher: Annotated[str | None, _model("--teacher", text="Embeddings: the model whose vectors are imitated.")] = None,
+    teacher: Annotated[
+        str | None,
+        _model("--teacher", text="Finished model for this task whose scores are learnt, too; embeddings: whose vectors are imitated."),
+    ] = None,
+    teacher_share: Annotated[
+        float | None, _model("--teacher-share", text="Share of the teacher's loss; 0.5 by default, 1 leaves the labels out.")
+    ] = None,
+    temperature: Annotated[
+        float | None, _model("--temperature", text="What a teacher's scores are softened by; 2 by default, 1 leaves them as they are.")
+    ] = None,
+    distance: Annotated[
+        str | None,
+        _model("--distance", text="Embeddings: how far a teacher's vectors are; cosine by default.", metavar="cosine|squared"),
+    ] = None,
+    score_range: Annotated[
+        tuple[float, float] | None,
+        _model("--score-range", text="Embeddings: the scores of cosines 0 and 1; by default those of the data.", metavar="LOW HIGH"),
+    ] = None,
     pooling: Annotated[str | None, _model("--pooling", text="Embeddings: mean, cls, max, last …; as the model has it.")] = None,
+    layers_from: Annotated[
+        int | None, _model("--layers-from", text="Embeddings: weigh the layers from this one on, 0 is the embedding; the last alone.")
+    ] = None,
+    dense: Annotated[
+        int | None, _model("--dense", text="Embeddings: features of a dense layer after the pooling; as the model has it.")
+    ] = None,
+    activation: Annotated[
+        str | None, _model("--activation", text="Embeddings: of --dense; tanh by default.", metavar="tanh|relu|gelu|silu|identity")
+    ] = None,
+    normalize: Annotated[
+        bool | None,
+        _model("--normalize/--no-normalize", text="Embeddings: whether vectors have the length 1; as the model has it."),
+    ] = None,
     matryoshka: Annotated[
         list[int] | None, _model("--matryoshka", text="Embeddings: train the first so many features by themselves too; may be repeated.")
     ] = None,
@@ -78,11 +106,14 @@ def train(
     ] = None,
     revision: Annotated[str | None, _model("--revision", text="Branch, tag or commit of a hub name.")] = None,
     overflow: Annotated[
-        str,
+        str | None,
         _model(
-            "--overflow", text="Texts longer than the model reads: read in windows, or in part.", metavar="window|head_tail|truncate|error"
+            "--overflow",
+            text="Texts longer than the model reads: read in windows, or in part; window by default, truncate for choices, of a finished "
+            "sentence encoder what it was saved with.",
+            metavar="window|head_tail|truncate|error",
         ),
-    ] = "window",
+    ] = None,
     max_tokens: Annotated[int | None, _model("--max-tokens", text="Longest sequence; the model's limit by default.")] = None,
     stride: Annotated[int | None, _model("--stride", text="Overlap of windows in tokens.")] = None,
     class_weights: Annotated[

@@ -1,8 +1,9 @@
 """Questions with choices, as they come out of any source, and what a cell with choices means."""
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from jaxtyping import Int
@@ -55,6 +56,10 @@ class ChoiceData:
         """The answers, of data that were read with them."""
         assert self.answers is not None
         return self.answers
+
+    def __iter__(self) -> Iterator[Any]:
+        """What is learnt from, row by row."""
+        return zip(self.questions, self.answers or repeat(None), strict=False)
 
     @property
     def division(self) -> Division:

@@ -2,10 +2,13 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 from jaxtyping import Int
 
+from bertworks.accounting import Accounting
 from bertworks.batch import Array
 from bertworks.errors import DataError, SettingsError
 
@@ -45,7 +48,8 @@ class Division:
         most = len(names) if self.together else len(self.keys)
         if not 2 <= count <= most:
             groups = f" of {most} groups that belong together" if self.together else ""
-            raise DataError(f"{len(self.keys)} rows{groups} cannot be divided into {count} folds: choose from 2 to {most}")
+            choice = f"choose from 2 to {most}" if most > 1 else "there is nothing to divide"
+            raise DataError(f"{len(self.keys)} rows{groups} cannot be divided into {count} folds: {choice}")
         draw, numbers = np.random.Generator(np.random.PCG64(seed)), np.array([names[key] for key in self.keys])
         if not self.together:
             order = draw.permutation(len(numbers))
@@ -59,13 +63,43 @@ class Division:
         return [np.flatnonzero(fold_of[numbers] == fold) for fold in range(count)]
 
 
-def hold_out(
-    labels: Sequence[object], fraction: float, seed: int, *, stratify: bool = True
-) -> tuple[Int[Array, "kept"], Int[Array, "held"]]:
+class Divided(Protocol):
+    """Rows that can be divided."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def accounting(self) -> Accounting: ...
+
+    @property
+    def division(self) -> Division: ...
+
+    def part(self, chosen: Int[Array, "part"], accounting: Accounting, name: str, /) -> Self:
+        """Some of the rows."""
+
+
+Rows = TypeVar("Rows", bound=Divided)
+
+
+def hold_out_part(rows: Rows, fraction: float, seed: int) -> tuple[Rows, Rows | None]:
+    """Rows to train on and rows held out, about `fraction` of all; none are where they cannot be divided so.
+
+    Raises `SettingsError` for a fraction outside [0, 1).
+    """
+    kept, held = rows.division.hold_out(fraction, seed)
+    if not len(held):
+        return rows, None
+    seen = replace(rows.accounting, rows=rows.accounting.rows - len(held))
+    name = f"the validation part of {PurePath(rows.name).name}"
+    return rows.part(kept, seen, rows.name), rows.part(held, Accounting(rows=len(held)), name)
+
+
+def hold_out(labels: Sequence[Hashable], fraction: float, seed: int) -> tuple[Int[Array, "kept"], Int[Array, "held"]]:
     """Row numbers to train on and row numbers held out, `fraction` of all, both in ascending order.
 
-    With `stratify`, each label gives its share (largest remainders), and keeps at least one row to train on; else
-    rows are drawn from all alike. Raises `SettingsError` for a fraction outside [0, 1).
+    Each label gives its share (largest remainders), and keeps at least one row to train on. Raises `SettingsError` for a fraction
+    outside [0, 1).
 
     >>> kept, held = hold_out(["a"] * 6 + ["b"] * 4, 0.5, seed=0)
     >>> len(kept), (held < 6).sum().item(), (held >= 6).sum().item()
@@ -75,7 +109,7 @@ def hold_out(
         raise SettingsError(f"validation_fraction must lie in [0, 1), not {fraction}")
     rows: dict[Hashable, list[int]] = {}
     for row, label in enumerate(labels):
-        rows.setdefault(label if stratify and isinstance(label, Hashable) else None, []).append(row)
+        rows.setdefault(label, []).append(row)
     draw = np.random.Generator(np.random.PCG64(seed))
     groups = [draw.permutation(group) for group in rows.values()]
     shares = [len(group) * fraction for group in groups]

@@ -14,8 +14,8 @@ from bertworks.batch import Array, PackedBatch
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.assessment import Assessment, assess, calibrate
 from bertworks.estimators.explanation import BaselineName, explain_classifier
-from bertworks.estimators.rows import label_array, label_rows, split_pairs, text_rows
-from bertworks.estimators.task_estimator import TaskEstimator
+from bertworks.estimators.rows import held_out_columns, label_array, label_rows, split_pairs, text_rows
+from bertworks.estimators.taught_estimator import SHARE, TEMPERATURE, TaughtEstimator
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
 from bertworks.explain import Explanation
 from bertworks.inference import LoadedModel, score
@@ -38,7 +38,7 @@ class Ranked:
     score: float
 
 
-class TextClassifier(TaskEstimator):
+class TextClassifier(TaughtEstimator):
     """Sorts texts, or pairs of texts, into classes; or gives them several labels, or a number.
 
     scikit-learn's conventions hold: parameters are given here and looked at in `fit`, learnt state ends in an
@@ -57,6 +57,8 @@ class TextClassifier(TaskEstimator):
     - `calibrate`: whether probabilities are scaled by a temperature fitted on the validation data (Guo et al. 2017), so
       that of the answers given with 80 % about 80 % are right; no answer changes by it;
     - `new_tokens`: words to add to the vocabulary;
+    - `teacher`: the folder or hub name of a finished model for the same task, of which its scores are learnt besides the labels, each
+      softened by `temperature` (Hinton et al. 2015): `teacher_share` of the loss, 1 for the teacher alone;
     - `output`: a run folder for settings, log, checkpoints and the finished model; None writes nothing;
     - `progress`: whether the terminal shows what goes on; or who watches it instead.
 
@@ -83,6 +85,9 @@ class TextClassifier(TaskEstimator):
         label_smoothing: float = 0.0,
         calibrate: bool = True,
         new_tokens: Sequence[str] = (),
+        teacher: str | Path | None = None,
+        teacher_share: float = SHARE,
+        temperature: float = TEMPERATURE,
         output: str | Path | None = None,
         progress: bool | Progress = True,
         **training: Any,
@@ -98,6 +103,9 @@ class TextClassifier(TaskEstimator):
         self.label_smoothing = label_smoothing
         self.calibrate = calibrate
         self.new_tokens = new_tokens
+        self.teacher = teacher
+        self.teacher_share = teacher_share
+        self.temperature = temperature
         self.output = output
         self.progress = progress
 
@@ -128,9 +136,7 @@ class TextClassifier(TaskEstimator):
         """
         self.training_config()  # says what is wrong before any text is looked at
         rows, answers = text_rows(texts), label_rows(labels)
-        held = None if validation is None else tuple(validation)
-        if held is not None and len(held) != 2:
-            raise SettingsError(f"validation is a pair, (texts, labels), not {len(held)} things")
+        held = held_out_columns(validation, "texts", "labels")
         if len(rows) != len(answers):
             raise DataError(f"{len(rows)} texts but {len(answers)} labels: give a label for each text")
         if not rows:
@@ -139,7 +145,7 @@ class TextClassifier(TaskEstimator):
             lambda limit: self._task(rows, answers, self._limited(limit)),
             lambda task, tokenizer: _encode(task, rows, tokenizer, answers),
             rows=len(rows),
-            validation=None if held is None else lambda task, tokenizer: _encode_labelled(task, *held, tokenizer, "validation"),
+            validation=None if held is None else lambda task, tokenizer: _encode_labelled(task, held[0], held[1], tokenizer, "validation"),
             resume=resume,
             provenance=provenance,
         )
@@ -233,14 +239,21 @@ class TextClassifier(TaskEstimator):
         otherwise. `top_k` keeps the best so many. Raises `SettingsError` for a label that does not exist or must be named, and
         `DataError` where the model reads single texts.
         """
+        return self.rank_with_accounting(query, passages, label=label, top_k=top_k)[0]
+
+    def rank_with_accounting(
+        self, query: str, passages: Iterable[str], *, label: Any = None, top_k: int | None = None
+    ) -> tuple[list[Ranked], Accounting]:
+        """What `rank` gives, and what became of the passages: how many were read in windows, or not wholly."""
         task: TextClassification = self._require("task_")
         given = text_rows(passages)
         if top_k is not None and top_k < 1:
             raise SettingsError(f"top_k is a number of passages, at least 1, not {top_k}")
         column = 0 if task.kind == "number" else self._column(task, label)
-        scores = self._outputs([(query, passage) for passage in given])[0][:, column]
+        outputs, accounting = self._outputs([(query, passage) for passage in given])
+        scores = outputs[:, column]
         best = np.argsort(-scores, kind="stable")[:top_k]
-        return [Ranked(int(i), given[i], float(scores[i])) for i in best]
+        return [Ranked(int(i), given[i], float(scores[i])) for i in best], accounting
 
     def _column(self, task: TextClassification, label: Any) -> int:
         names = [str(name) for name in task.labels]

@@ -1,22 +1,24 @@
 """Where a training's data come from: the settings that config.toml keeps, so that a run can go on from its folder."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePath
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from jaxtyping import Int
 
 from bertworks.accounting import Accounting
 from bertworks.batch import Array
 from bertworks.data.faults import OnBadRows
-from bertworks.data.holdout import Division
+from bertworks.data.holdout import Divided, Division, hold_out_part
 from bertworks.data.labels import LabelKind
 from bertworks.data.table import split_names
 from bertworks.data.text_data import TextData, read_texts
 from bertworks.errors import DataError, SettingsError, nearest
 from bertworks.tasks.stored_settings import from_stored
+
+AnyRows = TypeVar("AnyRows", bound=Divided)
 
 IN_MEMORY = "(in memory)"
 """Stands in config.toml for data that were handed over as an object."""
@@ -37,6 +39,10 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def __iter__(self) -> Iterator[Any]:
+        """What is learnt from, row by row."""
+        return zip(self.texts, self.labels, strict=True)
 
     @property
     def division(self) -> Division:
@@ -84,9 +90,14 @@ class DataSettings:
     validation_seed: int = 0
     """Which rows are held out."""
 
+    @staticmethod
+    def splits_of(source: Any) -> dict[str, str]:
+        """The names of a source's splits by what they are usually called (train, validation, test)."""
+        return split_names(source)
+
     def resolved(self) -> Self:
         """The same with the usual splits, train and validation, where the source has several and none was named."""
-        names = {} if self.split is not None else split_names(self.source)
+        names = {} if self.split is not None else self.splits_of(self.source)
         if "train" not in names:
             return self
         found = names.get("validation") if self.validation is None and self.validation_fraction > 0 else None
@@ -103,7 +114,8 @@ class DataSettings:
         if self.validation is not None or self.validation_split is not None:
             validation: Rows | None = self._read_validation(data, lines)
         else:
-            rows, validation = self._hold_out(rows, lines)
+            how = "the same share of each class" if rows.kind == "single" else "drawn at random"
+            rows, validation = self.hold_out(rows, lines, how=how)
         if validation is not None:
             repeated = len(set(rows.texts).intersection(validation.texts))
             if repeated:
@@ -111,15 +123,17 @@ class DataSettings:
                 validation.accounting.notes["also in the training data"] += repeated
         return rows, validation, lines
 
-    def _hold_out(self, rows: Rows, lines: list[str]) -> tuple[Rows, Rows | None]:
-        kept, held = rows.division.hold_out(self.validation_fraction, self.validation_seed)
-        if not len(held):
+    def hold_out(
+        self, rows: AnyRows, lines: list[str], *, what: str = "rows", how: str = "drawn at random"
+    ) -> tuple[AnyRows, AnyRows | None]:
+        """Rows to train on and rows held out, as `validation_fraction` and `validation_seed` say; adds to `lines` what was done."""
+        kept, held = hold_out_part(rows, self.validation_fraction, self.validation_seed)
+        if held is None:
             lines.append("no validation data: the model of the last step is kept")
-            return rows, None
-        how = "the same share of each class" if rows.kind == "single" else "drawn at random"
-        lines.append(f"{len(held):,} of {len(rows.texts):,} rows held out for validation ({how}, seed {self.validation_seed})")
-        seen = Accounting(rows=rows.accounting.rows - len(held), dropped=rows.accounting.dropped, notes=rows.accounting.notes)
-        return rows.part(kept, seen, rows.name), rows.part(held, Accounting(rows=len(held)), f"the validation part of {rows.name}")
+        else:
+            told = f"{held.accounting.rows:,} of {len(rows.division.keys):,} {what} held out for validation"
+            lines.append(f"{told} ({how}, seed {self.validation_seed})")
+        return kept, held
 
     def _read_validation(self, data: TextData, lines: list[str]) -> Rows:
         source = self.source if self.validation is None else self.validation

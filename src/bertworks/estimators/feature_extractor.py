@@ -28,6 +28,8 @@ from bertworks.tokenization.encoding import best_places
 Combine = Literal["concat", "sum", "mean"]
 Pool = Literal["mean", "cls", "max"]
 _TEXTS_AT_ONCE = 512
+_TEXTS_OF_TOKENS_AT_ONCE = 32
+"""Of texts whose tokens' vectors are all given: fewer, since they have hundreds each."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class TokenFeatures:
     offsets: Int[Array, "tokens 2"]
     """The characters of the text that each stands for."""
     vectors: Float[Array, "tokens width"]
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Plain values of each token, as `--json` has them."""
+        each = zip(self.tokens, self.offsets.tolist(), self.vectors.tolist(), strict=True)
+        return [{"token": token, "start": start, "end": end, "features": vector} for token, (start, end), vector in each]
 
 
 class FeatureExtractor:
@@ -57,8 +64,8 @@ class FeatureExtractor:
     Learnt: nothing. `accounting_` is what became of the texts of the last call.
 
     >>> from bertworks import FeatureExtractor
-    >>> FeatureExtractor(layers=(-4, -3, -2, -1)).transform(["A fine day."]).shape  # doctest: +SKIP
-    (1, 1536)
+    >>> FeatureExtractor(layers=(-4, -3, -2, -1)).transform(["A fine day."]).shape
+    (1, 1024)
     """
 
     def __init__(
@@ -149,10 +156,23 @@ class FeatureExtractor:
             yield self._pooled(text_rows(some))
 
     def tokens(self, texts: Iterable[str]) -> list[TokenFeatures]:
-        """The features of texts token by token; all are kept in memory."""
+        """The features of texts token by token; all are kept in memory (`stream_tokens` gives them one by one).
+
+        Raises `DataError` for what is no text, or too long where `overflow` is "error".
+        """
+        return list(self.stream_tokens(text_rows(texts)))
+
+    def stream_tokens(self, texts: Iterable[str]) -> Iterator[TokenFeatures]:
+        """The features of any number of texts token by token, text for text: memory does not grow with their number. Errors are those
+        of `tokens`."""
         self.accounting_ = Accounting()
-        rows = text_rows(texts)
-        encoded, batch = self._encode(rows)
+        rest, done = iter(texts), 0
+        while some := list(islice(rest, _TEXTS_OF_TOKENS_AT_ONCE)):
+            yield from self._of_tokens(text_rows(some), done)
+            done += len(some)
+
+    def _of_tokens(self, rows: list[str], first_row: int) -> list[TokenFeatures]:
+        encoded, batch = self._encode(rows, first_row=first_row)
         states = self._states(batch)
         starts, out, at = batch.offsets.tolist(), [], 0
         for windows in encoded:

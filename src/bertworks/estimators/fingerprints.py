@@ -1,10 +1,12 @@
-"""Short hashes of data and models, by which a resumed run knows that it goes on with the same."""
+"""Short hashes of data and models, by which what is gone on with is known to be the same."""
 
 import hashlib
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
-from bertworks.batch import PackedBatch
+from bertworks.batch import Array, PackedBatch
 from bertworks.nn.model import Model
 
 _SAMPLES = 64
@@ -17,6 +19,19 @@ def fingerprint_of_data(data: PackedBatch) -> str:
     for values in (data.input_ids, data.segment_ids, data.offsets, data.groups, *targets):
         digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()[:16]
+
+
+def fingerprint_of_rows(rows: Iterable[Any]) -> str:
+    """A hash of rows as they were read: plain values, or dataclasses of them."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(repr(row).encode("utf-8", "surrogatepass") + b"\n")
+    return digest.hexdigest()[:16]
+
+
+def fingerprint_of_array(values: Array) -> str:
+    """A hash of numbers and of their shape."""
+    return hashlib.sha256(f"{values.shape}{values.dtype}".encode() + np.ascontiguousarray(values).tobytes()).hexdigest()[:16]
 
 
 def fingerprint_of_model(model: Model) -> str:

@@ -1,10 +1,14 @@
 """The look that `train` takes at its rows before it begins."""
 
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from bertworks.architectures import read_description
 from bertworks.checkpoints.hub import resolve
 from bertworks.data.inspection import Inspection, TextRows, inspect_rows
+from bertworks.errors import SettingsError
 from bertworks.estimators.data_settings import Rows
 from bertworks.tokenization import Tokenizer
 
@@ -20,8 +24,16 @@ def first_look(
         text_rows(rows),
         None if validation is None else text_rows(validation),
         tokenizer=Tokenizer.load(folder),
-        limit=limit if max_tokens is None else min(limit, max_tokens),
+        limit=longest_read(max_tokens, limit),
     )
+
+
+def longest_read(max_tokens: Any, limit: int) -> int:
+    """The longest sequence to read, where `max_tokens` may be set. Raises `SettingsError` where the model, which reads `limit`, cannot."""
+    longest = limit if max_tokens is None else max_tokens
+    if not isinstance(longest, int | np.integer) or not 0 < longest <= limit:
+        raise SettingsError(f"max_tokens is {max_tokens!r}, but the model reads from 1 to {limit} tokens at once")
+    return int(longest)
 
 
 def text_rows(rows: Rows) -> TextRows:

@@ -1,4 +1,4 @@
-"""What `train` does where `torchrun` has started it, for every task: it is divided among the processes that there are, and
+"""What `train` does where `torchrun` has started it: it is divided among the processes that there are (where its task can be), and
 begun again it goes on with the run that it began, since `torchrun` gives the same command once more where a process was lost.
 """
 
@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from bertworks.checkpoints.files import read_json, write_json
-from bertworks.errors import SettingsError
+from bertworks.data.table import read_table
+from bertworks.errors import BertworksError, SettingsError
 from bertworks.estimators import runs
 from bertworks.estimators.data_settings import IN_MEMORY
+from bertworks.estimators.fingerprints import fingerprint_of_rows
 from bertworks.training.config import TrainingConfig
 from bertworks.training.distributed import is_launched
 from bertworks.training.leading import led
@@ -57,7 +59,7 @@ def _begun_or_gone_on_with(train: Callable[..., Report], given: Mapping[str, Any
             odd = [] if begun is None else sorted(name for name in {**begun, **told} if begun.get(name) != told.get(name))
             what = f"a run that was begun with other settings ({', '.join(odd)})" if odd else "a run that torchrun did not begin"
             raise SettingsError(f"{folder} holds {what}: go on with it by --resume, choose another folder, or delete it")
-        in_memory = {name: given[name] for name in _SOURCES if told.get(name) == IN_MEMORY}
+        in_memory = {name: given[name] for name in _SOURCES if str(told.get(name)).startswith(IN_MEMORY)}
         return train(resume=folder, progress=given.get("progress"), **in_memory)
     write_json(folder / COMMAND, told)
     try:
@@ -70,10 +72,18 @@ def _begun_or_gone_on_with(train: Callable[..., Report], given: Mapping[str, Any
 
 
 def _told(given: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments that a run depends on, as plain values, without what is usual; rows in memory are only said to be so."""
+    """The arguments that a run depends on, as plain values, without what is usual; rows in memory by a hash."""
     told = {name: value for name, value in given.items() if name not in _ELSEWHERE}
     for name in _SOURCES:
         if not isinstance(told.get(name), str | Path | None):
-            told[name] = IN_MEMORY
+            told[name] = f"{IN_MEMORY} {_fingerprint(told[name])}"
     plain: dict[str, Any] = json.loads(json.dumps(told, default=str))
     return {name: value for name, value in plain.items() if value is not None and value != usual.get(name)}
+
+
+def _fingerprint(source: Any) -> str:
+    """A hash of rows in memory, in whichever form."""
+    try:
+        return fingerprint_of_rows(read_table(source).data.to_pylist())
+    except BertworksError:
+        return fingerprint_of_rows(source)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from jaxtyping import Float
 
 from bertworks.batch import Array
 from bertworks.checkpoints.hub import resolve
@@ -25,9 +26,10 @@ class Candidate:
     """What may stand in the place of a mask."""
 
     token: str
-    """As it stands in the text: without the marks by which vocabularies tell a word's beginning from its end."""
+    """As it stands in the text: without the marks by which vocabularies tell a word's beginning from its end. A given candidate of
+    several tokens stands as it was given."""
     score: float
-    """Its probability."""
+    """Its probability; of several tokens the geometric mean of theirs, so that candidates of unequal length compare."""
     text: str
     """The text with this mask filled by it; other masks stay."""
 
@@ -72,6 +74,16 @@ class TextLikelihood:
         return {**vars(self), "pseudo_log_likelihood": self.pseudo_log_likelihood, "pseudo_perplexity": self.pseudo_perplexity}
 
 
+@dataclass(frozen=True)
+class _Choice:
+    """What may be put in the place of a mask."""
+
+    ids: tuple[int, ...]
+    """Its tokens."""
+    word: str = ""
+    """How it is written, where it has several."""
+
+
 class MaskFiller:
     """A pretrained model with a masked-LM head.
 
@@ -112,20 +124,24 @@ class MaskFiller:
     def fill(self, texts: str | Iterable[str], *, top_k: int = 5, candidates: Sequence[str] | None = None) -> Any:
         """The `top_k` most probable candidates for each mask: a `Filled` for a text, a list of them for several.
 
-        `candidates` are the words to choose from; their scores stay shares of the whole vocabulary. Raises `DataError` for a
-        text without a mask, `SettingsError` for a candidate that is more than one token of the vocabulary.
+        `candidates` are the words to choose from; their scores stay shares of the whole vocabulary. A candidate of k tokens is
+        read at k masks in the place of one, and its score is the exponential of the mean of its tokens' log-probabilities there:
+        all are hidden together, each is judged by itself, and a candidate of one token has the probability that it has anyway. A sum
+        would favour the shorter always (Jiang et al. 2020, "X-FACTR", predict the masks of an answer independently and take the mean
+        as well). Each number of tokens among the candidates costs a pass for each mask.
+
+        Raises `DataError` for a text without a mask, `SettingsError` for a candidate that the vocabulary cannot spell.
         """
         if top_k < 1:
             raise SettingsError(f"top_k is a number of candidates, at least 1, not {top_k}")
         given = [texts] if isinstance(texts, str) else list(texts)
         rows = text_rows(given)
-        allowed = None if candidates is None else self._ids(candidates)
+        choices = None if candidates is None else self._choices(candidates)
         masks = self.task_.masks(rows, self.tokenizer)
-        ids, logarithms = self._top(masks, top_k, allowed)
         found: list[list[list[Candidate]]] = [[] for _ in rows]
-        for row, span, of_mask, values in zip(masks.text.tolist(), masks.span.tolist(), ids.tolist(), logarithms.tolist(), strict=True):
-            found[row].append([self._candidate(rows[row], span, i, v) for i, v in zip(of_mask, values, strict=True)])
-        out = [Filled(row, of_row, text) for row, of_row, text in zip(rows, found, self._fill_all(rows, masks, allowed), strict=True)]
+        for row, span, best in zip(masks.text.tolist(), masks.span.tolist(), self._best(rows, masks, top_k, choices), strict=True):
+            found[row].append([self._candidate(rows[row], span, choice, logarithm) for choice, logarithm in best])
+        out = [Filled(row, of_row, text) for row, of_row, text in zip(rows, found, self._fill_all(rows, masks, choices), strict=True)]
         return out[0] if isinstance(texts, str) else out
 
     def likelihood(self, texts: str | Iterable[str]) -> Any:
@@ -157,7 +173,37 @@ class MaskFiller:
         options: dict[str, Any] = {"device": self.machine.torch_device, "token_budget": self.machine.token_budget}
         return top_tokens(self._model(), MASKED_LM, masks.batch, count, allowed=known, **options)
 
-    def _fill_all(self, rows: list[str], masks: Masks, allowed: Array | None) -> list[str]:
+    def _best(self, rows: list[str], masks: Masks, count: int, choices: Sequence[_Choice] | None) -> list[list[tuple[_Choice, float]]]:
+        """For each mask the `count` best choices, the best first, with the mean log-probability of their tokens."""
+        single = None if choices is None else {choice.ids[0]: choice for choice in choices if len(choice.ids) == 1}
+        out: list[list[tuple[_Choice, float]]] = [[] for _ in masks.text]
+        if single is None or single:
+            ids, logarithms = self._top(masks, count, None if single is None else np.array(list(single), dtype=np.int64))
+            for best, of_mask, values in zip(out, ids.tolist(), logarithms.tolist(), strict=True):
+                best += [(_Choice((i,)) if single is None else single[i], value) for i, value in zip(of_mask, values, strict=True)]
+        for length in sorted({len(choice.ids) for choice in choices or ()} - {1}):
+            some = [choice for choice in choices or () if len(choice.ids) == length]
+            for best, values in zip(out, self._of_several(rows, masks, some).tolist(), strict=True):
+                best += zip(some, values, strict=True)
+        return [sorted(best, key=lambda item: -item[1])[:count] for best in out]
+
+    def _of_several(self, rows: list[str], masks: Masks, choices: Sequence[_Choice]) -> Float[Array, "masks choices"]:
+        """The mean log-probability of the tokens of choices of one length, each mask replaced by so many."""
+        length, places = len(choices[0].ids), np.arange(len(masks.text))
+        own = zip(masks.text.tolist(), masks.span.tolist(), strict=True)
+        longer = self.task_.masks(
+            [rows[row][:start] + self.mask_token * length + rows[row][end:] for row, (start, end) in own], self.tokenizer
+        )
+        before = places - np.searchsorted(masks.text, masks.text)  # masks of the same text that come first
+        at = (np.searchsorted(longer.text, places) + before)[:, None] + np.arange(length)  # [masks, length]
+        wanted = np.array([choice.ids for choice in choices])  # [choices, length]
+        allowed = np.unique(wanted)
+        ids, logarithms = self._top(longer, len(allowed), allowed)
+        by_id = np.take_along_axis(logarithms, ids.argsort(axis=1), axis=1)  # [longer masks, allowed]
+        means: Array = by_id[at[:, None, :], np.searchsorted(allowed, wanted)].mean(axis=2)
+        return means
+
+    def _fill_all(self, rows: list[str], masks: Masks, choices: Sequence[_Choice] | None) -> list[str]:
         """Every text with all its masks filled, in as many passes as the text with most masks has."""
         texts, filled = list(rows), [""] * len(rows)
         open_rows = list(range(len(rows)))
@@ -165,12 +211,12 @@ class MaskFiller:
             some = (
                 masks if len(open_rows) == len(rows) and texts == rows else self.task_.masks([texts[i] for i in open_rows], self.tokenizer)
             )
-            ids, logarithms = self._top(some, 1, allowed)
+            best = [of_mask[0] for of_mask in self._best([texts[i] for i in open_rows], some, 1, choices)]
             left = []
             for place, row in enumerate(open_rows):
-                own = np.flatnonzero(some.text == place)
-                surest = own[int(logarithms[own, 0].argmax())]
-                texts[row] = self._spliced(texts[row], some.span[surest].tolist(), int(ids[surest, 0]))[1]
+                own = np.flatnonzero(some.text == place).tolist()
+                surest = max(own, key=lambda number: best[number][1])
+                texts[row] = self._spliced(texts[row], some.span[surest].tolist(), best[surest][0])[1]
                 if len(own) > 1:
                     left.append(row)
                 else:
@@ -178,13 +224,16 @@ class MaskFiller:
             open_rows = left
         return filled
 
-    def _candidate(self, text: str, span: list[int], token: int, logarithm: float) -> Candidate:
-        spelled, whole = self._spliced(text, span, token)
+    def _candidate(self, text: str, span: list[int], choice: _Choice, logarithm: float) -> Candidate:
+        spelled, whole = self._spliced(text, span, choice)
         return Candidate(spelled, float(np.exp(logarithm)), whole)
 
-    def _spliced(self, text: str, span: list[int], token: int) -> tuple[str, str]:
-        """A token as it stands in a text, and the text with it in the place of some characters: one that goes on a word
+    def _spliced(self, text: str, span: list[int], choice: _Choice) -> tuple[str, str]:
+        """A choice as it stands in a text, and the text with it in the place of some characters: a token that goes on a word
         takes the space before it away."""
+        if len(choice.ids) > 1:
+            return choice.word, text[: span[0]] + choice.word + text[span[1] :]
+        (token,) = choice.ids
         spelled = self.tokenizer.decode([token], skip_special_tokens=False).strip()
         name = self.tokenizer.id_to_token(token) or spelled
         spelled = spelled.removeprefix("##") if name.startswith("##") else spelled
@@ -194,18 +243,18 @@ class MaskFiller:
         goes_on = together.startswith(alone + spelled) and spelled[:1].isalnum()
         return spelled, (before.rstrip() if goes_on else before) + spelled + text[span[1] :]
 
-    def _ids(self, candidates: Sequence[str]) -> Array:
-        """The ids of words that are one token each."""
+    def _choices(self, candidates: Sequence[str]) -> list[_Choice]:
+        """Words with the ids that spell them, each spelling once."""
         if isinstance(candidates, str) or not candidates:
             raise SettingsError("candidates are a list of words to choose from, at least one")
-        out = []
+        out: dict[tuple[int, ...], _Choice] = {}
         for word in candidates:
             # byte-level vocabularies spell a word within a text with the space before it
-            spellings = [self.tokenizer.encode(form) for form in (word, f" {word}")]
-            own = [encoding.ids[encoding.sequence_ids == 0] for encoding in spellings]
-            single = next((ids for ids in reversed(own) if len(ids) == 1), None)
-            if single is None or int(single[0]) == self.tokenizer.unknown_id:
-                pieces = " ".join(self.tokenizer.id_to_token(int(i)) or "?" for i in own[0])
-                raise SettingsError(f"the candidate '{word}' is not one token of the vocabulary but {len(own[0])}: {pieces}; leave it out")
-            out.append(int(single[0]))
-        return np.array(list(dict.fromkeys(out)), dtype=np.int64)
+            spellings = [self.tokenizer.encode(form) for form in (f" {word}", word)]
+            own = [tuple(encoding.ids[encoding.sequence_ids == 0].tolist()) for encoding in spellings]
+            ids = next((ids for ids in own if len(ids) == 1), own[0])
+            if not ids or self.tokenizer.unknown_id in ids:
+                pieces = " ".join(self.tokenizer.id_to_token(i) or "?" for i in ids) or "no token"
+                raise SettingsError(f"the candidate '{word}' cannot be told by the vocabulary, which reads it as {pieces}: leave it out")
+            out.setdefault(ids, _Choice(ids, word.strip()))
+        return list(out.values())

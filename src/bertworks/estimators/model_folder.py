@@ -1,6 +1,6 @@
 """A finished model's folder: weights and config in Hugging Face's layout, tokenizer, task settings, smoke cases."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,8 +59,12 @@ def save(
 
 def write_smoke_cases(folder: Path, loaded: LoadedModel, tokenizer: Tokenizer, task: StoredTask) -> None:
     """Writes smoke.json: what the model of the folder answers to a few inputs, and the fingerprint of the files there."""
-    inputs = task.smoke_inputs()
-    cases = [SmokeCase(i, o) for i, o in zip(inputs, smoke_outputs(loaded, tokenizer, task, inputs), strict=True)]
+    write_cases(folder, task.smoke_inputs(), lambda inputs: smoke_outputs(loaded, tokenizer, task, inputs))
+
+
+def write_cases(folder: Path, inputs: list[Any], answers: Callable[[list[Any]], Sequence[Any]]) -> None:
+    """Writes smoke.json for a model that `answers` inputs with numbers."""
+    cases = [SmokeCase(i, o) for i, o in zip(inputs, answers(inputs), strict=True)]
     made = {"bertworks": __version__, "precision": "float32", "files": fingerprint(folder)[:_DIGITS]}
     write_smoke(folder, cases, tolerance=_SMOKE_TOLERANCE, computed_with=made)
 
@@ -73,23 +77,27 @@ def load(folder: Path, *, verify: bool = False, read: ReadModel = read_model) ->
     tokenizer = Tokenizer.load(folder)
     check_fit(folder, loaded, tokenizer, task)
     if verify:
-        smoke = read_smoke(folder)
-        if smoke is None:
-            raise CheckpointError(
-                f"{folder} has no smoke.json to verify the model by; load it without verify, and save it again to get one"
-            )
-        try:
-            outputs = smoke_outputs(loaded, tokenizer, task, [case.input for case in smoke.cases])
-        except DataError as error:
-            raise CheckpointError(f"{folder / SMOKE} is damaged: {error}; copy or download the model again") from error
-        with naming(folder):
-            check_smoke(smoke, outputs)
-        if smoke.computed_with.get("files", found := fingerprint(folder)[:_DIGITS]) != found:
-            raise CheckpointError(
-                f"{folder}: the model answers its smoke cases as before, but its files are not those that were saved: a label, "
-                "a threshold or another setting changed. Restore the folder from its source, or save it again if the change is meant"
-            )
+        check_cases(folder, lambda inputs: smoke_outputs(loaded, tokenizer, task, inputs))
     return loaded, tokenizer, task, about
+
+
+def check_cases(folder: Path, answers: Callable[[list[Any]], Sequence[Any]]) -> None:
+    """Raises `CheckpointError` where a folder has no smoke cases, the model in it `answers` them otherwise than it did, or its files
+    are not those that were saved."""
+    smoke = read_smoke(folder)
+    if smoke is None:
+        raise CheckpointError(f"{folder} has no smoke.json to verify the model by; load it without verify, and save it again to get one")
+    try:
+        outputs = answers([case.input for case in smoke.cases])
+    except DataError as error:
+        raise CheckpointError(f"{folder / SMOKE} is damaged: {error}; copy or download the model again") from error
+    with naming(folder):
+        check_smoke(smoke, outputs)
+    if smoke.computed_with.get("files", found := fingerprint(folder)[:_DIGITS]) != found:
+        raise CheckpointError(
+            f"{folder}: the model answers its smoke cases as before, but its files are not those that were saved: a label, "
+            "a threshold or another setting changed. Restore the folder from its source, or save it again if the change is meant"
+        )
 
 
 def smoke_outputs(loaded: LoadedModel, tokenizer: Tokenizer, task: StoredTask, inputs: list[Any]) -> list[Any]:

@@ -13,7 +13,8 @@ from bertworks.data.choice_examples import ChoiceQuestion
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.choices.explanation import explain_choice
 from bertworks.estimators.explanation import BaselineName
-from bertworks.estimators.task_estimator import TaskEstimator
+from bertworks.estimators.rows import held_out_columns
+from bertworks.estimators.taught_estimator import SHARE, TEMPERATURE, TaughtEstimator
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
 from bertworks.explain import Explanation
 from bertworks.tasks.multiple_choice import HEAD
@@ -24,12 +25,13 @@ from bertworks.training.progress import Progress
 QUESTIONS_AT_ONCE = 1024
 
 
-class MultipleChoice(TaskEstimator):
+class MultipleChoice(TaughtEstimator):
     """Chooses, for a text, the one of several texts that goes with it: the answer to a question, the end of a story.
 
     Parameters (besides every field of `TrainingConfig`): `model`, a model folder, a hub name or None for the default encoder;
     `revision` of a hub name; `max_tokens`, longest sequence, None for the model's limit; `overflow`, what happens to longer
-    ones ("truncate", which is counted, "head_tail" or "error"); `new_tokens`; `output`, a run folder; `progress`.
+    ones ("truncate", which is counted, "head_tail" or "error"); `new_tokens`; `teacher`, `teacher_share` and `temperature` as of
+    `TextClassifier`; `output`, a run folder; `progress`.
 
     >>> from bertworks import MultipleChoice
     >>> MultipleChoice(epochs=2)
@@ -47,6 +49,9 @@ class MultipleChoice(TaskEstimator):
         max_tokens: int | None = None,
         overflow: Overflow = "truncate",
         new_tokens: Sequence[str] = (),
+        teacher: str | Path | None = None,
+        teacher_share: float = SHARE,
+        temperature: float = TEMPERATURE,
         output: str | Path | None = None,
         progress: bool | Progress = True,
         **training: Any,
@@ -57,6 +62,9 @@ class MultipleChoice(TaskEstimator):
         self.max_tokens = max_tokens
         self.overflow = overflow
         self.new_tokens = new_tokens
+        self.teacher = teacher
+        self.teacher_share = teacher_share
+        self.temperature = temperature
         self.output = output
         self.progress = progress
 
@@ -79,7 +87,8 @@ class MultipleChoice(TaskEstimator):
         questions, right = _questions(texts, choices), list(answers)
         if not questions:
             raise DataError("there are no questions to train on")
-        held_out = None if validation is None else (_questions(*validation[:2]), list(validation[2]))
+        columns = held_out_columns(validation, "questions", "choices", "answers")
+        held_out = None if columns is None else (_questions(*columns[:2]), list(columns[2]))
         return self._train(
             self._task,
             lambda task, tokenizer: task.encode(questions, tokenizer, right),

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from bertworks.batch import Array
-from bertworks.errors import DataError
+from bertworks.errors import DataError, SettingsError
 
 
 def text_rows(texts: Any) -> list[Any]:
@@ -43,6 +43,16 @@ def label_rows(labels: Any) -> list[Any]:
         shape = getattr(labels, "shape", ())
         raise DataError(f"labels have the shape {tuple(shape)}: give a label, or a list of the labels that apply, for each text")
     return [value.item() if isinstance(value, np.generic) else value for value in plain_list(labels, "labels")]
+
+
+def held_out_columns(validation: Any, *names: str) -> tuple[Any, ...] | None:
+    """The columns of validation data; None where there are none. Raises `SettingsError` where there are not as many as `names`."""
+    if validation is None:
+        return None
+    columns = tuple(validation)
+    if len(columns) != len(names):
+        raise SettingsError(f"validation is a tuple, ({', '.join(names)}), not {len(columns)} things")
+    return columns
 
 
 def label_array(labels: Any) -> Array:

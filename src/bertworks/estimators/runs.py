@@ -9,11 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
 from bertworks.checkpoints.atomic import atomic_folder, atomic_write
 from bertworks.checkpoints.files import read_json, write_json
-from bertworks.checkpoints.toml_files import read_toml
+from bertworks.checkpoints.toml_files import read_toml, toml_text
 from bertworks.data.files import split_suffixes
 from bertworks.errors import CheckpointError, SettingsError, nearest
 
@@ -61,7 +59,7 @@ def model_name(folder: str | Path) -> str:
 def write_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """Writes config.toml; a setting that is None is left out, since TOML has no null."""
     folder.mkdir(parents=True, exist_ok=True)
-    atomic_write(folder / SETTINGS, tomli_w.dumps(_without_none(settings)).encode())
+    atomic_write(folder / SETTINGS, toml_text(settings).encode())
 
 
 def forget_unbegun(folder: Path) -> None:
@@ -168,8 +166,4 @@ def quoted(path: Path) -> str:
 
 def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as they come back from config.toml."""
-    return tomllib.loads(tomli_w.dumps(_without_none(settings)))
-
-
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(k): _without_none(v) if isinstance(v, Mapping) else v for k, v in values.items() if v is not None}
+    return tomllib.loads(toml_text(settings))

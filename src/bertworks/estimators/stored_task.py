@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bertworks.architectures import read_description
-from bertworks.architectures.architecture import required
+from bertworks.architectures.architecture import TRANSITIONS, required
 from bertworks.checkpoints.files import open_tensors, read_json
 from bertworks.checkpoints.sentence_layout import has_layout
 from bertworks.data.tag_schemes import scheme_of_tags
@@ -103,7 +103,9 @@ def _fill_mask(config: dict[str, Any], folder: Path, max_tokens: int) -> FillMas
 
 def _tagging(config: dict[str, Any], folder: Path, max_tokens: int) -> Tagging:
     labels = tuple(str(label) for label in stored_labels(config, folder))
-    return Tagging(labels, scheme_of_tags(labels), max_tokens=max_tokens, joiners=USUAL_JOINERS)
+    with open_tensors(folder) as files:
+        has_transitions = TRANSITIONS in files
+    return Tagging(labels, scheme_of_tags(labels), max_tokens=max_tokens, joiners=USUAL_JOINERS, transitions=has_transitions)
 
 
 _BY_CLASS: dict[str, Callable[[dict[str, Any], Path, int], StoredTask]] = {

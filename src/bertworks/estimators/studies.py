@@ -18,10 +18,11 @@ from bertworks.checkpoints.files import write_json
 from bertworks.errors import BertworksError, CheckpointError, SettingsError
 from bertworks.estimators import runs
 from bertworks.estimators.data_settings import DataSettings
-from bertworks.estimators.task_training import Material, TaskTraining
+from bertworks.estimators.task_training import Material, TaskTraining, how_to_validate
 from bertworks.estimators.train_arguments import with_models
 from bertworks.estimators.train_report import told_of
 from bertworks.estimators.verbs import kinds
+from bertworks.training.distributed import alone
 from bertworks.training.progress import Progress
 
 TABLE, RESULTS = "trials.csv", "study.json"
@@ -92,7 +93,7 @@ class StudyReport:
         head = ["trial", *(name.replace("_", " ") for name in columns), self.headline.replace("_", " "), "seconds"]
         return [
             head,
-            *([t.name, *(_shown(t.differs[name]) for name in columns), f"{t.score:.4f}", f"{t.seconds:,.0f}"] for t in self.trials),
+            *([t.name, *(shown(t.differs[name]) for name in columns), f"{t.score:.4f}", f"{t.seconds:,.0f}"] for t in self.trials),
         ]
 
 
@@ -114,21 +115,25 @@ class Study:
         hold_out: bool = True,
         progress: Progress | None = None,
     ) -> None:
+        alone()
         self.folder, self.training, self.settings, self.progress = folder, training, dict(settings), progress
         self.data = data if hold_out else replace(data, validation=None, validation_split=None, validation_fraction=0.0)
         wanted = {"study": dict(about), training.estimator.settings_table: self.settings, "data": self.data.to_dict()}
+        stored: dict[str, str] = {}
         if (folder / runs.SETTINGS).exists():
             begun = runs.read_settings(folder)
             if "study" not in begun:
                 raise SettingsError(f"{folder} already holds a run: choose another folder")
+            stored = {name: begun["study"].pop(name) for name in ("rows", "validation") if name in begun["study"]}
             if begun != runs.plain_settings(wanted):
                 odd = sorted(name for name in wanted if begun.get(name) != runs.plain_settings(wanted)[name])
                 what = f"{folder} holds a study that was begun with other settings ({', '.join(odd)})"
                 raise SettingsError(f"{what}: go on with the same, or choose another folder")
         self.material = training.material(self.data, self.settings, progress)
         if hold_out and self.material.validation is None:
-            raise SettingsError("a study compares trainings on validation data, but there are none: name some, or hold out a part")
-        self._wanted = wanted
+            raise SettingsError(f"a study compares trainings on validation data, but there are none: {how_to_validate(self.data)}")
+        self.material.require_same(stored, folder)
+        self._wanted = {**wanted, "study": {**about, **self.material.fingerprints}}
 
     def run(self, trials: Iterator[Trial], done: list[TrialResult]) -> list[TrialResult]:
         """Trains what is not finished yet, in order, and adds each result to `done`; a trial is asked for when those
@@ -146,7 +151,7 @@ class Study:
     def _run_one(self, trial: Trial) -> TrialResult:
         folder = self.folder / trial.name
         if self.progress is not None:
-            told = ", ".join(f"{name.replace('_', ' ')} {_shown(value)}" for name, value in trial.differs.items())
+            told = ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in trial.differs.items())
             self.progress.facts("trial", [f"{trial.name}: {told}"])
         with told_of(self.folder, folder):
             report = self.training.train_in(folder, self.data, trial.settings, self.progress, trial.material)
@@ -177,15 +182,16 @@ def part_of(material: Material[Any], chosen: Any, validation: Any = None) -> Mat
 
 
 def study_settings(
-    data: Any, task: str | None, model: str | Path | None, settings: Mapping[str, Any]
+    study: str, data: Any, task: str | None, model: str | Path | None, settings: Mapping[str, Any]
 ) -> tuple[TaskTraining, DataSettings, dict[str, Any]]:
     """What is trained, where the rows come from, and the settings of the trainings, from those of `train`. Raises `SettingsError` for
-    a task or a setting that does not exist."""
-    training = kinds.of_data({"task": task, "data": data}).training
-    names = {f.name for f in fields(training.data)} - {"source", "validation_seed"}
+    a task or a setting that does not exist; `study` is the verb that was called."""
+    kind = kinds.of_data({"task": task, "data": data})
+    training, own = kind.training, kind.options("train")
+    names = {f.name for f in fields(training.data) if not own or f.name in own} - {"source", "validation_seed"}
     reading = {name: value for name, value in settings.items() if name in names}
     others = {name: value for name, value in settings.items() if name not in names and value is not None}
-    training.check_names(others, names)
+    training.check_names(others, names, study)
     return training, training.data_settings(data, reading, others), with_models(others, model)
 
 
@@ -194,5 +200,6 @@ def study_folder(output: str | Path | None, data: Any, kind: str) -> Path:
     return Path(output) if output is not None else Path("runs") / f"{runs.source_name(data)}-{kind}"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A setting as tables have it."""
     return f"{value:g}" if isinstance(value, float) else str(value)

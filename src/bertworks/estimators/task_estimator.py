@@ -1,10 +1,9 @@
 """What all estimators share: from a pretrained model, a task and its encoded rows to a trained model, its folder, and back."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
-
-import numpy as np
 
 from bertworks.accounting import Accounting
 from bertworks.architectures import read_description
@@ -14,19 +13,34 @@ from bertworks.errors import SettingsError
 from bertworks.estimators import model_folder
 from bertworks.estimators.base import Estimator
 from bertworks.estimators.fingerprints import fingerprint_of_data, fingerprint_of_model
+from bertworks.estimators.first_look import longest_read
 from bertworks.estimators.stored_task import is_few_shot
 from bertworks.inference import LoadedModel, load_model, score
 from bertworks.inference.models import Storage, StoredDtype, resize_vocabulary
 from bertworks.nn.machine import MachineChoice, choose
-from bertworks.tasks import Scores, StoredTask
+from bertworks.tasks import Scores, StoredTask, Task
 from bertworks.tokenization import Overflow, Tokenizer
 from bertworks.training import TrainingConfig
-from bertworks.training.leading import leader, shared_device, train
+from bertworks.training.leading import leader, require, shared_device, train
 from bertworks.training.progress import Progress
 from bertworks.training.run import RunFolder
 
 Encode = Callable[[Any, Tokenizer], tuple[PackedBatch, Accounting]]
 """From a task and a tokenizer to encoded rows with targets, and what became of the rows."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What a model is trained on, and by which losses."""
+
+    task: Task
+    data: PackedBatch
+    material: Mapping[str, Any] = field(default_factory=lambda: {"teacher": None})
+    """What the result depends on besides data, model and task."""
+    told: Sequence[str] = ()
+    """What a person should know of a teacher, in lines."""
+    keep: Callable[[RunFolder], None] = lambda run: None
+    """Writes into the run's folder what a resumed run needs to learn the same."""
 
 
 class TaskEstimator(Estimator):
@@ -89,15 +103,22 @@ class TaskEstimator(Estimator):
         held_out, self.validation_accounting_ = (None, None) if validation is None else validation(task, tokenizer)
         progress = self._progress()
         self._tell(progress, config, machine, [*loaded.report.lines(), *tokenizer.notes])
+        lesson = self._lesson(task, tokenizer, data, encode, machine, resume)
+        if lesson.told:
+            progress.facts("teacher", list(lesson.told))
         material = {
             "training data": fingerprint_of_data(data),
             "validation data": None if held_out is None else fingerprint_of_data(held_out),
             "model": fingerprint_of_model(loaded.model),
             "task": task.settings(),
+            **lesson.material,
         }
+        require(task, machine.device)
         run = self._run(config, machine, resume, provenance or {}, launcher)
         options: dict[str, Any] = {"validation": held_out, "run": run, "material": material, "progress": progress}
-        result = train(loaded.model, task, data, config, machine, **options)
+        if run is not None:
+            lesson.keep(run)
+        result = train(loaded.model, lesson.task, lesson.data, config, machine, **options)
         task, learnt = self._finish(task, loaded, machine, held_out)
         self._adopt(loaded, tokenizer, task, machine)
         self.history_ = result.state.evaluations
@@ -121,6 +142,10 @@ class TaskEstimator(Estimator):
         task = make_task(read_description(folder)[2].max_tokens)
         return task, load_model(folder, task.heads, new_heads=True, seed=config.seed, dropout=config.dropout)
 
+    def _lesson(self, task: Any, tokenizer: Tokenizer, data: PackedBatch, encode: Encode, machine: MachineChoice, resume: bool) -> Lesson:
+        """What is learnt from the encoded rows: their labels, or a teacher as well (`TaughtEstimator`)."""
+        return Lesson(task, data)
+
     def _finish(
         self, task: Any, loaded: LoadedModel, machine: MachineChoice, held_out: PackedBatch | None
     ) -> tuple[StoredTask, dict[str, Any]]:
@@ -130,10 +155,7 @@ class TaskEstimator(Estimator):
 
     def _limited(self, limit: int) -> int:
         """The longest sequence to use, given the longest that the model reads."""
-        max_tokens = limit if self.max_tokens is None else self.max_tokens
-        if not isinstance(max_tokens, int | np.integer) or not 0 < max_tokens <= limit:
-            raise SettingsError(f"max_tokens is {self.max_tokens!r}, but the model reads from 1 to {limit} tokens at once")
-        return max_tokens
+        return longest_read(self.max_tokens, limit)
 
     def _run(
         self, config: TrainingConfig, machine: MachineChoice, resume: bool, provenance: Mapping[str, Any], launcher: str
@@ -146,7 +168,8 @@ class TaskEstimator(Estimator):
         if resume and RunFolder(path).can_be_resumed():
             return RunFolder(path, launcher=launcher)
         own = {k: v for k, v in self.get_params().items() if k in self._own_names() and k not in ("output", "progress")}
-        own["model"] = None if self.model is None else str(Path(self.model).absolute() if Path(self.model).is_dir() else self.model)
+        folders = {name: value for name, value in own.items() if name in ("model", "teacher") and value is not None}
+        own |= {name: str(Path(value).absolute() if Path(value).is_dir() else value) for name, value in folders.items()}
         own |= {name: str(value) for name, value in own.items() if isinstance(value, Path)}
         own |= {name: list(value) for name, value in own.items() if isinstance(value, tuple)}
         own |= {name: {str(k): v for k, v in value.items()} for name, value in own.items() if isinstance(value, dict)}

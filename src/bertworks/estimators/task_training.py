@@ -2,18 +2,20 @@
 with or read. A task says what is its own (`TaskTraining`)."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from bertworks.data.inspection import Inspection
-from bertworks.errors import BertworksError, SettingsError
+from bertworks.errors import BertworksError, DataError, SettingsError, nearest
 from bertworks.estimators import runs
 from bertworks.estimators.base import Estimator
 from bertworks.estimators.data_settings import DataSettings
+from bertworks.estimators.fingerprints import fingerprint_of_rows
 from bertworks.estimators.several_seeds import train_seeds
-from bertworks.estimators.train_arguments import check_names, checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_models
+from bertworks.estimators.train_arguments import checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_models
 from bertworks.estimators.train_report import TrainReport, read_report
+from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
 
 Rows = TypeVar("Rows")
@@ -26,6 +28,18 @@ class Material(Generic[Rows]):
     rows: Rows
     validation: Rows | None
     inspection: Inspection
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """By which trainings that go on know that their rows are the same."""
+        return {name: fingerprint_of_rows(rows) for name, rows in vars(self).items() if name != "inspection" and rows is not None}
+
+    def require_same(self, stored: Mapping[str, Any], folder: Path) -> None:
+        """Raises `DataError` where the trainings in `folder` were begun with other rows."""
+        odd = [name for name, print_ in self.fingerprints.items() if stored.get(name, print_) != print_]
+        if odd:
+            what = f"{folder} holds trainings on other data (changed since: {', '.join(odd)})"
+            raise DataError(f"{what}: choose another folder, or delete it")
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,8 @@ class TaskTraining:
     report: type[TrainReport] = TrainReport
     found: tuple[str, ...] = ()
     """Parameters of the estimator that the data decide, again where a run goes on."""
+    validated: Callable[[Any, Any], bool] = lambda data, rows: True
+    """Whether rows like those that are trained on, of such data settings, can be validated on."""
     implied: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda settings: {}
     """Fields of the data settings that the settings of a training decide, where they are not given."""
     named_by: Callable[[Any], Any] = lambda data: data
@@ -69,7 +85,7 @@ class TaskTraining:
             return self._resume(Path(resume), data, validation, progress)
         if data is None:
             raise SettingsError("there is nothing to train on: name a file, a folder or a data set")
-        self.check_names(settings, reading)
+        self.check_names(settings, [*reading, "validation", "seeds"])
         checked_seeds(seeds)
         folder = new_run_folder(output, self.named_by(data))
         settings = with_models(settings, model)
@@ -78,8 +94,9 @@ class TaskTraining:
         if seeds == 1:
             return self.train_one(folder, chosen, settings, progress, material)
         if material.validation is None:
-            raise SettingsError("several seeds are compared on validation data, but there are none: name some, or hold out a part")
-        runs.write_settings(folder, {"seeds": {"count": seeds}, self.estimator.settings_table: settings, "data": chosen.to_dict()})
+            raise SettingsError(f"several seeds are compared on validation data, but there are none: {how_to_validate(chosen)}")
+        about = {"count": seeds, **material.fingerprints}
+        runs.write_settings(folder, {"seeds": about, self.estimator.settings_table: settings, "data": chosen.to_dict()})
         try:
             return self._train_seeds(folder, chosen, settings, seeds, progress, material)
         except BertworksError:
@@ -98,6 +115,7 @@ class TaskTraining:
         chosen, settings = self.data.from_dict(stored["data"], data, validation), self._own(stored)
         material = self.material(chosen, settings, progress)
         if "seeds" in stored:
+            material.require_same(stored["seeds"], folder)
             return self._train_seeds(folder, chosen, settings, stored["seeds"]["count"], progress, material)
         return self.train_one(folder, chosen, settings, progress, material, resume=True)
 
@@ -141,10 +159,20 @@ class TaskTraining:
         more = {name: value for name, value in self.implied(settings).items() if reading.get(name) is None}
         return replace(self.data(source=source, **{**reading, **more}).resolved(), validation_seed=seed_of(settings))
 
-    def check_names(self, settings: Mapping[str, Any], reading: Iterable[str] = ()) -> None:
-        """Raises `SettingsError` for a setting that does not exist, before any data are read; `reading` may have been meant."""
-        others = [*reading, "output", "model", "validation", "seeds"]
-        check_names(settings, self.task, self.estimator, others, taken=self.found)
+    @property
+    def known(self) -> list[str]:
+        """The names of settings: parameters of the estimator that a run does not set itself, and fields of `TrainingConfig`."""
+        own = [name for name in self.estimator._own_names() if name not in ("output", "progress", *self.found)]
+        return [*own, *(field.name for field in fields(TrainingConfig))]
+
+    def check_names(self, settings: Mapping[str, Any], reading: Iterable[str], verb: str = "train") -> None:
+        """Raises `SettingsError` for a setting that does not exist, before any data are read; `reading`, arguments of the verb, may have
+        been meant."""
+        known = self.known
+        for name in settings:
+            if name not in known:
+                hint = nearest(name, [*reading, "output", *known]) or " Leave it out"
+                raise SettingsError(f"{verb} has no option '{name}' for the task '{self.task}'.{hint}")
 
     def _finished(self, folder: Path) -> TrainReport:
         return self.report(**vars(read_report(folder)))
@@ -153,3 +181,8 @@ class TaskTraining:
         """What the estimator of a run was made with, as its config.toml says."""
         own = {name: value for name, value in stored.get(self.estimator.settings_table, {}).items() if name not in self.found}
         return {**own, **stored.get("training", {})}
+
+
+def how_to_validate(data: DataSettings) -> str:
+    """What to do where there is nothing to validate on."""
+    return "name some" if data.validation_fraction > 0 else "name some, or hold out a part"

@@ -1,13 +1,12 @@
 """What the `train` of every task does with its arguments before it reads any data."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from bertworks.errors import SettingsError, nearest
+from bertworks.errors import SettingsError
 from bertworks.estimators import runs
-from bertworks.estimators.base import Estimator
 from bertworks.estimators.data_settings import DataSettings
 from bertworks.training.config import TrainingConfig
 
@@ -19,20 +18,6 @@ def refuse_beside_resume(usual: DataSettings, reading: Mapping[str, Any], others
     changed += [name for name, value in reading.items() if value != getattr(usual, name)] + (["seeds"] if seeds != 1 else [])
     if changed:
         raise SettingsError(f"a run is resumed with its own settings: leave out {', '.join(changed)}")
-
-
-def check_names(
-    settings: Mapping[str, Any], task: str, estimator: type[Estimator], arguments: Iterable[str], taken: Iterable[str] = ()
-) -> None:
-    """Raises `SettingsError` for a setting that neither `estimator` nor `TrainingConfig` has, before any data are read. `arguments` are
-    those of the task's `train`, which may have been meant; `taken` are parameters of the estimator that it sets itself, besides
-    `output` and `progress`."""
-    own = [name for name in estimator._own_names() if name not in ("output", "progress", *taken)]
-    known = [*own, *(f.name for f in fields(TrainingConfig))]
-    for name in settings:
-        if name not in known:
-            hint = nearest(name, [*arguments, *known]) or " Leave it out"
-            raise SettingsError(f"train has no option '{name}' for the task '{task}'.{hint}")
 
 
 def new_run_folder(output: str | Path | None, data: Any) -> Path:

@@ -122,8 +122,13 @@ class Reading:
 
     @property
     def truncated_tokens(self) -> int:
-        """Tokens of the texts that no window reads."""
-        return sum(self.windows[first].truncated_tokens for first in self.firsts)
+        """Tokens that are cut off; of a text beside others, where most are."""
+        of_group: dict[int, int] = {}
+        for first in self.firsts:
+            group = int(self.batch.groups[first])
+            cut = self.windows[first].truncated_tokens
+            of_group[group] = max(cut, of_group.get(group, 0))
+        return sum(of_group.values())
 
     def by_word(self, of_tokens: Float[Array, "tokens"]) -> Float[Array, "words"]:
         """The sum over each word's tokens; a token that stands in several windows counts in each."""

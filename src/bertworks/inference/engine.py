@@ -13,10 +13,10 @@ from bertworks.data.prefetch import prefetch
 from bertworks.data.sampler import cut_by_tokens
 from bertworks.evaluation import Metrics
 from bertworks.inference.memory import TokenBudget
-from bertworks.nn.heads import IGNORED
+from bertworks.nn.heads import IGNORED, Head
 from bertworks.nn.inputs import ModelInputs, model_inputs
 from bertworks.nn.model import AnyHead, AnyHeadSpec, Model
-from bertworks.tasks.task import Task
+from bertworks.tasks.task import TRANSITIONS, Task
 
 SEQUENCES_AT_ONCE = 4096
 """Data sets are scored in chunks of about so many sequences, so that memory does not grow with their size."""
@@ -29,7 +29,7 @@ def score(
 
     Of heads that are read at the tokens with a target only (masked language modelling), whose scores would be many times
     the size of all else, a row holds two numbers: the logarithm of the target's probability, and whether the target has
-    the highest score.
+    the highest score. Transitions stand beside the scores of a head that has some (`transitions_of`).
 
     Sequences are computed shortest first, in batches of at most `token_budget` tokens, and put back in order; where
     memory runs out the budget is halved, and that is told (see `TokenBudget`). `progress` is called with the number of
@@ -48,7 +48,13 @@ def score(
                 results[name][np.repeat(starts[name][indices], of_sequence) + ragged_positions(of_sequence)] = values
             if progress is not None:
                 progress(batch.tokens)
-    return results
+    return {**results, **transitions_of(model)}
+
+
+def transitions_of(model: Model) -> dict[str, Float[Array, "labels_and_ends labels"]]:
+    """The learnt scores of neighbouring tags of each head that has some, under its name and `TRANSITIONS`."""
+    heads = {name: head.transitions for name, head in model.head_items() if isinstance(head, Head)}
+    return {f"{name}{TRANSITIONS}": own.table().detach().cpu().numpy() for name, own in heads.items() if own is not None}
 
 
 def _rows_a_sequence(spec: AnyHeadSpec, name: str, data: PackedBatch) -> Int[Array, "sequences"]:

@@ -18,7 +18,8 @@ from bertworks.spec import PoolerSpec, VectorSpec
 def load_vector_model(
     folder: Path, head: str, layout: SentenceLayout, *, dropout: float | None = None, seed: int = 0, new: bool = False
 ) -> LoadedModel:
-    """An encoder and the modules that follow it, which are read from the folder or, `new`, drawn from `seed`.
+    """An encoder and the modules that follow it, which are read from their folders; those without one or, where `new`, all are drawn
+    from `seed`.
 
     Raises `CheckpointError` where the modules do not fit the encoder.
     """

@@ -11,6 +11,7 @@ from bertworks.nn.inputs import ModelInputs
 from bertworks.nn.layout import Layout
 from bertworks.nn.linear import HalfCopies, Linear, linear
 from bertworks.nn.norm import build_norm
+from bertworks.nn.transitions import Transitions
 from bertworks.spec import HeadSpec
 
 IGNORED = -100
@@ -20,7 +21,8 @@ IGNORED = -100
 class Head(nn.Module):
     """An optional dense layer with activation and norm, then a projection to the outputs.
 
-    Heads that read one state a sequence compute in float32; heads that read tokens compute in the encoder's dtype.
+    Heads that read one state a sequence compute in float32; heads that read tokens compute in the encoder's dtype. `transitions`
+    are no part of the scores: the loss and the decoding of whole sequences add them.
     """
 
     def __init__(self, spec: HeadSpec, hidden: int) -> None:
@@ -31,6 +33,7 @@ class Head(nn.Module):
         self.norm = build_norm(spec.norm, width)
         self.output = None if spec.tied else Linear(width, spec.outputs, spec.bias)
         self.bias = nn.Parameter(torch.zeros(spec.outputs)) if spec.tied and spec.bias else None
+        self.transitions = Transitions(spec.outputs) if spec.transitions else None
         self._half = HalfCopies()
 
     def forward(

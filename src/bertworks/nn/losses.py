@@ -28,6 +28,8 @@ class LossOptions:
     """Factor on the loss where several are summed."""
     heads: int = 1
     """Of relations: into how many the widths of both models are divided."""
+    temperature: float = 1.0
+    """Of a teacher's scores (`nn/soft_losses.py`): what both models' scores are divided by before they are compared."""
 
 
 def _cross_entropy(scores: Float[Tensor, "rows labels"], labels: Int[Tensor, "rows"], options: LossOptions) -> Float[Tensor, "rows"]:
@@ -165,7 +167,7 @@ LOSSES: dict[str, Loss] = {
     "replaced_tokens": Loss(_replaced, _all_alike),
     "choice": Loss(_choice, _is_right),
 }
-LOSSES_OF_GROUPS = frozenset(["choice"])
+LOSSES_OF_GROUPS = frozenset(["choice", "choice_divergence"])
 """Losses that compare the sequences of a group: batches must not cut one."""
 
 

@@ -11,7 +11,7 @@ A row is a tuple of texts; its sequences are all in the same step. All losses co
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -101,14 +101,32 @@ class EmbeddingObjective:
         if what == "simcse":
             rows = [(row[0], row[0]) for row in rows]
         self._check(rows, what)
+        return self._packed(rows, tokenizer, what, self._targets(what, targets, len(rows)))
+
+    def encode_pairs(
+        self, rows: Sequence[tuple[str, ...]], tokenizer: Tokenizer, targets: Sequence[Any] | Array | None, *, rows_at_once: int
+    ) -> Iterator[tuple[PackedBatch, Accounting]]:
+        """What `encode` gives of scored pairs that are to be judged, so many rows at a time: each pair is judged by itself, so that
+        nothing of the rows before has to be kept. All rows and scores are looked at before the first are encoded; errors as there.
+        """
+        self._check(rows, "scores")
+        wanted = self._targets("scores", targets, len(rows))
+        for start in range(0, len(rows), rows_at_once):
+            some = slice(start, start + rows_at_once)
+            yield self._packed(rows[some], tokenizer, "scores", wanted[some], first_row=start)
+
+    def _packed(
+        self, rows: Sequence[tuple[str, ...]], tokenizer: Tokenizer, what: str, targets: Float[Array, "rows ..."], first_row: int = 0
+    ) -> tuple[PackedBatch, Accounting]:
+        """Checked rows with their targets; `first_row`, of pairs, is the number of the first row in messages."""
         counts = np.array([len(row) for row in rows], dtype=np.int64)
         texts = [text for row in rows for text in row]
         row_of_text = np.repeat(np.arange(len(rows)), counts)
-        batch, seen = self.embedding.encode(texts, tokenizer, self.embedding.prompt(None))
+        batch, seen = self.embedding.encode(texts, tokenizer, self.embedding.prompt(None), first_row=2 * first_row)
         numbers: dict[str, int] = {}
         same = np.array([numbers.setdefault(text, len(numbers)) for text in texts], dtype=np.int64)
         roles = np.arange(len(texts)) - np.repeat(np.cumsum(counts) - counts, counts)
-        wanted = self._targets(what, targets, len(rows))[row_of_text]
+        wanted = targets[row_of_text]
         of = batch.groups
         more = {HEAD: wanted[of], TEXT: of, ROLE: roles[of], SAME: same[of]}
         seen.rows = len(rows)
@@ -190,9 +208,8 @@ class EmbeddingObjective:
             f"highest must be above lowest, not {self.highest} and {self.lowest}": not self.highest > self.lowest,
             f"matryoshka sizes lie from 1 to {width}, the vectors' own: {list(sizes)}": not all(1 <= size <= width for size in sizes),
             "a matryoshka size stands twice": len(set(sizes)) < len(sizes),
-            f"the teacher's vectors have {other} features, but these have {width}: add a layer with dense={other}": (
-                other is not None and other != width
-            ),
+            f"the teacher's vectors have {other} features, but these have {width}: choose dense={other} (--dense {other}), or leave "
+            "out dense, and a layer is added": other is not None and other != width,
         }
         return [words for words, is_wrong in wrong.items() if is_wrong]
 

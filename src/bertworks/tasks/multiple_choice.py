@@ -34,6 +34,7 @@ class MultipleChoice:
     counted; "head_tail" keeps beginning and end; "error" refuses. (Windows of one choice cannot be compared with another's.)"""
 
     name = "multiple_choice"
+    imitation = "choice_divergence"
 
     @property
     def heads(self) -> Mapping[str, tuple[HeadKind, int]]:

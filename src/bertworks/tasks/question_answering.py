@@ -76,6 +76,7 @@ class QuestionAnswering:
     """The questions on which a model is judged while it is trained, by the numbers of their groups. Not stored."""
 
     name = "question_answering"
+    imitation = "token_divergence"
     pairs = True  # a row has two texts
 
     @property

@@ -14,6 +14,8 @@ from bertworks.tokenization.words import joined, units_of, words_joined_by
 
 _IGNORED = -100
 """The target of a token that has none, as in PyTorch."""
+_EDGE = -1
+"""What stands before the first word of a sentence, and after its last."""
 
 Copies = Sequence[tuple[Int[Array, "copies"], Int[Array, "copies"]]]
 """For each window of a row: which of the words that are read begin in it, and their places."""
@@ -102,6 +104,21 @@ def targets_of(reading: Reading, copies: Copies, labels: Int[Array, "read"], beg
         wanted[places - begin], weights[places - begin] = labels[inside], 1 / times[inside]
     words[reading.places - begin] = np.arange(len(labels))
     return {"": wanted, "_weights": weights, "_words": words}
+
+
+def targets_in_chains(reading: Reading, labels: Int[Array, "read"], begin: int, lengths: Sequence[int]) -> dict[str, Array]:
+    """The same for words that are learnt as one sequence, whose neighbours have scores too, from windows of so many tokens: each word
+    once, where it is scored, with what stands before and after it (`nn/tag_sequences.py`), and `_words`."""
+    wanted, words = np.full((sum(lengths), 3), _IGNORED), np.full(sum(lengths), -1)
+    places = reading.places - begin
+    window = np.searchsorted(np.cumsum(lengths), places, side="right")
+    goes_on = np.diff(window) == 0
+    wanted[places, 0] = labels
+    wanted[places[1:], 1] = np.where(goes_on, _IGNORED, labels[:-1])
+    wanted[places[:-1], 2] = np.where(goes_on, _IGNORED, labels[1:])
+    wanted[places[:1], 1] = wanted[places[-1:], 2] = _EDGE
+    words[places] = np.arange(len(labels))
+    return {"": wanted, "_words": words}
 
 
 def touched(reading: Reading, spans: Iterable[Span]) -> list[Span]:

@@ -1,11 +1,12 @@
 """Sequences of tags that a scheme allows: the best one (Viterbi 1967), and how probable its spans are.
 
 Scores of neighbours do not depend on each other but for what the scheme forbids: a path of tags is as probable as the product
-of its tags' probabilities, shared out over the paths that are allowed. All sentences are computed at once, word by word.
+of its tags' probabilities, shared out over the paths that are allowed. Where a model has learnt scores of neighbours as well
+(Lafferty et al. 2001), these multiply too. All sentences are computed at once, word by word.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -25,28 +26,42 @@ class Steps:
 
     labels: tuple[str, ...]
     scheme: Scheme
+    learnt: Float[Array, "labels_and_ends labels"] | None = field(default=None, compare=False)
+    """What a model has learnt of neighbours, in the rows of `rules`."""
 
     @cached_property
+    def rules(self) -> Float[Array, "labels_and_ends labels"]:
+        """0 where the tag of the column may follow that of the row, else a large negative number. The last two rows are of the
+        beginning of a sentence, which a tag may follow, and of its end, which may follow a tag."""
+        between = [[may_follow(a, b, self.scheme) for b in self.labels] for a in self.labels]
+        first = [may_follow(OUTSIDE, tag, self.scheme) for tag in self.labels]
+        last = [may_follow(tag, OUTSIDE, self.scheme) for tag in self.labels]
+        return np.where(np.array([*between, first, last], dtype=bool), 0.0, _FORBIDDEN)
+
+    @cached_property
+    def table(self) -> Float[Array, "labels_and_ends labels"]:
+        """The rules, and what was learnt besides."""
+        return self.rules if self.learnt is None else self.rules + self.learnt
+
+    @property
     def between(self) -> Float[Array, "labels labels"]:
-        """0 where the tag of the column may follow that of the row, else a large negative number."""
-        return self._cost([[may_follow(a, b, self.scheme) for b in self.labels] for a in self.labels])
+        return self.table[:-2]
 
-    @cached_property
+    @property
     def first(self) -> Float[Array, "labels"]:
-        return self._cost([may_follow(OUTSIDE, tag, self.scheme) for tag in self.labels])
+        row: Array = self.table[-2]
+        return row
 
-    @cached_property
+    @property
     def last(self) -> Float[Array, "labels"]:
-        return self._cost([may_follow(tag, OUTSIDE, self.scheme) for tag in self.labels])
+        row: Array = self.table[-1]
+        return row
 
     @cached_property
     def begins(self) -> Bool[Array, "labels_and_edge labels_and_edge"]:
         """Where a span begins at the tag of the column after that of the row; the last of each is the edge of a sentence."""
         named = [*self.labels, OUTSIDE]
         return np.array([[begins(a, b, self.scheme) for b in named] for a in named])
-
-    def _cost(self, allowed: Sequence[object]) -> Array:
-        return np.where(np.array(allowed, dtype=bool), 0.0, _FORBIDDEN)
 
 
 def best_paths(scores: Sequence[Float[Array, "words labels"]], steps: Steps) -> list[Int[Array, "words"]]:

@@ -6,11 +6,15 @@ model that learnt from lists of words takes the same for words in a text ("Jean-
 the data show (`joiners`). A sentence that is longer than the model reads is cut into overlapping windows: in training a word
 weighs 1 in all, and it is predicted from the window in which it has most context. Tags are decided for the whole sentence at
 once, so that they keep the rules of their scheme (`tag_paths.py`).
+
+With `transitions` a model learns as well which tags follow each other, by the probability of whole sequences of tags
+(`nn/tag_sequences.py`). A long sentence is one sequence all the same: each word is scored in the window in which it has most context,
+in training too.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -23,10 +27,10 @@ from bertworks.batch import Array, PackedBatch
 from bertworks.data.tag_schemes import NAMELESS, OUTSIDE, Scheme, Span, all_tags, checked_scheme, parse, spans_of, tags_of
 from bertworks.errors import DataError, SettingsError, nearest
 from bertworks.evaluation.spans import SpanMetrics
-from bertworks.tasks.sentence_reading import Reading, Sentence, Truth, read, targets_of, touched
+from bertworks.tasks.sentence_reading import Reading, Sentence, Truth, read, targets_in_chains, targets_of, touched
 from bertworks.tasks.stored_settings import from_stored
 from bertworks.tasks.tag_paths import Lattice, Steps, best_paths, lattices, log_probabilities
-from bertworks.tasks.task import SMOKE_TEXTS, Scores, label_names
+from bertworks.tasks.task import SMOKE_TEXTS, TRANSITIONS, Scores, label_names
 from bertworks.tokenization import Encoding, Overflow, Tokenizer
 
 HEAD = "tags"
@@ -71,15 +75,20 @@ class Tagging:
     joiners: str = ""
     """Characters that do not end a word in a text, where they stand within one: told by words of the training data. Empty where
     labels may begin and end anywhere, as in data that are texts."""
+    transitions: bool = False
+    """Scores of tags that follow each other are learnt, too: a linear-chain conditional random field (Lafferty et al. 2001)."""
 
     name = "tagging"
+    imitation = "divergence"
 
     @property
     def heads(self) -> Mapping[str, tuple[HeadKind, int]]:
-        return {HEAD: ("token_classification", len(self.labels))}
+        return {HEAD: ("tag_sequence" if self.transitions else "token_classification", len(self.labels))}
 
     @property
     def losses(self) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
+        if self.transitions:
+            return {HEAD: ("tag_sequences", {"rules": self.steps.rules.astype(np.float32)})}
         return {HEAD: ("cross_entropy", {})}
 
     @property
@@ -92,6 +101,15 @@ class Tagging:
     @cached_property
     def steps(self) -> Steps:
         return Steps(self.labels, self.scheme)
+
+    def with_transitions(self, scores: Scores) -> Self:
+        """The same task, whose tags are decided by the transitions as well that a model gives with its `scores`, if it does. They are
+        no setting, but weights of the model."""
+        if f"{HEAD}{TRANSITIONS}" not in scores:
+            return self
+        task = replace(self)
+        vars(task)["steps"] = replace(self.steps, learnt=scores[f"{HEAD}{TRANSITIONS}"])
+        return task
 
     # ---- from words to a packed data set
 
@@ -129,7 +147,12 @@ class Tagging:
                 tokens = sum(len(window) for window in windows)
                 if truth is not None:
                     wanted = [self._index(tag, index, first_row + row) for tag in self._tags_read(reading, truth[row])]
-                    for name, values in targets_of(reading, copies, np.array(wanted, dtype=np.int64), begin, tokens).items():
+                    labels = np.array(wanted, dtype=np.int64)
+                    if self.transitions:
+                        of_row = targets_in_chains(reading, labels, begin, [len(window) for window in windows])
+                    else:
+                        of_row = targets_of(reading, copies, labels, begin, tokens)
+                    for name, values in of_row.items():
                         parts[f"{HEAD}{name}"].append(values)
                 begin += tokens
                 _count(seen, windows)
@@ -225,12 +248,13 @@ class Tagging:
         order = np.lexsort((words[places], group))
         edges = np.flatnonzero(np.diff(group[order])) + 1
         rows = np.split(places[order], edges) if len(places) else []
-        found = self.paths([log_probabilities(scores[HEAD][row]) for row in rows])
-        targets = batch.token_targets[HEAD]
+        found = self.with_transitions(scores).paths([log_probabilities(scores[HEAD][row]) for row in rows])
+        targets = batch.token_targets[HEAD][:, 0] if self.transitions else batch.token_targets[HEAD]
         metrics.update([[self.labels[i] for i in targets[row]] for row in rows], found)
 
     def settings(self) -> dict[str, Any]:
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        stored = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return stored if self.transitions else {k: v for k, v in stored.items() if k != "transitions"}
 
     def config_changes(self) -> dict[str, Any]:
         """Tags as `transformers` reads them."""
@@ -243,14 +267,18 @@ class Tagging:
         return list(SMOKE_TEXTS)
 
     def smoke_outputs(self, inputs: list[Any], tokenizer: Tokenizer, score: Callable[[PackedBatch], Scores]) -> list[Any]:
-        """The probability of each tag, before any rule of the scheme: the mean over the words of each text."""
+        """The probability of each tag, before any rule of the scheme: the mean over the words of each text. Of a model with
+        transitions, by them and the rules."""
         for value in inputs:
             if not isinstance(value, str):
                 raise DataError(f"a case's input is {value!r:.60}, not a text")
         task = Tagging(self.labels, self.scheme, self.max_tokens, joiners=self.joiners)
         batch, readings, _ = task.encode([Sentence(text) for text in inputs], tokenizer)
-        found = task.word_scores(readings, score(batch)[HEAD])
-        return [np.exp(values).mean(axis=0).tolist() if len(values) else [0.0] * len(self.labels) for values in found]
+        scores = score(batch)
+        found = task.word_scores(readings, scores[HEAD])
+        learnt = task.with_transitions(scores).lattices(found) if self.transitions else None
+        probabilities = [np.exp(values) for values in found] if learnt is None else [lattice.marginals() for lattice in learnt]
+        return [values.mean(axis=0).tolist() if len(values) else [0.0] * len(self.labels) for values in probabilities]
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> Self:

@@ -17,7 +17,10 @@ from bertworks.evaluation import Metrics
 from bertworks.tokenization import Encoding, Tokenizer
 
 Scores = Mapping[str, Shaped[Array, "rows outputs"]]
-"""Scores of each head, in the order of the sequences (or tokens) of the batch that was given."""
+"""Scores of each head, in the order of the sequences (or tokens) of the batch that was given. Of a head with transitions these stand
+beside them, under its name and `TRANSITIONS`: a row for each tag that may stand before another, for the beginning and for the end."""
+
+TRANSITIONS = "_transitions"
 
 SMOKE_TEXTS = (
     "This movie is fantastic!",
@@ -42,7 +45,8 @@ class Task(Protocol):
 
     @property
     def losses(self) -> Mapping[str, tuple[str, Mapping[str, Any]]]:
-        """The loss of each head: its name in `nn.losses.LOSSES` and its options (arrays or numbers)."""
+        """The loss of each head: its name in `nn.losses.LOSSES` and its options (arrays or numbers). A further loss on a head has
+        the name of its targets, and the option "head"."""
         ...
 
     def metrics(self) -> Metrics:

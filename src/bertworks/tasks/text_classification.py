@@ -75,6 +75,11 @@ class TextClassification:
         weights = None if self.class_weights is None else np.array(self.class_weights, dtype=np.float32)
         return {HEAD: (name, {"class_weights": weights, "smoothing": self.label_smoothing})}
 
+    @property
+    def imitation(self) -> str:
+        """The loss by which a teacher's scores are imitated (`tasks/taught.py`)."""
+        return {"single": "divergence", "multi": "binary_divergence", "number": "mean_squared_error"}[self.kind]
+
     # ---- from text to a packed data set
 
     def encode(

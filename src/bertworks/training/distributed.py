@@ -81,9 +81,13 @@ class Processes:
         """Which part of each step is this one's."""
         return self.rank, self.size
 
-    def join(self, device: str) -> str:
-        """Begins to compute on the kind of device that is asked for; returns the one that is this process's."""
+    def place(self, device: str) -> str:
+        """The device of this process, of the kind that is asked for."""
         return device
+
+    def join(self, device: str) -> str:
+        """Begins to compute with the others, on the device of `place`, which it returns."""
+        return self.place(device)
 
     def from_first(self, make: Callable[[], Value]) -> Value:
         """What `make` gives in the first process, in all of them; values are plain ones, as JSON can hold them."""
@@ -120,9 +124,8 @@ class _Group(Processes):
         self._told = threading.Event()
         self._asked = 0
 
-    def join(self, device: str) -> str:
-        """Raises `SettingsError` for a device that several processes cannot use, or where there are too few of them. Who has
-        joined already stays where it is."""
+    def place(self, device: str) -> str:
+        """Raises `SettingsError` for a device that several processes cannot use, or where there are too few of them."""
         local = int(os.environ.get("LOCAL_RANK", self.rank))
         beside = int(os.environ.get("LOCAL_WORLD_SIZE", self.size))
         kind = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
@@ -132,12 +135,17 @@ class _Group(Processes):
             there = torch.cuda.device_count()
             if beside > there:
                 raise SettingsError(f"{beside} processes were started on a machine with {there} GPUs: --nproc-per-node {max(1, there)}")
-            torch.cuda.set_device(local)
-        if dist.is_initialized():
-            return kind if kind == "cpu" else f"cuda:{local}"
-        backend = "gloo" if kind == "cpu" else "cpu:gloo,cuda:nccl"
-        dist.init_process_group(backend, store=self._store, rank=self.rank, world_size=self.size, timeout=_LONGEST_WAIT)
         return kind if kind == "cpu" else f"cuda:{local}"
+
+    def join(self, device: str) -> str:
+        """Who has joined already stays where it is."""
+        place = self.place(device)
+        if place != "cpu":
+            torch.cuda.set_device(place)
+        if not dist.is_initialized():
+            backend = "gloo" if place == "cpu" else "cpu:gloo,cuda:nccl"
+            dist.init_process_group(backend, store=self._store, rank=self.rank, world_size=self.size, timeout=_LONGEST_WAIT)
+        return place
 
     def from_first(self, make: Callable[[], Value]) -> Value:
         self._asked += 1

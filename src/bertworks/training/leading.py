@@ -1,7 +1,7 @@
 """Trainings that the first of several processes leads: it alone reads, prepares, evaluates and writes. The others are sent
 every training as the loop takes it, and compute their share of its steps.
 
-So whatever trains, once or with several seeds, and by whichever estimator, is divided without knowing of it.
+So whatever trains, once or with several seeds, is divided without knowing of it, where its loss is a sum over rows.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,6 +20,7 @@ from bertworks.training.config import TrainingConfig
 from bertworks.training.distributed import Processes, alone, processes
 from bertworks.training.progress import Progress
 from bertworks.training.run import RunFolder
+from bertworks.training.vector_steps import require_divisible
 
 Value = TypeVar("Value")
 
@@ -49,6 +50,14 @@ def leader() -> Processes:
     """The processes that this one leads; this one, alone, where it leads none. Raises `SettingsError` where several were started
     and none leads: each would do the whole work."""
     return _led.get() or alone()
+
+
+def require(task: Task, device: str) -> None:
+    """Raises `SettingsError` where the processes that this one leads cannot share a training of `task`, or such a device: before
+    anything is written."""
+    group = leader()
+    require_divisible(task, group.size)
+    group.place(device)
 
 
 def shared_device(device: str) -> str:

@@ -9,8 +9,13 @@ from bertworks.errors import CheckpointError, SettingsError
 from bertworks.nn.layer import FeedForward, Layer, SelfAttention
 from bertworks.nn.model import Model
 from bertworks.nn.norm import Norm
+from bertworks.nn.transitions import Transitions
 from bertworks.training.config import TrainingConfig
 from bertworks.training.muon import Muon
+
+_RATE_OF_TRANSITIONS = 0.01
+"""The least learning rate of the scores of neighbouring tags. They are no features of a pretrained model but begin at 0, and AdamW
+moves a number by about its rate a step: at a rate for fine-tuning they would stay there."""
 
 
 class Optimizer:
@@ -26,6 +31,8 @@ class Optimizer:
         norms = {f"{name}.{part}" for name, m in model.named_modules() if isinstance(m, Norm) for part in ("weight", "bias")}
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.factors = {name: rate_of(name, model, config.layer_decay) for name in self.parameters}
+        factor_of_transitions = max(1.0, _RATE_OF_TRANSITIONS / config.learning_rate)
+        self.factors |= {name: factor_of_transitions for name in _transitions_of(model) if name in self.parameters}
         blocks = blocks_of(model) if config.optimizer == "muon" else {}
         groups: dict[tuple[float, bool, int | None], list[Tensor]] = {}
         for name, parameter in self.parameters.items():
@@ -119,6 +126,11 @@ def depth_of(name: str, model: Model) -> int:
     if parts[:2] == ["encoder", "layers"]:
         return int(parts[2]) + 1
     return 0 if parts[:2] in (["encoder", "embeddings"], ["encoder", "projection"]) else len(model.encoder.layers) + 1
+
+
+def _transitions_of(model: Model) -> list[str]:
+    """The names of all scores of neighbouring tags."""
+    return [f"{name}.{part}" for name, m in model.named_modules() if isinstance(m, Transitions) for part, _ in m.named_parameters()]
 
 
 def rate_of(name: str, model: Model, decay: float) -> float:

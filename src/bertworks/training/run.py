@@ -7,6 +7,7 @@ events/         the same for TensorBoard, where it is installed
 checkpoints/    step-00000120/ …, the newest two, each with the best weights up to its step
 model/          the finished model (a Hugging Face folder)
 generator/      that of replaced-token detection, likewise
+teacher.safetensors  what a teacher said of the training data, where there is one
 run.lock        while a process trains here
 """
 
@@ -18,10 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import tomli_w
-
 from bertworks.checkpoints.atomic import atomic_write, explained, recover_all, require_writable
 from bertworks.checkpoints.leftovers import throw_away
+from bertworks.checkpoints.toml_files import toml_text
 from bertworks.errors import CheckpointError, SettingsError, TrainingError
 from bertworks.training.events import Events
 from bertworks.training.lock import RunLock
@@ -66,7 +66,7 @@ class RunFolder:
             raise SettingsError(f"{path} already holds a run: resume it (--resume), choose another folder, or delete it")
         run._lock = RunLock(run.path)
         try:
-            atomic_write(run.path / "config.toml", tomli_w.dumps(_without_none(settings)).encode())
+            atomic_write(run.path / "config.toml", toml_text(settings).encode())
             (run.path / "checkpoints").mkdir(exist_ok=True)
         except BaseException:
             run.close()
@@ -200,8 +200,3 @@ def _step_of(line: str) -> int | None:
         return int(json.loads(line)["step"])
     except (ValueError, TypeError, KeyError):
         return None
-
-
-def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    """TOML has no null: an absent key means that nothing was set."""
-    return {k: _without_none(v) if isinstance(v, Mapping) else v for k, v in values.items() if v is not None}

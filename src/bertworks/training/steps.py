@@ -19,6 +19,8 @@ from bertworks.nn.losses import AnyLoss, LossOptions, build_loss
 from bertworks.nn.machine import MachineChoice
 from bertworks.nn.model import Model
 from bertworks.nn.relations import AttentionRelations, RelationHead
+from bertworks.nn.soft_losses import SOFT_LOSSES, build_soft_loss
+from bertworks.nn.tag_sequences import TAG_SEQUENCES, TagSequences
 from bertworks.tasks.task import Task
 from bertworks.training.config import TrainingConfig
 
@@ -131,7 +133,13 @@ class StepLoss:
     def __init__(self, model: Model, task: Task, device: torch.device) -> None:
         self._model = model
         self._heads = dict(model.head_items())
-        self._losses = {name: _loss(loss, _options(options, device)) for name, (loss, options) in task.losses.items()}
+        self._read = {name: options.get("head", name) for name, (_, options) in task.losses.items()}
+        self._losses = {
+            name: _tag_sequences(self._heads[self._read[name]], options, device)
+            if loss == TAG_SEQUENCES
+            else _loss(loss, _options(options, device))
+            for name, (loss, options) in task.losses.items()
+        }
 
     def counts(self, step: Step) -> list[float]:
         """What each head's sum is to be divided by, as far as this share of the step goes."""
@@ -150,21 +158,32 @@ class StepLoss:
     def _part(self, batch: ModelInputs, count: Mapping[str, float]) -> Tensor:
         scores = self._model(batch)
         parts = [
-            loss.sum(scores[name], *self._targets(name, batch), batch.layout) / (count[name] or 1) for name, loss in self._losses.items()
+            loss.sum(scores[self._read[name]], *self._targets(name, batch), batch.layout) / (count[name] or 1)
+            for name, loss in self._losses.items()
         ]
         return torch.stack(parts).sum()
 
     def _targets(self, name: str, batch: ModelInputs) -> tuple[Tensor, Tensor | None]:
-        head = self._heads[name]
+        head = self._heads[self._read[name]]
         assert isinstance(head, Head | RelationHead)
         return head.targets(batch, name)
 
 
+def _tag_sequences(head: Any, options: Mapping[str, Any], device: torch.device) -> AnyLoss:
+    """The loss that needs more of a head than its scores."""
+    assert isinstance(head, Head)
+    assert head.transitions is not None, "tags are learnt as sequences by a head with transitions"
+    return TagSequences(head.transitions, torch.from_numpy(options["rules"]).to(device))
+
+
 def _loss(name: str, options: LossOptions) -> AnyLoss:
+    if name in SOFT_LOSSES:
+        return build_soft_loss(name, options)
     return AttentionRelations(options) if name == "attention_relations" else build_loss(name, options)
 
 
 def _options(options: Mapping[str, Any], device: torch.device) -> LossOptions:
     weights: Array | None = options.get("class_weights")
     of_classes = None if weights is None else torch.from_numpy(weights).to(device)
-    return LossOptions(of_classes, options.get("smoothing", 0.0), options.get("weight", 1.0), options.get("heads", 1))
+    named = {name: options[name] for name in ("smoothing", "weight", "heads", "temperature") if name in options}
+    return LossOptions(of_classes, **named)

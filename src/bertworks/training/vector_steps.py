@@ -22,12 +22,21 @@ from bertworks.tasks.task import Task
 from bertworks.training.steps import Step, StepLoss
 
 
+def require_divisible(task: Task, processes: int) -> None:
+    """Raises `SettingsError` where several processes would have to share vectors."""
+    if processes > 1 and _compares(task):
+        raise SettingsError(f"{processes} processes train together, but this loss compares all texts of a step: train with one process")
+
+
+def _compares(task: Task) -> bool:
+    return any(name in VECTOR_LOSSES for name, _ in task.losses.values())
+
+
 def step_loss(model: Model, task: Task, device: torch.device, processes: int = 1) -> "StepLoss | VectorStepLoss":
     """How a task's steps are computed. Raises `SettingsError` where several processes would have to share vectors."""
-    if not any(name in VECTOR_LOSSES for name, _ in task.losses.values()):
+    require_divisible(task, processes)
+    if not _compares(task):
         return StepLoss(model, task, device)
-    if processes > 1:
-        raise SettingsError(f"{processes} processes train together, but this loss compares all texts of a step: train with one process")
     return VectorStepLoss(model, task, device)
 
 

@@ -193,3 +193,10 @@ def test_more_shards_than_a_pool(tmp_path: Path) -> None:
     batch, _ = source.take(np.arange(2 * source.per_epoch))
     first = batch.input_ids[batch.offsets[:-1] + 1][: source.per_epoch]
     assert len(set(first.tolist())) > 0.99 * source.per_epoch
+
+
+@pytest.mark.parametrize("pairing", ["none", "next_sentence", "sentence_order"])
+def test_the_mean_length_is_that_of_the_sequences_taken(tmp_path: Path, pairing: str) -> None:
+    source = sequences(tmp_path, pairing, shards=19)
+    batch, _ = source.take(np.arange(3 * source.per_epoch))
+    assert source.mean_tokens() == pytest.approx(batch.lengths.mean(), rel=0.02)

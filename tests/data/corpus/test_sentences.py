@@ -125,7 +125,7 @@ def test_other_ends_of_the_program_pass(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sentencex", None)
-    with pytest.raises(MissingExtraError, match=r"bertworks\[corpus\]"):
+    with pytest.raises(MissingExtraError, match=r"pip install sentencex, or pip install 'bertworks\[corpus\]'"):
         SentenceSplitter("en")
 
 

@@ -11,10 +11,10 @@ import pytest
 
 import bertworks as bw
 from bertworks.cli.main import run
+from bertworks.data.holdout import hold_out_part
 from bertworks.data.question_examples import QuestionExample
 from bertworks.data.questions import read_questions
 from bertworks.errors import DataError, SettingsError
-from bertworks.estimators.answers.data_settings import hold_out_contexts
 from bertworks.estimators.train_report import TrainReport
 from bertworks.estimators.verbs.explain import explain
 from bertworks.evaluation.squad import squad_v2
@@ -153,14 +153,14 @@ def test_whole_contexts_are_held_out(examples: Callable[..., list[QuestionExampl
     rows = examples(30)
     several = [QuestionExample(f"{e.question} {i}", e.context, e.answers, f"{e.id}-{i}") for e in rows for i in range(3)]
     data = read_questions(several)
-    kept, held = hold_out_contexts(data, 0.2, seed=1)
+    kept, held = hold_out_part(data, 0.2, seed=1)
     assert held is not None
     assert len(kept) + len(held) == 90
     assert 15 <= len(held) <= 21
     assert not {e.context for e in kept.examples} & {e.context for e in held.examples}
-    assert hold_out_contexts(read_questions(several[:3]), 0.5, seed=1)[1] is None
+    assert hold_out_part(read_questions(several[:3]), 0.5, seed=1)[1] is None
     with pytest.raises(SettingsError, match="validation_fraction"):
-        hold_out_contexts(data, 1.0, seed=1)
+        hold_out_part(data, 1.0, seed=1)
 
 
 def test_questions_that_are_too_long_are_refused_or_counted_everywhere(files: Path, tiny_bert: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,10 @@ class EncodedDocuments:
         """The documents of several such objects, of at least one."""
         return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
+    def in_memory(self) -> "DocumentsInMemory":
+        """What plans of sequences read of a shard, without a file. Each must have at least one sentence."""
+        return DocumentsInMemory(self)
+
     def write(self, path: Path, *, vocabulary: int, about: dict[str, str]) -> None:
         """Writes them as a shard. Each must have at least one sentence."""
         write_shard(
@@ -86,3 +91,20 @@ class EncodedDocuments:
             np.diff(shard.documents.astype(np.int64)),
             *(shard.further(name) for name in ("hashes", "sources", "numbers")),
         )
+
+
+class DocumentsInMemory:
+    """Encoded documents in the form of a shard (`shards.Documents`)."""
+
+    def __init__(self, encoded: EncodedDocuments) -> None:
+        self._encoded = encoded
+        self.tokens = encoded.tokens
+        self.sentences: Int[Array, "sentences_plus_one"] = np.concatenate([[0], np.cumsum(encoded.sentence_lengths)])
+        self.documents: Int[Array, "documents_plus_one"] = np.concatenate([[0], np.cumsum(encoded.document_lengths)])
+
+    @cached_property
+    def document_tokens(self) -> Int[Array, "documents_plus_one"]:
+        return self.sentences[self.documents]
+
+    def word_starts(self, start: int, stop: int) -> Bool[Array, "taken"]:
+        return self._encoded.word_starts[start:stop]

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int
 
 from bertworks.batch import Array
-from bertworks.data.corpus.shards import Shard
+from bertworks.data.corpus.shards import Documents
 from bertworks.errors import DataError, SettingsError, nearest
 
 Pairing = Literal["none", "next_sentence", "sentence_order"]
@@ -78,7 +78,7 @@ def sequences_in(tokens: int, settings: SequenceSettings) -> int:
     return max(1, tokens // settings.room)
 
 
-def plan(shards: Sequence[tuple[int, Shard]], settings: SequenceSettings, epoch: int) -> Plan:
+def plan(shards: Sequence[tuple[int, Documents]], settings: SequenceSettings, epoch: int) -> Plan:
     """Cuts the documents of some shards (with their numbers in the corpus) into sequences, in the order of the text.
 
     Raises `DataError` where pairs with text of another document are wanted, and there is one document only.
@@ -107,7 +107,7 @@ def _length(settings: SequenceSettings, draw: Draw) -> int:
     return _SHORTEST + int(draw() * (settings.room - _SHORTEST + 1))
 
 
-def _runs(shards: Sequence[tuple[int, Shard]], settings: SequenceSettings, draw: Draw) -> Iterator[tuple[list[Part], int]]:
+def _runs(shards: Sequence[tuple[int, Documents]], settings: SequenceSettings, draw: Draw) -> Iterator[tuple[list[Part], int]]:
     """Sequences of one text, or of the ends and beginnings of neighbouring documents."""
     held: list[Part] = []
     left = _length(settings, draw)
@@ -128,7 +128,7 @@ def _runs(shards: Sequence[tuple[int, Shard]], settings: SequenceSettings, draw:
 class _Pairs:
     """Sequences of two texts."""
 
-    def __init__(self, shards: Sequence[tuple[int, Shard]], settings: SequenceSettings, draw: Draw) -> None:
+    def __init__(self, shards: Sequence[tuple[int, Documents]], settings: SequenceSettings, draw: Draw) -> None:
         self.shards, self.settings, self.draw = shards, settings, draw
         self._firsts = [0, *accumulate(len(shard.documents) - 1 for _, shard in shards)]
         self._owed = 0

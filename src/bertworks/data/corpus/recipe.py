@@ -100,7 +100,7 @@ def make_recipe(sources: Sources, tokenizer: Tokenizer, settings: PreparationSet
     with ThreadPoolExecutor() as threads:
         hashes = list(threads.map(_sha256_of_input, paths))
     files = tuple(
-        InputFile(path, name, status.st_size, sha256, status.st_mtime_ns, _style(path, settings))
+        InputFile(path, name, status.st_size, sha256, status.st_mtime_ns, style_of(path, settings))
         for path, name, status, sha256 in zip(paths, _names(paths), statuses, hashes, strict=True)
     )
     libraries = {"tokenizers": version("tokenizers")}
@@ -168,7 +168,8 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [Path(os.path.relpath(path, common)).as_posix() for path in absolute]
 
 
-def _style(path: Path, settings: PreparationSettings) -> LineStyle:
+def style_of(path: Path, settings: PreparationSettings) -> LineStyle:
+    """What the lines of a file are: what the settings say, or what its beginning tells."""
     if settings.lines != "auto":
         return settings.lines
     sample: list[str] = []

@@ -1,6 +1,6 @@
 """The sequences of pretraining, addressed by a number that counts through all epochs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
 
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int
 
 from bertworks.batch import Array, PackedBatch
 from bertworks.data.corpus.plans import Plan, SequenceSettings, plan, sequences_in
-from bertworks.data.corpus.shards import Shard
+from bertworks.data.corpus.shards import Documents, Shard
 from bertworks.data.sampler import permutation
 
 POOL = 16
@@ -44,31 +44,19 @@ class Sequences:
         made = plan([(i, self.shards[i]) for i in numbers], self.settings, epoch)
         return made, permutation(self.settings.seed + 1, epoch * 2**20 + pool, len(made))
 
+    def mean_tokens(self) -> float:
+        """Tokens of a sequence in the mean, special tokens included, by those of the first pool of shards, which is drawn by lot."""
+        made, _ = self._plan(0, 0)
+        pieces = made.parts[:, 2] - made.parts[:, 1] + 1  # each with the special token behind it
+        return float(pieces.sum() + len(made)) / max(1, len(made))
+
     def take(self, numbers: Int[Array, "taken"]) -> tuple[PackedBatch, Bool[Array, "tokens"]]:
         """The sequences of some numbers, packed, and which of their tokens begin a word (special tokens do not).
 
         Keys are the numbers, `targets["pairing"]` the labels of `Plan`, `segment_ids` 1 in the second text of a pair.
         """
-        ids: list[Array] = []
-        segments: list[Array] = []
-        words: list[Array] = []
-        labels: list[int] = []
-        for number in np.asarray(numbers).tolist():
-            made, at = self._find(number)
-            labels.append(int(made.labels[at]))
-            pieces: list[Array] = [np.array([self._start])]
-            begins: list[Array] = [np.zeros(1, dtype=bool)]
-            lengths: list[int] = []
-            for shard, start, stop in made.parts[made.offsets[at] : made.offsets[at + 1]].tolist():
-                pieces += [self.shards[shard].tokens[start:stop], np.array([self._end])]
-                begins += [self.shards[shard].word_starts(start, stop), np.zeros(1, dtype=bool)]
-                lengths.append(stop - start + 1)
-            ids.append(np.concatenate(pieces))
-            words.append(np.concatenate(begins))
-            second = len(ids[-1]) - 1 - lengths[0] if self.settings.pairing != "none" else 0
-            segments.append(np.repeat([0, 1], [len(ids[-1]) - second, second]))
-        batch = PackedBatch.from_sequences(ids, segments, keys=np.asarray(numbers), targets={"pairing": np.array(labels, dtype=np.int64)})
-        return batch, np.concatenate(words) if words else np.zeros(0, dtype=bool)
+        places = [self._find(number) for number in np.asarray(numbers).tolist()]
+        return packed(places, self.shards, self.settings, np.asarray(numbers), start_id=self._start, end_id=self._end)
 
     def _find(self, number: int) -> tuple[Plan, int]:
         """The plan that sequence `number` is in, and its place there."""
@@ -79,3 +67,53 @@ class Sequences:
         pool = min(int(np.searchsorted(ends, within, side="right")), len(ends) - 1)
         made, order = self._plan(epoch, pool)
         return made, int(order[(within - (ends[pool] - sizes[pool])) % len(order)])
+
+
+def packed(
+    places: Sequence[tuple[Plan, int]],
+    shards: Sequence[Documents],
+    settings: SequenceSettings,
+    keys: Int[Array, "taken"],
+    *,
+    start_id: int,
+    end_id: int,
+) -> tuple[PackedBatch, Bool[Array, "tokens"]]:
+    """Sequences by their plans and places there, packed, and which of their tokens begin a word (special tokens do not).
+
+    Plans name the documents of their parts by numbers among `shards`. `targets["pairing"]` are the labels of `Plan`, `segment_ids`
+    1 in the second text of a pair.
+    """
+    ids: list[Array] = []
+    segments: list[Array] = []
+    words: list[Array] = []
+    labels: list[int] = []
+    for made, at in places:
+        labels.append(int(made.labels[at]))
+        pieces: list[Array] = [np.array([start_id])]
+        begins: list[Array] = [np.zeros(1, dtype=bool)]
+        lengths: list[int] = []
+        for shard, start, stop in made.parts[made.offsets[at] : made.offsets[at + 1]].tolist():
+            pieces += [shards[shard].tokens[start:stop], np.array([end_id])]
+            begins += [shards[shard].word_starts(start, stop), np.zeros(1, dtype=bool)]
+            lengths.append(stop - start + 1)
+        ids.append(np.concatenate(pieces))
+        words.append(np.concatenate(begins))
+        second = len(ids[-1]) - 1 - lengths[0] if settings.pairing != "none" else 0
+        segments.append(np.repeat([0, 1], [len(ids[-1]) - second, second]))
+    batch = PackedBatch.from_sequences(ids, segments, keys=keys, targets={"pairing": np.array(labels, dtype=np.int64)})
+    return batch, np.concatenate(words) if words else np.zeros(0, dtype=bool)
+
+
+def every_sequence(
+    documents: Documents, settings: SequenceSettings, *, number: int, first_key: int, start_id: int, end_id: int, at_once: int
+) -> Iterator[tuple[PackedBatch, Bool[Array, "tokens"]]]:
+    """All sequences of some documents once, in the order of the text, at most `at_once` packed together; nothing is shuffled or left
+    for another epoch.
+
+    Lengths and pairs are drawn anew for every `number`. Keys count on from `first_key`.
+    """
+    made = plan([(0, documents)], settings, number)
+    for start in range(0, len(made), at_once):
+        some = range(start, min(start + at_once, len(made)))
+        keys = first_key + np.array(some, dtype=np.int64)
+        yield packed([(made, at) for at in some], [documents], settings, keys, start_id=start_id, end_id=end_id)

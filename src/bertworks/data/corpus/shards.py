@@ -7,6 +7,7 @@ sentence a run of tokens; special tokens stand in none, they are added when sequ
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Bool, Int, UInt, UInt8
@@ -17,6 +18,34 @@ from bertworks.checkpoints.safetensors_file import SafetensorsFile
 from bertworks.errors import DataError
 
 _NAMES = ("tokens", "word_starts", "sentences", "documents")
+
+
+class Documents(Protocol):
+    """Documents as the plans of sequences read them, wherever they are: in a shard, or in memory."""
+
+    @property
+    def tokens(self) -> UInt[Array, "tokens"]:
+        """The token ids of all documents, one behind the other."""
+        ...
+
+    @property
+    def sentences(self) -> Int[Array, "sentences_plus_one"]:
+        """Where each sentence begins among the tokens; the last entry is the number of tokens."""
+        ...
+
+    @property
+    def documents(self) -> Int[Array, "documents_plus_one"]:
+        """Where each document begins among the sentences; the last entry is the number of sentences."""
+        ...
+
+    @property
+    def document_tokens(self) -> Int[Array, "documents_plus_one"]:
+        """Where each document begins among the tokens."""
+        ...
+
+    def word_starts(self, start: int, stop: int) -> Bool[Array, "taken"]:
+        """For tokens `start` to `stop`, whether each begins a word."""
+        ...
 
 
 class Shard:

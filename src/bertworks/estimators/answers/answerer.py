@@ -16,7 +16,7 @@ from bertworks.estimators.answers.assessment import Assessment, assess
 from bertworks.estimators.answers.explanation import explain_answer
 from bertworks.estimators.answers.rows import fitting, question_examples
 from bertworks.estimators.explanation import BaselineName
-from bertworks.estimators.task_estimator import TaskEstimator
+from bertworks.estimators.taught_estimator import SHARE, TEMPERATURE, TaughtEstimator
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
 from bertworks.explain import Explanation
 from bertworks.inference import LoadedModel, score
@@ -31,7 +31,7 @@ QUESTIONS_AT_ONCE = 512
 """Questions that are answered together: memory does not grow with the set."""
 
 
-class QuestionAnswerer(TaskEstimator):
+class QuestionAnswerer(TaughtEstimator):
     """Finds the words of a context that answer a question, or says that it has none.
 
     Parameters (besides every field of `TrainingConfig`: epochs, learning_rate, batch_size, patience, seed …):
@@ -43,6 +43,8 @@ class QuestionAnswerer(TaskEstimator):
     - `stride`: overlap of windows in tokens, None for a quarter of the room;
     - `max_answer_tokens`: longest answer that is given;
     - `new_tokens`: words to add to the vocabulary;
+    - `teacher`: the folder or hub name of a finished model for the same task, of which its scores are learnt besides the labels, each
+      softened by `temperature` (Hinton et al. 2015): `teacher_share` of the loss, 1 for the teacher alone;
     - `output`: a run folder for settings, log, checkpoints and the finished model; None writes nothing;
     - `progress`: whether the terminal shows what goes on; or who watches it instead.
 
@@ -67,6 +69,9 @@ class QuestionAnswerer(TaskEstimator):
         stride: int | None = None,
         max_answer_tokens: int = 30,
         new_tokens: Sequence[str] = (),
+        teacher: str | Path | None = None,
+        teacher_share: float = SHARE,
+        temperature: float = TEMPERATURE,
         output: str | Path | None = None,
         progress: bool | Progress = True,
         **training: Any,
@@ -79,6 +84,9 @@ class QuestionAnswerer(TaskEstimator):
         self.stride = stride
         self.max_answer_tokens = max_answer_tokens
         self.new_tokens = new_tokens
+        self.teacher = teacher
+        self.teacher_share = teacher_share
+        self.temperature = temperature
         self.output = output
         self.progress = progress
 

@@ -1,11 +1,9 @@
 """Where the questions of a training come from: the settings that config.toml keeps, and the questions that they mean."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import PurePath
+from dataclasses import dataclass
 from typing import Any
 
-from bertworks.accounting import Accounting
 from bertworks.data.question_examples import QuestionData
 from bertworks.data.questions import read_questions
 from bertworks.data.squad import is_squad_file
@@ -18,12 +16,9 @@ class QuestionSettings(DataSettings):
     """What to train and to validate on: `text` is the column of the question, `pair` that of the context, `label` that of the
     answers; kinds of labels there are none."""
 
-    def resolved(self) -> "QuestionSettings":
-        names = {} if self.split is not None else question_splits(self.source)
-        if "train" not in names:
-            return self
-        found = names.get("validation") if self.validation is None and self.validation_fraction > 0 else None
-        return replace(self, split=names["train"], validation_split=self.validation_split or found)
+    @staticmethod
+    def splits_of(source: Any) -> dict[str, str]:
+        return question_splits(source)
 
     def read_questions(self) -> tuple[QuestionData, QuestionData | None, list[str]]:
         """Questions to train on, questions to validate on, and what a person should know about them, in lines.
@@ -33,11 +28,7 @@ class QuestionSettings(DataSettings):
         data = read_questions(self.source, split=self.split, shuffle_seed=self.shuffle_seed, limit=self.limit, **self._reading())
         lines = describe(data)
         if self.validation is None and self.validation_split is None:
-            data, held = hold_out_contexts(data, self.validation_fraction, self.validation_seed)
-            if held is None:
-                return data, None, [*lines, "no validation data: the model of the last step is kept"]
-            told = f"{len(held):,} of {len(data) + len(held):,} questions held out for validation, with all of their contexts"
-            return data, held, [*lines, f"{told} (seed {self.validation_seed})"]
+            return *self.hold_out(data, lines, what="questions", how="with all of their contexts"), lines
         held = self._read_held_out()
         lines.append(f"validation: {held.name}, {len(held):,} questions, {held.unanswerable:,} of them without an answer")
         shared = len({example.context for example in data.examples}.intersection(example.context for example in held.examples))
@@ -64,19 +55,6 @@ def question_splits(source: Any) -> dict[str, str]:
     if is_squad_file(source) or (isinstance(source, Sequence) and not isinstance(source, str)):
         return {}
     return split_names(source)
-
-
-def hold_out_contexts(data: QuestionData, fraction: float, seed: int) -> tuple[QuestionData, QuestionData | None]:
-    """Questions to train on and questions held out: about so large a share of them, by whole contexts, so that none stands in both.
-
-    Where there is one context only, nothing is held out. Raises `SettingsError` for a fraction outside [0, 1).
-    """
-    kept, out = data.division.hold_out(fraction, seed)
-    if not len(out):
-        return data, None
-    seen = replace(data.accounting, rows=data.accounting.rows - len(out))
-    name = f"the validation part of {PurePath(data.name).name}"
-    return data.part(kept, seen, data.name), data.part(out, Accounting(rows=len(out)), name)
 
 
 def describe(data: QuestionData) -> list[str]:

@@ -1,11 +1,9 @@
 """Where the questions of a training come from: the settings that config.toml keeps, and the questions that they mean."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
-from pathlib import PurePath
+from dataclasses import dataclass
 from typing import Any
 
-from bertworks.accounting import Accounting
 from bertworks.data.choice_examples import ChoiceData
 from bertworks.data.choices import read_choices
 from bertworks.data.table import split_names
@@ -38,7 +36,8 @@ class ChoiceSettings(DataSettings):
         data = read_choices(self.source, first=self.first_choice, **slices, **columns, **self._reading())
         lines = describe(data)
         if self.validation is None and self.validation_split is None:
-            return self._parted(data, lines)
+            how = "drawn at random" if data.columns.context is None else "with all that have the same context"
+            return *self.hold_out(data, lines, what="questions", how=how), lines
         held = self._read_held_out(data)
         lines.append(f"validation: {held.name}, {len(held):,} questions")
         shared = set(data.questions).intersection(held.questions)
@@ -46,17 +45,6 @@ class ChoiceSettings(DataSettings):
             lines.append(f"{len(shared):,} questions of the validation data also stand in the training data")
             held.accounting.notes["also in the training data"] += len(shared)
         return data, held, lines
-
-    def _parted(self, data: ChoiceData, lines: list[str]) -> tuple[ChoiceData, ChoiceData | None, list[str]]:
-        kept, held = data.division.hold_out(self.validation_fraction, self.validation_seed)
-        if not len(held):
-            return data, None, [*lines, "no validation data: the model of the last step is kept"]
-        together = "" if data.columns.context is None else ", with all that have the same context"
-        told = f"{len(held):,} of {len(data):,} questions held out for validation{together}"
-        seen = replace(data.accounting, rows=data.accounting.rows - len(held))
-        name = f"the validation part of {PurePath(data.name).name}"
-        parts = data.part(kept, seen, data.name), data.part(held, Accounting(rows=len(held)), name)
-        return *parts, [*lines, f"{told} (seed {self.validation_seed})"]
 
     def _read_held_out(self, data: ChoiceData) -> ChoiceData:
         source, split = (self.source if self.validation is None else self.validation), self.validation_split

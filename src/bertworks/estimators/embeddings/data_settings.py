@@ -1,8 +1,9 @@
 """Where the rows of a training of vectors come from: pairs with scores, texts that belong together, or texts alone."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import PurePath
 from typing import Any, Literal, get_args
 
@@ -39,6 +40,10 @@ class EmbeddingRows:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def __iter__(self) -> Iterator[Any]:
+        """What is learnt from, row by row."""
+        return zip(self.texts, self.scores or repeat(None), strict=False)
 
     @property
     def division(self) -> Division:
@@ -161,13 +166,7 @@ class EmbeddingSettings(DataSettings):
             return rows, held, [*lines, *(f"validation: {line}" for line in held.facts)]
         if objective == "simcse":
             return rows, None, [*lines, "no validation data: the model of the last step is kept (scored pairs would judge it)"]
-        kept, chosen = rows.division.hold_out(self.validation_fraction, self.validation_seed)
-        if not len(chosen):
-            return rows, None, [*lines, "no validation data: the model of the last step is kept"]
-        lines.append(f"{len(chosen):,} of {len(rows.texts):,} rows held out for validation (drawn at random, seed {self.validation_seed})")
-        seen = replace(rows.accounting, rows=rows.accounting.rows - len(chosen))
-        part = rows.part(chosen, Accounting(rows=len(chosen)), f"the validation part of {rows.name}")
-        return rows.part(kept, seen, rows.name), part, lines
+        return *self.hold_out(rows, lines), lines
 
 
 def objective_of(rows: EmbeddingRows) -> ObjectiveName:

@@ -13,7 +13,7 @@ from bertworks.accounting import Accounting
 from bertworks.architectures import read_description
 from bertworks.batch import Array
 from bertworks.checkpoints.hub import resolve
-from bertworks.checkpoints.sentence_layout import SentenceLayout, has_layout, read_layout
+from bertworks.checkpoints.sentence_layout import ACTIVATIONS, SentenceLayout, has_layout, read_layout
 from bertworks.errors import SettingsError, nearest
 from bertworks.estimators.embeddings import folder as folders
 from bertworks.estimators.embeddings.quantization import feature_ranges, to_bits, to_int8
@@ -45,7 +45,7 @@ class VectorEncoder(TaskEstimator):
     pooling: Pooling | Sequence[Pooling] | None
     layers_from: int | None
     dense: int | None
-    activation: Activation | None
+    activation: Activation | Literal["identity"] | None
     normalize: bool | None
     prompt: str | None
     dimensions: int | None
@@ -54,6 +54,10 @@ class VectorEncoder(TaskEstimator):
     token_budget: int | None
     threads: int | None
     seed: int
+    _wanted_width: int | None = None
+    """Features that vectors are to have, where nothing says how they come to them: those of a teacher."""
+    _added: tuple[str, ...] = ()
+    """What was added to the model for their sake, in lines."""
 
     # ---- the model
 
@@ -83,9 +87,13 @@ class VectorEncoder(TaskEstimator):
             known = get_args(Overflow)
             raise SettingsError(f"overflow must be one of {', '.join(known)}, not {self.overflow!r}.{nearest(str(self.overflow), known)}")
         stored = read_layout(folder) if has_layout(folder) else SentenceLayout()
-        hidden = read_description(folder)[2].hidden
-        layout, new = self._changed(stored, hidden)
-        limit = read_description(folder)[2].max_tokens
+        spec = read_description(folder)[2]
+        hidden = spec.hidden
+        layout, new = self._changed(stored, hidden, len(spec.layers))
+        changed, layout = layout, _of_width(layout, hidden, self._wanted_width)
+        added = f"a linear layer is added: from {changed.spec.width(hidden)} features to the teacher's {self._wanted_width}"
+        self._added = () if layout is changed else (added,)
+        limit = spec.max_tokens
         task = folders.with_layout(folders.stored_settings(folder), layout, limit)
         given: dict[str, Any] = {"overflow": self.overflow, "stride": self.stride}
         task = replace(task, **{name: value for name, value in given.items() if value is not None})
@@ -93,7 +101,7 @@ class VectorEncoder(TaskEstimator):
         loaded = load_vector_model(folder, HEAD, layout, new=new, **options)
         return task, loaded
 
-    def _changed(self, stored: SentenceLayout, hidden: int) -> tuple[SentenceLayout, bool]:
+    def _changed(self, stored: SentenceLayout, hidden: int, layers: int) -> tuple[SentenceLayout, bool]:
         """The layout with what the parameters say of it, and whether its modules start anew."""
         stages = stored.spec.stages
         if self.normalize is not None and self.normalize != stored.spec.is_unit:
@@ -110,10 +118,22 @@ class VectorEncoder(TaskEstimator):
             raise SettingsError(f"pooling must be one or several of {', '.join(known)}, not {self.pooling!r}.{hint}")
         if self.dense is not None and not (isinstance(self.dense, int) and self.dense > 0):
             raise SettingsError(f"dense is the width of a layer, a whole number above 0, not {self.dense!r}")
-        dense = () if self.dense is None else (DenseStage(hidden * len(chosen), self.dense, self.activation),)
+        if self.layers_from is not None and not (isinstance(self.layers_from, int) and 0 <= self.layers_from <= layers):
+            raise SettingsError(f"layers_from is a layer from 0, the embedding, to {layers}, the last, not {self.layers_from!r}")
+        dense = () if self.dense is None else (DenseStage(hidden * len(chosen), self.dense, self._activation()),)
         unit = (UnitStage(),) if stored.spec.is_unit else ()
         spec = VectorSpec(chosen, self.layers_from, stored.spec.pools_prompt, (*dense, *unit))
         return replace(stored, spec=spec, folders=("",) * len(spec.stages), layers_folder=None, layers=None), True
+
+    def _activation(self) -> Activation | None:
+        """That of the dense layer; None is the identity."""
+        if self.activation in (None, "identity"):
+            return None
+        known = [*(name for name in ACTIVATIONS.values() if name is not None), "identity"]
+        if self.activation not in known:
+            hint = nearest(str(self.activation), known)
+            raise SettingsError(f"activation must be one of {', '.join(known)}, not {self.activation!r}.{hint}")
+        return self.activation  # type: ignore[return-value]
 
     @property
     def width(self) -> int:
@@ -251,3 +271,15 @@ class VectorEncoder(TaskEstimator):
             have = "has no ranges" if lows is None else f"was calibrated for {len(lows)} features, not {size}"
             raise SettingsError(f"int8 vectors need each feature's range, but the encoder {have}: call calibrate(sample of texts) first")
         return np.array(lows, dtype=np.float32), np.array(highs, dtype=np.float32)
+
+
+def _of_width(layout: SentenceLayout, hidden: int, width: int | None) -> SentenceLayout:
+    """The layout whose vectors have so many features: by a linear layer before what gives them the length 1, where they have others."""
+    spec = layout.spec
+    if width is None or spec.width(hidden) == width:
+        return layout
+    place = max(number for number, stage in enumerate(spec.stages) if isinstance(stage, UnitStage)) if spec.is_unit else len(spec.stages)
+    layer = DenseStage(spec.width(hidden), width, None)
+    stages = (*spec.stages[:place], layer, *spec.stages[place:])
+    names = (*layout.folders[:place], None, *layout.folders[place:])
+    return replace(layout, spec=replace(spec, stages=stages), folders=names)

@@ -1,6 +1,7 @@
 """`FewShotClassifier`: a classifier from a handful of examples of each class (SetFit; Tunstall et al. 2022)."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from bertworks.estimators.base import Estimator
 from bertworks.estimators.embeddings.few_shot_explanation import explain_few_shot
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
 from bertworks.estimators.explanation import BaselineName
+from bertworks.estimators.model_folder import check_cases, smoke_outputs, write_cases
 from bertworks.estimators.rows import label_array, label_rows, text_rows
 from bertworks.estimators.stored_task import FEW_SHOT
 from bertworks.estimators.task_estimator import model_path
@@ -26,7 +28,7 @@ from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
 from bertworks.explain import Explanation
 from bertworks.inference.models import StoredDtype
 from bertworks.tasks.text_classification import TextClassification, in_order
-from bertworks.tokenization import Tokenizer
+from bertworks.tokenization import Overflow, Tokenizer
 from bertworks.training.progress import Progress
 
 _HEAD, ENCODER = "head.safetensors", "encoder"
@@ -42,6 +44,7 @@ class FewShotClassifier(Estimator):
     - `model`, `revision`: the sentence encoder to begin with, None for the default encoder;
     - `pairs_per_text`: pairs of each kind (alike, unlike) that every text is in; 0 leaves the encoder as it is;
     - `inverse_penalty`: of the logistic regression (scikit-learn's C);
+    - `overflow`, `max_tokens`, `stride`: of long texts, as in `SentenceEncoder`;
     - `progress`: whether the terminal shows what goes on; or who watches it instead.
 
     Learnt: `classes_`, `encoder_`, `weights_`, `bias_`, `accounting_`, `about_`.
@@ -61,6 +64,9 @@ class FewShotClassifier(Estimator):
         revision: str | None = None,
         pairs_per_text: int = 20,
         inverse_penalty: float = 1.0,
+        overflow: Overflow | None = None,
+        max_tokens: int | None = None,
+        stride: int | None = None,
         progress: bool | Progress = True,
         **training: Any,
     ) -> None:
@@ -69,6 +75,9 @@ class FewShotClassifier(Estimator):
         self.revision = revision
         self.pairs_per_text = pairs_per_text
         self.inverse_penalty = inverse_penalty
+        self.overflow = overflow
+        self.max_tokens = max_tokens
+        self.stride = stride
         self.progress = progress
 
     def fit(self, texts: Iterable[str], labels: Iterable[Any]) -> Self:
@@ -87,6 +96,7 @@ class FewShotClassifier(Estimator):
         numbers = np.array([names.index(answer) for answer in answers])
         settings = {**config.to_dict(), "epochs": config.epochs or _EPOCHS, "learning_rate": config.learning_rate or _RATE}
         options: dict[str, Any] = {"model": self.model, "revision": self.revision, "progress": self.progress}
+        options |= {"overflow": self.overflow, "max_tokens": self.max_tokens, "stride": self.stride}
         encoder = SentenceEncoder(objective="scores" if self.pairs_per_text else None, score_range=(0.0, 1.0), **options, **settings)
         self.encoder_ = encoder.fit(*contrastive_pairs(rows, numbers, self.pairs_per_text, config.seed)) if self.pairs_per_text else encoder
         vectors, self.accounting_ = self.encoder_.encode_with_accounting(rows)
@@ -122,6 +132,11 @@ class FewShotClassifier(Estimator):
         scores = vectors @ self.weights_.T + self.bias_
         shifted: Array = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
         return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+    def _smoke_outputs(self, encoder: SentenceEncoder, inputs: list[Any]) -> list[list[float]]:
+        """The probability of each class of a few inputs, in float32 on the CPU, whatever the encoder computes in otherwise."""
+        vectors = smoke_outputs(encoder.loaded_, encoder.tokenizer_, encoder.task_, inputs)
+        return self._probabilities(np.array(vectors, dtype=np.float32)).tolist()  # type: ignore[no-any-return]
 
     def predict(self, texts: Iterable[str]) -> Array:
         """The class of each text."""
@@ -166,8 +181,10 @@ class FewShotClassifier(Estimator):
     def save(
         self, folder: str | Path, *, replace: bool = False, dtype: StoredDtype = "float32", max_shard_bytes: int | None = None
     ) -> Path:
-        """Writes a folder for `load`; the sentence encoder in it is one by itself, stored as `dtype` and `max_shard_bytes` say (as
-        in every estimator's `save`). Raises `CheckpointError` where the folder exists, unless `replace`."""
+        """Writes a folder for `load`, with smoke cases of its own beside those of the encoder; the sentence encoder in it is one by
+        itself, stored as `dtype` and `max_shard_bytes` say (as in every estimator's `save`). Raises `CheckpointError` where the
+        folder exists, unless `replace`.
+        """
         self._require("classes_")
         with atomic_folder(Path(folder), replace=replace) as writing:
             self.encoder_.save(writing / ENCODER, dtype=dtype, max_shard_bytes=max_shard_bytes)
@@ -175,12 +192,16 @@ class FewShotClassifier(Estimator):
             settings = {"kind": "single", "labels": self.classes_.tolist()}
             about = {"bertworks": __version__, "task": self.settings_table, "settings": settings, "about": getattr(self, "about_", {})}
             write_json(writing / FEW_SHOT, about)
+            # a rounded encoder answers otherwise than the one that it was rounded from
+            encoder = self.encoder_ if dtype == "float32" else SentenceEncoder.load(writing / ENCODER)
+            write_cases(writing, encoder.task_.smoke_inputs(), partial(self._smoke_outputs, encoder))
         return Path(folder)
 
     @classmethod
     def load(cls, folder: str | Path, *, verify: bool = False, **params: Any) -> Self:
         """Reads what `save` wrote, or a run folder's finished model; `params` say how to compute (device, precision, threads).
-        `verify` computes the smoke cases of the encoder again."""
+        `verify` computes the smoke cases of the encoder and those of the whole again, and raises `CheckpointError` where they differ.
+        """
         path = model_path(folder)
         stored = read_json(path / FEW_SHOT)
         settings, about = (value if isinstance(value, dict) else {} for value in (stored.get("settings"), stored.get("about")))
@@ -195,6 +216,8 @@ class FewShotClassifier(Estimator):
             raise CheckpointError(f"{path}: {_HEAD} and {FEW_SHOT} do not belong together: copy the folder again")
         found.weights_, found.bias_, found.classes_ = arrays["weight"], arrays["bias"], label_array(labels)
         found.about_ = about
+        if verify:
+            check_cases(path, partial(found._smoke_outputs, found.encoder_))
         return found
 
 

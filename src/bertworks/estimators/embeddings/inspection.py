@@ -198,7 +198,7 @@ def _too_long(
     elif task.overflow != "window":
         level = "note" if len(over) <= FEW * len(sizes) else "warning"
         what = (
-            f"The rest is not read, as the model was saved with overflow '{task.overflow}': "
+            f"The rest is not read, by overflow '{task.overflow}', which is set or was saved with the model: "
             'choose overflow="window" (--overflow window) to read all.'
         )
     message = f"{of_all(len(over), len(sizes), 'texts')} have more than the {task.max_tokens:,} tokens that {name} reads at once. {what}"

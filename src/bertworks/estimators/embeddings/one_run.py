@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bertworks.accounting import Accounting
+from bertworks.architectures import read_description
 from bertworks.checkpoints.files import write_json
 from bertworks.checkpoints.hub import resolve
 from bertworks.data.inspection import Inspection
@@ -16,6 +17,7 @@ from bertworks.estimators.embeddings.folder import read_text_side
 from bertworks.estimators.embeddings.inspection import inspect_embedding_rows
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
 from bertworks.estimators.embeddings.training import teacher_vectors
+from bertworks.estimators.first_look import longest_read
 from bertworks.estimators.task_estimator import model_path
 from bertworks.estimators.task_training import Material, TaskTraining
 from bertworks.estimators.train_report import TrainReport, write_files
@@ -81,7 +83,9 @@ def _inspect(rows: EmbeddingRows, validation: EmbeddingRows | None, settings: Ma
     model = settings.get("model")
     folder = model_path(resolve(model, revision=settings.get("revision")))
     task = read_text_side(folder)
-    told = {name: settings[name] for name in ("overflow", "max_tokens") if settings.get(name) is not None}
+    told: dict[str, Any] = {} if settings.get("overflow") is None else {"overflow": settings["overflow"]}
+    if settings.get("max_tokens") is not None:
+        told["max_tokens"] = longest_read(settings["max_tokens"], read_description(folder)[2].max_tokens)
     name = "the default encoder" if model is None else str(model)
     return inspect_embedding_rows(rows, validation, task=replace(task, **told), tokenizer=Tokenizer.load(folder), model_name=name)
 
@@ -94,5 +98,6 @@ TRAINING = TaskTraining(
     inspect=_inspect,
     train_one=train_one,
     found=("objective",),
+    validated=lambda data, rows: data.objective_for(rows) != "simcse",
     implied=lambda settings: {} if settings.get("teacher") is None else {"objective": "distillation"},
 )

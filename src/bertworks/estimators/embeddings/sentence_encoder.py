@@ -4,10 +4,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
+from bertworks.accounting import Accounting
 from bertworks.batch import Array
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.embeddings import folder as folders
@@ -16,7 +17,7 @@ from bertworks.estimators.embeddings.explanation import explain_vectors
 from bertworks.estimators.embeddings.nearness import DOCUMENT_PROMPTS, VectorSearch
 from bertworks.estimators.embeddings.training import check_objective, objective_for, teacher_vectors
 from bertworks.estimators.explanation import BaselineName
-from bertworks.estimators.rows import text_tuples
+from bertworks.estimators.rows import held_out_columns, text_tuples
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
 from bertworks.evaluation.retrieval import RetrievalMetrics, ranked_gains
 from bertworks.explain import Explanation
@@ -32,6 +33,8 @@ from bertworks.training import TrainingConfig
 from bertworks.training.progress import Progress
 
 MakeObjective = Callable[[SentenceEmbedding, VectorSpec], EmbeddingObjective]
+_PAIRS_AT_ONCE = 2048
+"""Scored pairs that are encoded at once, so that memory does not grow with their number."""
 
 
 class SentenceEncoder(VectorSearch):
@@ -48,9 +51,11 @@ class SentenceEncoder(VectorSearch):
       of a text, its partner and negatives if there are any; all partners in a step are negatives of each other, so a
       `batch_size` of hundreds or thousands is good, and memory does not depend on it. "simcse": texts alone. "distillation":
       texts and the vectors of a teacher, or the model `teacher`; of a row of several texts (a sentence and its translations)
-      the first is what the teacher reads and all are to have its vector. None trains nothing;
+      the first is what the teacher reads and all are to have its vector; where that has another number of features and there is
+      no `dense`, a linear layer is added. None trains nothing;
     - `pooling`, `layers_from`, `dense`, `activation`, `normalize`: how a vector is made of the tokens' states (`VectorSpec`),
-      anew; None takes what the folder says, and for a plain encoder the mean. `dense` is the width of a dense layer;
+      anew; None takes what the folder says, and for a plain encoder the mean. `dense` is the width of a dense layer, whose
+      `activation` may be None, or "identity", too; `layers_from` weighs the layers from that one on (0 is the embedding);
     - `overflow`: what happens to texts longer than `max_tokens`. "window" reads them whole, in overlapping windows, whose
       vectors are averaged by their token counts: so nothing is lost, and texts that fit have the same vectors whatever is
       chosen. "truncate" drops the rest, as sentence-transformers does, and counts it; "head_tail" keeps both ends; "error"
@@ -65,9 +70,9 @@ class SentenceEncoder(VectorSearch):
 
     >>> from bertworks import SentenceEncoder
     >>> encoder = SentenceEncoder(precision="float32")
-    >>> vectors = encoder.encode(["The weather is lovely today.", "It's so sunny outside!"])  # doctest: +SKIP
-    >>> vectors.shape, round(float(encoder.similarity(vectors[:1], vectors[1:])[0, 0]), 2)  # doctest: +SKIP
-    ((2, 384), 0.67)
+    >>> vectors = encoder.encode(["The weather is lovely today.", "It's so sunny outside!"])
+    >>> vectors.shape, round(float(encoder.similarity(vectors[:1], vectors[1:])[0, 0]), 2)
+    ((2, 256), 0.67)
     """
 
     _make_objective: MakeObjective
@@ -82,7 +87,7 @@ class SentenceEncoder(VectorSearch):
         pooling: Pooling | Sequence[Pooling] | None = None,
         layers_from: int | None = None,
         dense: int | None = None,
-        activation: Activation | None = "tanh",
+        activation: Activation | Literal["identity"] | None = "tanh",
         normalize: bool | None = None,
         overflow: Overflow | None = None,
         max_tokens: int | None = None,
@@ -156,8 +161,11 @@ class SentenceEncoder(VectorSearch):
             raise DataError("there are no texts to train on")
         if self.objective == "distillation" and targets is None:
             targets = teacher_vectors(self.teacher, [row[0] for row in rows], self.device, self.precision)
-        held, wanted = (None, None) if validation is None else (text_tuples(validation[0]), validation[1])
-        if validation is not None and not held:
+        if self.objective == "distillation" and self.dense is None and np.ndim(targets) == 2:
+            self._wanted_width = np.shape(targets)[1]
+        columns = held_out_columns(validation, "rows", "targets")
+        held, wanted = (None, None) if columns is None else (text_tuples(columns[0]), columns[1])
+        if columns is not None and not held:
             raise DataError("validation: there are no texts")
         self._make_objective = lambda task, spec: objective_for(self, task, spec, rows, targets, None if held is None else (held, wanted))
         try:
@@ -170,7 +178,7 @@ class SentenceEncoder(VectorSearch):
                 provenance=provenance,
             )
         finally:
-            for name in ("_make_objective", "_pooler"):
+            for name in ("_make_objective", "_pooler", "_wanted_width"):
                 vars(self).pop(name, None)
 
     def _pretrained(self, folder: Path, make_task: Any, config: TrainingConfig) -> tuple[Any, LoadedModel]:
@@ -182,6 +190,9 @@ class SentenceEncoder(VectorSearch):
         if objective.matryoshka and width not in objective.matryoshka:
             objective = replace(objective, matryoshka=(*objective.matryoshka, width))
         return objective, loaded
+
+    def _tell(self, progress: Progress, config: TrainingConfig, machine: MachineChoice, loading: list[str]) -> None:
+        super()._tell(progress, config, machine, [*loading, *self._added])
 
     def _finish(self, task: EmbeddingObjective, loaded: LoadedModel, machine: MachineChoice, held_out: Any) -> tuple[Any, dict[str, Any]]:
         self.objective_ = task
@@ -228,18 +239,24 @@ class SentenceEncoder(VectorSearch):
         """Pairs with `targets`: how similarities follow their scores (Spearman, Pearson). Rows without targets: how high each
         row's second text is ranked for its first, and the triplet accuracy where there are negatives.
 
-        Confidence intervals stand under `intervals`, what became of the texts under `accounting`.
+        Confidence intervals stand under `intervals`, what became of the texts under `accounting`. Of pairs with targets nothing is
+        kept but the similarity of each; rows without are encoded all at once, since each partner is ranked among all others.
         """
         rows = text_tuples(texts)
         if not rows:
             raise DataError("evaluation: there are no texts")
         objective = EmbeddingObjective(self._ready(), "ranking" if targets is None else "scores")
-        data, seen = objective.encode(rows, self.tokenizer_, targets, judged=True)
-        model, machine = self.loaded_.model, self.machine_
+        if targets is None:
+            parts = iter([objective.encode(rows, self.tokenizer_, judged=True)])
+        else:
+            parts = objective.encode_pairs(rows, self.tokenizer_, targets, rows_at_once=_PAIRS_AT_ONCE)
+        model, machine, seen = self.loaded_.model, self.machine_, Accounting()
         model.to(machine.torch_device).compute_in(machine.dtype)
         judged = _Judged(objective, DEFAULT_REPLICATES if intervals else 0)
-        found = evaluate(model, judged, data, device=machine.torch_device, token_budget=machine.token_budget)  # type: ignore[arg-type]
-        return {**found.compute(), "accounting": seen.to_dict()}
+        for data, of_part in parts:
+            evaluate(model, judged, data, device=machine.torch_device, token_budget=machine.token_budget)  # type: ignore[arg-type]
+            seen += of_part
+        return {**judged.metrics().compute(), "accounting": seen.to_dict()}
 
     def evaluate_search(
         self, queries: Sequence[str], corpus: Sequence[str], relevance: Sequence[Mapping[int, float]], *, intervals: bool = True
@@ -279,11 +296,11 @@ class SentenceEncoder(VectorSearch):
 
 
 class _Judged:
-    """An objective as a task whose metrics have intervals."""
+    """An objective as a task whose metrics have intervals, and gather all that is evaluated."""
 
     def __init__(self, objective: EmbeddingObjective, replicates: int) -> None:
-        self._objective, self._replicates = objective, replicates
+        self._metrics = objective.metrics(replicates)
         self.update_metrics = objective.update_metrics
 
     def metrics(self) -> Any:
-        return self._objective.metrics(self._replicates)
+        return self._metrics

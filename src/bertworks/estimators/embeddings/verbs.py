@@ -23,6 +23,7 @@ from bertworks.estimators.embeddings.looking import explain, inspect
 from bertworks.estimators.embeddings.one_run import TRAINING
 from bertworks.estimators.embeddings.relevance import read_retrieval
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
+from bertworks.estimators.embeddings.vector_index import NEIGHBOURS, VectorIndex, fingerprint_of, library
 from bertworks.estimators.embeddings.writing import check_output, ranges_path, write_npy, write_parquet
 from bertworks.estimators.train_report import TrainReport
 from bertworks.estimators.verbs.evaluate import Counting, EvaluationReport
@@ -71,6 +72,10 @@ def train(
     reading: dict[str, Any] = {"split": split, "text": text, "pair": pair, "label": label, "shuffle_seed": shuffle_seed, "limit": limit}
     reading |= {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter, "objective": objective}
     reading |= {"validation_split": validation_split, "validation_fraction": validation_fraction}
+    if "activation" in settings and settings.get("dense") is None:
+        raise SettingsError("activation is that of the layer that dense adds: give dense (--dense) too, or leave out activation")
+    if settings.get("activation", "") is None:
+        settings["activation"] = "identity"  # which config.toml can hold
     return TRAINING.train(
         data, reading, settings, output=output, model=model, validation=validation, resume=resume, seeds=seeds, progress=progress
     )
@@ -281,6 +286,7 @@ def search(
     *,
     file: Any,
     vectors: str | Path | Float[Array, "rows width"] | None = None,
+    index: str | Path | None = None,
     top_k: int = 10,
     text: str | None = None,
     split: str | None = None,
@@ -291,9 +297,16 @@ def search(
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> list[Hit]:
     """The texts of `file` that are nearest to each query. `vectors` are those of the file's texts, an array or an .npy file that
-    `embed` wrote; without them the texts are embedded first. All texts are compared."""
+    `embed` wrote; without them the texts are embedded first. All texts are compared.
+
+    With `index`, the name of a file, they are not: where the file is missing, an index is built of the texts (or their vectors) and
+    written there (`SentenceEncoder.build_index`), else it is read, and only the queries are embedded. `tell` is called with a line
+    that says which. Raises `DataError` where the index is of other texts, other vectors or another model, `MissingExtraError`
+    without faiss.
+    """
     encoder = model if isinstance(model, SentenceEncoder) else SentenceEncoder(model, device=device, precision=precision, threads=threads)
     reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding}
     data = read_texts(file, label=False, require_labels=False, delimiter=delimiter, **reading)
@@ -303,12 +316,38 @@ def search(
         encoder.use_ranges(*np.load(ranges_path(Path(vectors)), allow_pickle=False))
     if vectors is not None and len(corpus) != len(data.texts):
         raise DataError(f"{len(corpus):,} vectors but {len(data.texts):,} texts in {data.table.name}: they are of different files")
-    found = encoder.search(asked, corpus, top_k)
+    if index is None:
+        found = encoder.search(asked, corpus, top_k)
+    else:
+        found = encoder.search(asked, top_k=top_k, index=_index(encoder, corpus, Path(index).expanduser(), data.table.name, top_k, tell))
     return [
         Hit(query, rank, float(score), int(data.table.rows[place]), data.texts[place])
         for query, places, scores in zip(asked, found.indices, found.scores, strict=True)
         for rank, (place, score) in enumerate(zip(places, scores, strict=True), 1)
     ]
+
+
+def _index(encoder: SentenceEncoder, corpus: Any, path: Path, name: str, top_k: int, tell: Callable[[str], None] | None) -> VectorIndex:
+    """The index in a file, if it is one of this corpus by this model; where there is no such file, it is built and written."""
+    library()  # before anything is embedded
+    if path.is_dir() or not path.parent.is_dir():
+        what = "it is a folder: name a file" if path.is_dir() else f"the folder '{path.parent}' does not exist: make it first"
+        raise DataError(f"the index '{path}' cannot be written: {what}")
+    built = not path.exists()
+    found = encoder.build_index(corpus, neighbours=max(top_k, NEIGHBOURS)) if built else VectorIndex.load(path)
+    for what, own, wanted in (
+        (f"of other texts or vectors than those of {name}", found.facts.source, fingerprint_of(corpus)),
+        ("with another model, or with other settings of it", found.facts.model, encoder.fingerprint),
+    ):
+        if own != wanted:
+            raise DataError(f"the index '{path}' was built {what}: remove it to have it built anew, or name another file")
+    if built:
+        found.save(path)
+    if tell is not None:
+        facts = found.facts
+        part = f"a search visits {facts.probes:,} of {facts.cells:,} cells and finds {facts.recall:.1%} of the {facts.neighbours} nearest"
+        tell(f"{'built' if built else 'read'} the index {path}: {facts.rows:,} texts; {part}")
+    return found
 
 
 def _stored(vectors: Any) -> Array:

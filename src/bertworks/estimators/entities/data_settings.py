@@ -1,7 +1,7 @@
 """Where a recognizer's training data come from: the settings that config.toml keeps, and the sentences that they mean."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -40,6 +40,10 @@ class TaggedRows:
     def __len__(self) -> int:
         return len(self.sentences)
 
+    def __iter__(self) -> Iterator[Any]:
+        """What is learnt from, row by row."""
+        return zip(self.sentences, self.labels, strict=True)
+
     @property
     def division(self) -> Division:
         """How the rows may be divided."""
@@ -59,12 +63,9 @@ class TaggedSettings(DataSettings):
     scheme: str | None = None
     """What tags mean; None asks the tags themselves."""
 
-    def resolved(self) -> "TaggedSettings":
-        names = {} if self.split is not None else tagged_splits(self.source)
-        if "train" not in names:
-            return self
-        found = names.get("validation") if self.validation is None and self.validation_fraction > 0 else None
-        return replace(self, split=names["train"], validation_split=self.validation_split or found)
+    @staticmethod
+    def splits_of(source: Any) -> dict[str, str]:
+        return tagged_splits(source)
 
     def read_tagged(self) -> tuple[TaggedRows, TaggedRows | None, list[str]]:
         """Rows to train on, rows to validate on, and what a person should know about them, in lines.
@@ -75,13 +76,7 @@ class TaggedSettings(DataSettings):
         data = read_tagged(self.source, split=self.split, shuffle_seed=self.shuffle_seed, limit=self.limit, **reading)
         lines, rows = describe(data), rows_of(data)
         if self.validation is None and self.validation_split is None:
-            kept, held = rows.division.hold_out(self.validation_fraction, self.validation_seed)
-            if not len(held):
-                return rows, None, [*lines, "no validation data: the model of the last step is kept"]
-            lines.append(f"{len(held):,} of {len(data):,} rows held out for validation (drawn at random, seed {self.validation_seed})")
-            seen = Accounting(rows=rows.accounting.rows - len(held), dropped=rows.accounting.dropped, notes=rows.accounting.notes)
-            held_rows = rows.part(held, Accounting(rows=len(held)), f"the validation part of {rows.name}")
-            return rows.part(kept, seen, rows.name), held_rows, lines
+            return *self.hold_out(rows, lines), lines
         validation = self._validation_rows(data, reading)
         lines.append(f"validation: {validation.name}, {len(validation.sentences):,} rows")
         repeated = len(set(map(as_key, rows.sentences)).intersection(map(as_key, validation.sentences)))

@@ -60,15 +60,15 @@ def explain_entity(
         machine,
         shown,
         answer=Answer(name, {name: probability, **dict(zip(told[:_SHOWN], (e.score for e in entities), strict=False))}),
-        question=_question(task, name, tags, places, batch),
+        question=_question(task, name, tags, places, batch, readings[0].places),
         baseline=stands_for_nothing,
         window=sequence if window is None else window,
         **options,
     )
 
 
-def _question(task: Tagging, name: str, tags: list[str], places: Array, batch: PackedBatch) -> Question:
-    """The mean of the logits of the span's tags, each at the first piece of its word."""
+def _question(task: Tagging, name: str, tags: list[str], places: Array, batch: PackedBatch, read: Array) -> Question:
+    """The mean of the logits of the span's tags, each at the first piece of its word; `read` are the places of all words."""
     terms = []
     for tag, place in zip(tags, places.tolist(), strict=True):
         sequence = int(np.searchsorted(batch.offsets, place, side="right")) - 1
@@ -80,18 +80,26 @@ def _question(task: Tagging, name: str, tags: list[str], places: Array, batch: P
         score=f"the mean logit of {' '.join(tags)}",
         quantity=f"P({name})",
         target=Target(HEAD, tuple(terms)),
-        confidence=_confidence(task, parse(tags[0]).type if task.scheme != "words" else tags[0], places),
+        confidence=_confidence(task, parse(tags[0]).type if task.scheme != "words" else tags[0], places, read),
     )
 
 
-def _confidence(task: Tagging, label: str, places: Array) -> Callable[[Scores, PackedBatch], Float[Array, "groups"]]:
-    """The mean, over the words of a span, of the probability of any tag of its label; 0 for a word that was removed."""
+def _confidence(task: Tagging, label: str, places: Array, read: Array) -> Callable[[Scores, PackedBatch], Float[Array, "groups"]]:
+    """The mean, over the words of a span, of the probability of any tag of its label; 0 for a word that was removed. With
+    transitions it is that among all sequences of tags of the words that are left."""
     own = [i for i, tag in enumerate(task.labels) if (tag if task.scheme == "words" else parse(tag).type) == label and tag != OUTSIDE]
 
     def confidence(scores: Scores, batch: PackedBatch) -> Float[Array, "groups"]:
-        of_token = np.exp(log_probabilities(scores[HEAD]))[:, own].sum(axis=1)
-        wanted = np.isin(batch.token_targets[ORIGINAL_TOKEN], places)
         group = np.repeat(np.unique(batch.groups, return_inverse=True)[1], batch.lengths)
+        probabilities = log_probabilities(scores[HEAD])
+        if task.transitions:
+            left = np.flatnonzero(np.isin(batch.token_targets[ORIGINAL_TOKEN], read))
+            rows = np.split(left, np.flatnonzero(np.diff(group[left])) + 1)
+            marginals = np.concatenate([lattice.marginals() for lattice in task.lattices([probabilities[row] for row in rows])])
+            with np.errstate(divide="ignore"):
+                probabilities[left] = np.log(marginals)
+        of_token = np.exp(probabilities)[:, own].sum(axis=1)
+        wanted = np.isin(batch.token_targets[ORIGINAL_TOKEN], places)
         return np.bincount(group[wanted], weights=of_token[wanted], minlength=int(group.max(initial=-1)) + 1) / len(places)
 
     return confidence

@@ -17,10 +17,14 @@ from bertworks.estimators.entities.assessment import assess
 from bertworks.estimators.entities.explanation import explain_entity
 from bertworks.estimators.entities.rows import readable, sentence_rows, truth_rows
 from bertworks.estimators.explanation import BaselineName
-from bertworks.estimators.task_estimator import TaskEstimator
+from bertworks.estimators.rows import held_out_columns
+from bertworks.estimators.stored_task import read_task
+from bertworks.estimators.task_estimator import model_path
+from bertworks.estimators.taught_estimator import SHARE, TEMPERATURE, TaughtEstimator
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
 from bertworks.explain import Explanation
 from bertworks.inference import LoadedModel
+from bertworks.inference.engine import transitions_of
 from bertworks.nn.machine import MachineChoice
 from bertworks.tasks.sentence_reading import Reading, Truth
 from bertworks.tasks.tagging import HEAD, Entity, Tagging, infer
@@ -45,7 +49,7 @@ class Loss:
     why: str
 
 
-class EntityRecognizer(TaskEstimator):
+class EntityRecognizer(TaughtEstimator):
     """Finds named entities in texts; or gives every word a label, such as its part of speech.
 
     Parameters (besides every field of `TrainingConfig`: epochs, learning_rate, batch_size, patience, seed …):
@@ -59,6 +63,10 @@ class EntityRecognizer(TaskEstimator):
       "error" refuses;
     - `max_tokens`: longest sequence, None for the model's limit; `stride`: overlap of windows, in tokens;
     - `new_tokens`: words to add to the vocabulary;
+    - `transitions`: whether scores of tags that follow each other are learnt, too, by the probability of whole sequences of tags (a
+      linear-chain conditional random field: Lafferty et al. 2001, Lample et al. 2016); not beside a teacher;
+    - `teacher`: the folder or hub name of a finished model for the same task, of which its scores are learnt besides the labels, each
+      softened by `temperature` (Hinton et al. 2015): `teacher_share` of the loss, 1 for the teacher alone;
     - `output`: a run folder for settings, log, checkpoints and the finished model; None writes nothing;
     - `progress`: whether the terminal shows what goes on; or who watches it instead.
 
@@ -83,6 +91,10 @@ class EntityRecognizer(TaskEstimator):
         max_tokens: int | None = None,
         stride: int | None = None,
         new_tokens: Sequence[str] = (),
+        transitions: bool = False,
+        teacher: str | Path | None = None,
+        teacher_share: float = SHARE,
+        temperature: float = TEMPERATURE,
         output: str | Path | None = None,
         progress: bool | Progress = True,
         **training: Any,
@@ -95,6 +107,10 @@ class EntityRecognizer(TaskEstimator):
         self.max_tokens = max_tokens
         self.stride = stride
         self.new_tokens = new_tokens
+        self.transitions = transitions
+        self.teacher = teacher
+        self.teacher_share = teacher_share
+        self.temperature = temperature
         self.output = output
         self.progress = progress
 
@@ -121,10 +137,12 @@ class EntityRecognizer(TaskEstimator):
         self.training_config()  # says what is wrong before any text is looked at
         if self.scheme != "auto":
             checked_scheme(self.scheme)
+        self._check_transitions()
         rows = sentence_rows(sentences)
         truth = truth_rows(labels, rows, "training")
-        held = None if validation is None else sentence_rows(validation[0])
-        held_truth = [] if validation is None or held is None else truth_rows(validation[1], held, "validation")
+        columns = held_out_columns(validation, "sentences", "labels")
+        held = None if columns is None else sentence_rows(columns[0])
+        held_truth = [] if columns is None or held is None else truth_rows(columns[1], held, "validation")
         self.losses_: list[Loss] = []
         return self._train(
             lambda limit: self._task([*truth, *held_truth], rows, self._limited(limit)),
@@ -135,13 +153,30 @@ class EntityRecognizer(TaskEstimator):
             provenance=provenance,
         )
 
+    def _check_transitions(self) -> None:
+        """Raises `SettingsError` for what is neither true nor false, and where a teacher's words or the model's own are learnt as parts
+        of sequences: what a teacher says of a word by itself is not its probability then."""
+        if not isinstance(self.transitions, bool):
+            raise SettingsError(f"transitions is True or False, not {self.transitions!r:.60}")
+        if self.teacher is None:
+            return
+        if self.transitions:
+            raise SettingsError("a teacher is learnt from word by word, transitions from whole sentences: leave out one of the two")
+        teacher = read_task(model_path(self.teacher))[0]
+        if isinstance(teacher, Tagging) and teacher.transitions:
+            raise SettingsError(
+                f"the teacher '{self.teacher}' has transitions between tags, without which its scores of words are not what it says: "
+                "choose one without"
+            )
+
     def _task(self, truth: Sequence[Truth], rows: Sequence[Any], max_tokens: int) -> Tagging:
         tags = [row.tags for row in truth if row.tags is not None]
         if self.scheme == "words" and not tags:
             raise SettingsError("labels of single words (scheme 'words') are learnt from words with tags, not from texts with entities")
         scheme: Scheme = self.scheme if self.scheme != "auto" else guess_scheme(tags) if tags else "IOB2"
         joiners = joiners_of(row for row in rows if not isinstance(row, str))
-        return infer(truth, scheme, max_tokens=max_tokens, overflow=self.overflow, stride=self.stride, joiners=joiners)
+        reading: dict[str, Any] = {"max_tokens": max_tokens, "overflow": self.overflow, "stride": self.stride, "joiners": joiners}
+        return infer(truth, scheme, transitions=self.transitions, **reading)
 
     def _encode_labelled(
         self, task: Tagging, tokenizer: Tokenizer, rows: Sequence[Any], truth: Sequence[Truth], losses: list[Loss]
@@ -155,7 +190,7 @@ class EntityRecognizer(TaskEstimator):
         return batch, seen
 
     def _adopt(self, loaded: LoadedModel, tokenizer: Tokenizer, task: Any, machine: MachineChoice) -> None:
-        super()._adopt(loaded, tokenizer, task, machine)
+        super()._adopt(loaded, tokenizer, task.with_transitions(transitions_of(loaded.model)), machine)
         self.classes_ = np.array(task.labels)
 
     # ---- use

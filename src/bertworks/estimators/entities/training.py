@@ -14,6 +14,7 @@ from bertworks.estimators.entities.assessment import compare_with_lookup
 from bertworks.estimators.entities.data_settings import TaggedRows, TaggedSettings, source_stem
 from bertworks.estimators.entities.inspection import inspect_tagged
 from bertworks.estimators.entities.recognizer import EntityRecognizer
+from bertworks.estimators.first_look import longest_read
 from bertworks.estimators.task_training import Material, TaskTraining
 from bertworks.estimators.train_report import TrainReport, write_files
 from bertworks.tokenization import Tokenizer
@@ -60,8 +61,8 @@ def train_one(
 
 def _inspect(rows: TaggedRows, validation: TaggedRows | None, settings: Mapping[str, Any]) -> Inspection:
     folder = resolve(settings.get("model"), revision=settings.get("revision"))
-    limit, most = read_description(folder)[2].max_tokens, settings.get("max_tokens")
-    return inspect_tagged(rows, validation, tokenizer=Tokenizer.load(folder), limit=limit if most is None else min(limit, most))
+    limit = longest_read(settings.get("max_tokens"), read_description(folder)[2].max_tokens)
+    return inspect_tagged(rows, validation, tokenizer=Tokenizer.load(folder), limit=limit)
 
 
 TRAINING = TaskTraining(

@@ -52,6 +52,16 @@ class PretrainingBatches:
         return np.arange(self.first_sequence(step), self.first_sequence(step + 1))
 
 
+def mean_share(ramp: float) -> float:
+    """The sequences of a step in the mean of a run, as a share of the final batch, where the batch grows over the share `ramp` of the
+    steps.
+
+    >>> mean_share(0.0), mean_share(0.8)
+    (1.0, 0.7)
+    """
+    return 1 - ramp * (1 - _FIRST_SHARE) / 2
+
+
 def prepared(sequences: Sequences, task: Pretraining, numbers: Array) -> PackedBatch:
     """Sequences by their numbers, with the targets of the objectives."""
     batch, word_starts = sequences.take(numbers)

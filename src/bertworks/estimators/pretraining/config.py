@@ -26,7 +26,7 @@ class CorpusSettings:
     """What is read, and how it is cut into sequences."""
 
     path: str = ""
-    """The folder of a prepared corpus (`bertworks corpus prepare`)."""
+    """The folder of a prepared corpus (`bertworks corpus prepare`); it must be named."""
     max_tokens: int = 128
     """Longest sequence, special tokens included."""
     short_share: float = 0.1
@@ -48,9 +48,11 @@ class ModelSettings:
     hidden: int = 256
     """Width of the hidden states."""
     layers: int = 4
+    """Layers of the encoder."""
     heads: int = 4
+    """Attention heads of each layer; hidden is a multiple of them."""
     feed_forward: int | None = None
-    """Width of the feed-forward network; None is 4 × hidden."""
+    """Width of the feed-forward network; by default 4 × hidden."""
     max_positions: int = 512
     """Longest sequence that the model can ever read; positions beyond corpus.max_tokens start untrained."""
     learnt_positions: int | None = None
@@ -70,16 +72,17 @@ class ObjectiveSettings:
     distillation and attention_relations, who teaches (`tasks.distillation`, `tasks.attention_relations`)."""
 
     weight: float = 1.0
+    """Weight of its loss in the sum of all."""
     rate: float = 0.15
     """Share of the tokens to predict."""
     unit: Unit = "token"
-    """token, word or span."""
+    """What is hidden together: token, word or span."""
     mask_share: float = 0.8
     """Share of these that [MASK] stands for …"""
     random_share: float = 0.1
     """… and that a random token stands for."""
     teacher: str | None = None
-    """distillation, attention_relations: the model folder or hub name of the encoder to learn from."""
+    """The model folder or hub name of the encoder to learn from; distillation and attention_relations need one."""
 
     def masking(self, seed: int) -> Masking:
         """Raises `SettingsError` where the settings do not go together."""
@@ -92,8 +95,11 @@ class ReplacedTokenSettings(ObjectiveSettings):
     and who that is. The defaults are those of Clark et al. 2020: appendix A, and their code for what [MASK] stands for."""
 
     weight: float = 50.0
+    """Weight of the discriminator's loss; the generator's has 1."""
     mask_share: float = 0.85
+    """Share of the chosen tokens that [MASK] stands for in what the generator reads …"""
     random_share: float = 0.0
+    """… and that a random token stands for."""
     generator_size: float = 0.25
     """Width of a new generator's layers (hidden states, heads, feed-forward) as a share of the model's."""
     generator: str | None = None
@@ -125,7 +131,9 @@ class BudgetSettings:
     decay: float = 0.2
     """Share of the steps in which warmup_stable_decay falls to 0 at the end."""
     weight_decay: float = 0.01
+    """Decoupled weight decay (Loshchilov & Hutter 2019); biases and norms are exempt."""
     max_gradient_norm: float = 1.0
+    """Gradients are scaled down to this norm; 0 does not clip."""
     average: float = 0.0
     """Share of the steps, the last ones, whose weights are averaged; the mean is what is evaluated from there on, and kept."""
     evaluations: int = 10
@@ -133,10 +141,13 @@ class BudgetSettings:
     seed: int = 0
     """Decides new weights, sequences, masks and dropout."""
     token_budget: int | None = None
-    """Most tokens computed at once; decides memory and speed, never the result."""
+    """Most tokens computed at once, by default chosen for the machine; decides memory and speed, never the result."""
     precision: PrecisionName = "auto"
+    """dtype of products and states: auto, float32 or bfloat16; parameters and optimizer state stay float32."""
     device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps …"""
     threads: int | None = None
+    """CPU threads; by default PyTorch decides."""
     checkpoint_minutes: float = 10.0
     """Time between checkpoints."""
     checkpoint_steps: int | None = None

@@ -20,7 +20,7 @@ from bertworks.data.corpus.shards import Shard
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators import model_folder, runs
 from bertworks.estimators.fingerprints import fingerprint_of_model
-from bertworks.estimators.pretraining.batches import PretrainingBatches, prepared
+from bertworks.estimators.pretraining.batches import PretrainingBatches, mean_share, prepared
 from bertworks.estimators.pretraining.config import PretrainingConfig, ReplacedTokenSettings
 from bertworks.estimators.pretraining.generator import joined, make_generator
 from bertworks.inference import LoadedModel, load_model, save_model
@@ -290,6 +290,7 @@ class _Pretraining:
         batches = PretrainingBatches(self.sequences, self.task, batch_size=config.training.batch_size, ramp=ramp)
         self._tell(batches, steps)
         validation = self.held_out()
+        self.progress.facts("held out", [_told_of_held_out(validation)])
         material = {
             "corpus": self.corpus.key,
             "model": fingerprint_of_model(self.loaded.model),
@@ -361,20 +362,24 @@ class _Pretraining:
 
     def _steps(self) -> int:
         """The number of steps that a budget of tokens or of time comes to."""
-        training, per_step = self.config.training, self.config.training.batch_size * self.config.corpus.max_tokens
-        filled = per_step * (1 - self.config.corpus.short_share / 2)
-        if training.tokens is not None:
-            return max(1, round(training.tokens / filled))
-        assert training.minutes is not None
-        rate = self._measured_rate()
-        steps = max(1, round(training.minutes * 60 * rate / filled))
-        self.progress.facts("budget", [f"{training.minutes:g} minutes at {rate:,.0f} tokens/s: {steps:,} steps"])
+        training = self.config.training
+        sequences = training.batch_size * mean_share(training.batch_ramp)  # of a step in the mean
+        tokens, told = training.tokens, ""
+        if tokens is None:
+            assert training.minutes is not None
+            # a step takes a time that is fixed and one by its sequences, so steps of the mean size take the mean time
+            rate = self._measured_rate(max(1, round(sequences)))
+            tokens, told = training.minutes * 60 * rate, f"{training.minutes:g} minutes at {rate:,.0f} tokens/s: "
+        length = self.sequences.mean_tokens()
+        steps = max(1, round(tokens / (sequences * length)))
+        size = f"{sequences:,.4g} sequences of {length:.1f} tokens in the mean"
+        self.progress.facts("budget", [f"{told}{tokens:,.0f} tokens in steps of {size}: {steps:,} steps"])
         return steps
 
-    def _measured_rate(self) -> float:
+    def _measured_rate(self, batch_size: int) -> float:
         """Tokens a second, by some steps of a twin of the model."""
         twin = deepcopy(self.loaded.model)
-        batches = PretrainingBatches(self.sequences, self.task, batch_size=self.config.training.batch_size)
+        batches = PretrainingBatches(self.sequences, self.task, batch_size=batch_size)
         watch = _Stopwatch()
         config = replace(self.training, log_steps=1)
         train(twin, self.task, batches, config, self.machine, steps=_TIMED_STEPS, progress=watch, processes=self.group)
@@ -405,6 +410,12 @@ class _Pretraining:
         if self.task.pairing != "none":
             lines.append(f"second text: {'the true next one' if batch.targets['pairing'][0] == 0 else 'not the next one'}")
         return lines
+
+
+def _told_of_held_out(batch: PackedBatch | None) -> str:
+    if batch is None:
+        return "no documents of the corpus, so nothing is judged (bertworks corpus prepare … --held-out 0.005 keeps some out)"
+    return f"judged on {batch.sequences:,} sequences, {batch.tokens:,} tokens, of documents that are not trained on"
 
 
 class _Stopwatch(Progress):

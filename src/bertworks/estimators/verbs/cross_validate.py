@@ -45,10 +45,12 @@ def cross_validate(
     for name in ("validation", "validation_split", "validation_fraction"):
         if settings.pop(name, None) is not None:
             raise SettingsError(f"{name} has no place here: each fold is validated on in its turn")
-    training, reading, usual = study_settings(data, task, model, settings)
+    training, reading, usual = study_settings("cross-validate", data, task, model, settings)
     about = {"kind": "cross_validate", "folds": folds}
     study = Study(study_folder(output, data, "cross-validation"), training, reading, usual, about, hold_out=False, progress=progress)
     rows = study.material.rows
+    if not training.validated(reading, rows):
+        raise SettingsError(f"{rows.name} has nothing to validate on, and so no part of it: train on it with validation data of its own")
     parts = rows.division.folds(folds, int(usual.get("seed", 0)))
 
     def trials() -> Iterator[Trial]:

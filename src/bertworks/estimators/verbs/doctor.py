@@ -5,7 +5,6 @@ import platform
 import sys
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,11 @@ from bertworks.pretrained import shipped
 
 _LIBRARIES = ("torch", "tokenizers", "numpy", "pyarrow", "huggingface_hub", "typer", "rich")
 _EXTRAS = {
+    "corpus": ("sentencex", "corpora of text whose lines are no sentences"),
     "hub": ("datasets", "data sets of the hub by name"),
     "logs": ("tensorboard", "TensorBoard logs of runs"),
+    "search": ("faiss-cpu", "search --index, which compares a part of many vectors"),
+    "tune": ("optuna", "tune --search optuna"),
 }
 _FEATURES = ("avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8", "asimd", "bf16", "i8mm", "sve")
 """Instructions that matter for speed, by the names that Linux has for them."""
@@ -116,9 +118,11 @@ def _installed() -> list[Fact]:
         except metadata.PackageNotFoundError:
             facts.append(Fact("installed", library, "missing", f"pip install {library}"))
     for extra, (package, purpose) in _EXTRAS.items():
-        there = find_spec(package) is not None
-        value = metadata.version(package) if there else "not installed"
-        facts.append(Fact("extras", package, value, purpose if there else f"{purpose}: pip install 'bertworks[{extra}]'"))
+        try:
+            facts.append(Fact("extras", package, metadata.version(package), purpose))
+        except metadata.PackageNotFoundError:
+            remedy = f"pip install {package}, or pip install 'bertworks[{extra}]'"
+            facts.append(Fact("extras", package, "not installed", f"{purpose}: {remedy}"))
     return facts
 
 

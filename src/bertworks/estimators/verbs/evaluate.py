@@ -1,4 +1,4 @@
-"""`evaluate`: all metrics of a finished model on labelled data."""
+"""`evaluate`: all metrics of a finished model on labelled data, or of a pretrained one on text."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -65,7 +65,8 @@ def evaluate(
 
     Where the source has several splits and none is named, it is its test part, else its validation part. Metrics come
     with 95 % intervals, and with the worst `mistakes`. `results` is a Parquet file to write the answers to, row by row
-    (`RowResultsWriter`). `progress` is called with the rows done and the rows in all.
+    (`RowResultsWriter`). `progress` is called with the rows done and the rows in all. A pretrained model is evaluated on text, with
+    options of its own (`estimators.pretraining.evaluation`).
 
     Raises `CheckpointError` where there is no finished model, `DataError` where the data do not fit it.
     """

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,9 +15,11 @@ from bertworks.data.faults import OnBadRows
 from bertworks.data.text_data import read_texts
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.data_settings import with_reading
-from bertworks.estimators.embeddings.writing import check_output, write_npy, write_parquet
-from bertworks.estimators.feature_extractor import Combine, FeatureExtractor, Pool
+from bertworks.estimators.embeddings.writing import SUFFIXES, check_output, write_npy, write_parquet, write_token_parquet
+from bertworks.estimators.feature_extractor import Combine, FeatureExtractor, Pool, TokenFeatures
 from bertworks.tokenization import Overflow
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -25,19 +27,22 @@ class FeaturesReport:
     """What an extraction gave."""
 
     features: Array | None
-    """`[rows, width]`; None where they were written to a file."""
+    """`[rows, width]`; None where they were written to a file, or are those of tokens."""
     output: Path | None
     width: int
-    """Features of a text."""
+    """Features of a text, or of a token."""
     accounting: Accounting
     notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    tokens: list[TokenFeatures] | None = None
+    """Those of each text's tokens, where they were asked for and not written to a file."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `--json` has them."""
         out: dict[str, Any] = {"output": None if self.output is None else str(self.output), "width": self.width, "notes": self.notes}
         out |= {"seconds": self.seconds, "accounting": self.accounting.to_dict()}
-        return out | ({} if self.features is None else {"features": self.features.tolist()})
+        out |= {} if self.features is None else {"features": self.features.tolist()}
+        return out | ({} if self.tokens is None else {"tokens": [text.to_list() for text in self.tokens]})
 
 
 def features(
@@ -49,6 +54,7 @@ def features(
     layers: int | Sequence[int] = -1,
     combine: Combine = "concat",
     pooling: Pool = "mean",
+    tokens: bool = False,
     overflow: Overflow = "window",
     max_tokens: int | None = None,
     text: str | None = None,
@@ -65,42 +71,55 @@ def features(
     """The features of `texts`, or of a column of `file`; `layers` to `max_tokens` are those of `FeatureExtractor`.
 
     `output` is an .npy file, or a .parquet file, which has all columns of the file and a further one, `vector`. It is written
-    as the features come, so that memory does not grow by them; without it they are returned. `progress` is called with the
-    rows done and the rows in all.
+    as the features come, so that memory does not grow by them; without it they are returned. With `tokens` the features are not of
+    texts but of each of their tokens (`FeatureExtractor.tokens`), and the .parquet file has a row a token: `row`, the number of the
+    text's row in the file, `token`, `start` and `end`, its characters in the text, and `vector`. `progress` is called with the rows
+    done and the rows in all.
 
     Raises `CheckpointError` where there is no such model, `SettingsError` for parameters that make no sense, `DataError` where
     the texts cannot be read.
     """
     if (texts is None) == (file is None):
         raise SettingsError("give either texts or a file")
-    path = None if output is None else check_output(Path(output))
+    if tokens and pooling != "mean":
+        raise SettingsError("pooling makes one vector of all tokens of a text: leave out either pooling or tokens")
+    path = None if output is None else check_output(Path(output), (".parquet",) if tokens else SUFFIXES)
     options: dict[str, Any] = {"overflow": overflow, "max_tokens": max_tokens, "device": device, "precision": precision}
     extractor = FeatureExtractor(model, layers=layers, combine=combine, pooling=pooling, threads=threads, **options).fit()
     started = time.perf_counter()
     if file is None:
         rows, table, read = [texts] if isinstance(texts, str) else list(texts or []), None, Accounting()
+        numbers: Sequence[int] = range(len(rows))
     else:
         reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding}
         data = read_texts(file, label=False, require_labels=False, delimiter=delimiter, **reading)
-        rows, table, read = list(data.texts), data.table.data, data.accounting
+        rows, table, read, numbers = list(data.texts), data.table.data, data.accounting, data.table.rows.tolist()
     if not rows:
         raise DataError("there are no texts to read")
-    chunks = _watched(extractor.stream(rows), len(rows), progress)
-    found, notes = None, []
-    if path is None:
+    width = len(extractor.get_feature_names_out())
+    found, of_tokens, notes = None, None, []
+    each = _watched(extractor.stream_tokens(rows), len(rows), progress, lambda text: 1)
+    chunks = _watched(extractor.stream(rows), len(rows), progress, len)
+    if tokens and path is None:
+        of_tokens = list(each)
+    elif tokens and path is not None:
+        write_token_parquet(path, zip(numbers, each, strict=True), width)
+    elif path is None:
         found = np.concatenate(list(chunks))
     elif path.suffix == ".npy":
         write_npy(path, chunks, len(rows))
     else:
         notes = write_parquet(path, chunks, pa.table({"text": rows}) if table is None else table)
-    seen = with_reading(extractor.accounting_, read)
-    return FeaturesReport(found, path, len(extractor.get_feature_names_out()), seen, notes, time.perf_counter() - started)
+    seen = extractor.accounting_ if table is None else with_reading(extractor.accounting_, read)
+    return FeaturesReport(found, path, width, seen, notes, time.perf_counter() - started, of_tokens)
 
 
-def _watched(chunks: Iterable[Array], rows: int, progress: Callable[[int, int], None] | None) -> Iterator[Array]:
+def _watched(
+    parts: Iterable[Part], rows: int, progress: Callable[[int, int], None] | None, rows_of: Callable[[Part], int]
+) -> Iterator[Part]:
     done = 0
-    for chunk in chunks:
-        yield chunk
-        done += len(chunk)
+    for part in parts:
+        yield part
+        done += rows_of(part)
         if progress is not None:
             progress(done, rows)

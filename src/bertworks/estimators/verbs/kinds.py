@@ -72,7 +72,8 @@ class TaskKind:
         takes_more = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         for name in given:
             if name not in parameters and (name in known or not takes_more):
-                hint = nearest(name, parameters) or " Leave it out, or choose another task (--task classification, say)"
+                other = ", or choose another task (--task classification, say)" if "task" in known else ""
+                hint = nearest(name, parameters) or f" Leave it out{other}"
                 raise SettingsError(f"{verb} has no option '{name}' for the task '{self.name}'.{hint}")
         return function(**given)
 
@@ -93,10 +94,8 @@ KINDS = (
     ),
 )
 
-_OTHER_WAYS = {
-    "masked_lm": "fill-mask, next-sentence, features or explain, or train a model from it (train … --model)",
-}
-"""What models are used by that these verbs do not know, by the names of their tasks."""
+PRETRAINED = TaskKind("masked-lm", "masked_lm", "pretraining", "bertworks.estimators.pretraining.verbs")
+"""Models as `pretrain` makes them. It is none of the tasks to name, as `train` knows it not."""
 
 
 def dispatched(
@@ -144,8 +143,9 @@ def _unknown(signature: inspect.Signature, named: Mapping[str, Any]) -> list[str
 def _check_known(verb: str, kind: TaskKind, signature: inspect.Signature, named: Mapping[str, Any]) -> None:
     """Raises `SettingsError` for an option that text classification's function does not have, with the task whose it is."""
     for name in _unknown(signature, named):
-        others = [other.name for other in KINDS if other is not kind and name in other.options(verb)]
-        remedy = f" It is one of the task '{others[0]}' (--task {others[0]})" if others else " Leave it out"
+        others = [other.name for other in (*KINDS, PRETRAINED) if other is not kind and name in other.options(verb)]
+        way = f" (--task {others[0]})" if others and "task" in signature.parameters else ""
+        remedy = f" It is one of the task '{others[0]}'{way}" if others else " Leave it out"
         raise SettingsError(f"{verb} has no option '{name}' for the task '{kind.name}'.{nearest(name, signature.parameters) or remedy}")
 
 
@@ -208,19 +208,16 @@ def of_model(given: Arguments) -> TaskKind:
 
 def of_task(stored: str) -> TaskKind:
     """The task by the name that folders of models give it. Raises `SettingsError` where these verbs do not know it."""
-    found = next((kind for kind in KINDS if kind.stored == stored), None)
+    found = next((kind for kind in (*KINDS, PRETRAINED) if kind.stored == stored), None)
     if found is None:
-        use = _OTHER_WAYS.get(stored)
-        raise SettingsError(f"this model is for another task ({stored.replace('_', ' ')})" + (f": use {use}" if use else ""))
+        raise SettingsError(f"this model is for another task ({stored.replace('_', ' ')})")
     return found
 
 
 def of_explained(given: Arguments) -> TaskKind:
     """The task of `model`, as `of_model` has it; a pretrained model is explained as the bare encoder that it is."""
-    try:
-        return of_model(given)
-    except SettingsError:
-        return CLASSIFICATION
+    kind = of_model(given)
+    return CLASSIFICATION if kind is PRETRAINED else kind
 
 
 def of_estimator(given: Arguments) -> TaskKind:

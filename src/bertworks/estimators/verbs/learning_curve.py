@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bertworks.errors import SettingsError
+from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.studies import Study, StudyReport, Trial, headline_of, part_of, study_folder, study_settings
 from bertworks.training.progress import Progress
 
@@ -23,8 +23,8 @@ def learning_curve(
     progress: Progress | None = None,
     **settings: Any,
 ) -> StudyReport:
-    """Trains on growing `shares` of the training rows, each with the rows of the smaller ones in it and every label in its
-    share, and evaluates on the same validation rows.
+    """Trains on growing `shares` of the training rows, each with the rows of the smaller ones in it, every class in its share
+    and questions on one context together, and evaluates on the same validation rows.
 
     If the score still rises from the last but one share to the whole, more rows are likely to help. `task` and `settings` are
     those of `train`; the folder is by default `runs/<name of the data>-learning-curve`. A study that was interrupted
@@ -35,7 +35,7 @@ def learning_curve(
     if not shares or not all(isinstance(share, int | float) and 0 < share <= 1 for share in shares):
         raise SettingsError(f"shares must lie in (0, 1], not {list(shares)}")
     shares = sorted(set(map(float, shares)))
-    training, reading, usual = study_settings(data, task, model, settings)
+    training, reading, usual = study_settings("learning-curve", data, task, model, settings)
     about = {"kind": "learning_curve", "shares": shares}
     study = Study(study_folder(output, data, "learning-curve"), training, reading, usual, about, progress=progress)
     whole = study.material.rows.division
@@ -45,13 +45,18 @@ def learning_curve(
         kept, _ = whole.part(chosen[-1]).hold_out(held, reading.validation_seed)
         chosen.append(chosen[-1][kept])
 
+    parts = {len(part): (share, part) for share, part in zip(shares, chosen[:0:-1], strict=True)}  # of equal ones the largest share
+    if len(parts) < min(2, len(shares)):
+        raise DataError(f"the {len(whole.keys):,} rows do not divide into these shares: too many of them belong together")
+
     def trials() -> Iterator[Trial]:
-        for share, part in zip(shares, chosen[:0:-1], strict=True):
+        for share, part in parts.values():
             yield Trial(f"share-{share:g}", {"share": share, "rows": len(part)}, usual, part_of(study.material, part))
 
     done = study.run(trials(), [])
     headline = headline_of(done)
-    lines = []
+    same = [f"{share:g}" for share in shares if share not in {share for share, _ in parts.values()}]
+    lines = [f"left out, as they have the rows of the next larger share: {', '.join(same)}"] if same else []
     if len(done) > 1:
         last, before = done[-1], done[-2]
         gain = last.score - before.score

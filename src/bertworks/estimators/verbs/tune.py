@@ -9,8 +9,9 @@ from typing import Any
 
 from bertworks.errors import MissingExtraError, SettingsError, nearest
 from bertworks.estimators import runs
-from bertworks.estimators.studies import Study, StudyReport, Trial, TrialResult, headline_of, study_folder, study_settings
+from bertworks.estimators.studies import Study, StudyReport, Trial, TrialResult, headline_of, shown, study_folder, study_settings
 from bertworks.estimators.task_training import TaskTraining
+from bertworks.estimators.train_arguments import with_models
 from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
 
@@ -58,7 +59,7 @@ def tune(
         raise SettingsError(f"search is 'grid' or 'optuna', not {search!r}.{nearest(search, SEARCHES)}")
     if trials is not None and (not isinstance(trials, int) or trials < 1):
         raise SettingsError(f"trials is a number of trainings, at least 1, not {trials!r}")
-    training, reading, usual = study_settings(data, task, model, settings)
+    training, reading, usual = study_settings("tune", data, task, model, settings)
     seed, count = int(usual.get("seed", 0)), trials or _USUAL_TRIALS
     about: dict[str, Any] = {"kind": "tune", "search": search, "trials": trials}
     done: list[TrialResult] = []
@@ -72,13 +73,16 @@ def tune(
         proposals = (_proposal(done, seed) for _ in range(count))
     study = Study(study_folder(output, data, "tune"), training, reading, usual, about, progress=progress)
     study.run(
-        (Trial(f"trial-{i:03d}", differs, {**usual, **differs}, study.material) for i, differs in enumerate(proposals, 1)),
+        (
+            Trial(f"trial-{i:03d}", differs, with_models({**usual, **differs}, differs.get("model")), study.material)
+            for i, differs in enumerate(proposals, 1)
+        ),
         done,
     )
     best = max(done, key=lambda trial: trial.score)
     runs.copy_model(best.folder / "model", study.folder / "model")
     headline = headline_of(done)
-    told = ", ".join(f"{name.replace('_', ' ')} {value:g}" for name, value in best.differs.items())
+    told = ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in best.differs.items())
     lines = [f"best of {len(done)}: {best.name} ({told}), {headline.replace('_', ' ')} {best.score:.4f}"]
     if len(done) > 1:
         lines.append("the best of several trials looks better than it is: evaluate it on rows that took no part")
@@ -92,10 +96,11 @@ def _grid(grid: str | Mapping[str, Sequence[Any]], training: TaskTraining) -> Ma
         return GRIDS[grid]
     if not grid or not all(grid.values()):
         raise SettingsError("a grid needs a setting with values to try, as {'learning_rate': [1e-4, 5e-5]}")
-    known = [*training.estimator._own_names(), *(f.name for f in fields(TrainingConfig))]
     for name in grid:
-        if name not in known:
-            raise SettingsError(f"there is no setting '{name}' to try.{nearest(name, known)}")
+        if name not in training.known:
+            raise SettingsError(f"there is no setting '{name}' to try.{nearest(name, training.known)}")
+        if training.implied({name: True}):
+            raise SettingsError(f"{name} decides what is learnt, which is the same in every trial: take it out of the grid")
     for differs in _combinations(grid):
         TrainingConfig(**{f.name: differs[f.name] for f in fields(TrainingConfig) if f.name in differs})
     return grid

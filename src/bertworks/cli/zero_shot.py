@@ -1,0 +1,81 @@
+"""`bertworks zero-shot`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bertworks.cli import options
+from bertworks.errors import DataError, SettingsError
+
+
+def zero_shot(
+    model: Annotated[str, typer.Argument(help="Run folder, model folder or hub name of a sentence encoder.", show_default=False)],
+    texts: Annotated[
+        list[str] | None,
+        typer.Argument(help="Texts; without any and without --file, each line of standard input is one.", show_default=False),
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--labels",
+            help='A label and its description, "sports=a text about sport" (repeat it for each); a label alone describes itself.',
+            metavar="LABEL=TEXT",
+        ),
+    ] = None,
+    file: Annotated[str | None, typer.Option("--file", "-f", help="Sort every row of a file, folder or data set.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the table of --file here, with the labels and all similarities.")
+    ] = None,
+    text: options.TextColumn = None,
+    split: options.Split = None,
+    limit: options.Limit = None,
+    on_bad_rows: options.OnBadRows = "error",
+    encoding: options.Encoding = "utf-8",
+    delimiter: options.Delimiter = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    threads: options.Threads = None,
+    json: options.Json = False,
+) -> None:
+    """Sort texts into labels that you describe, without any training: each gets the label whose description is nearest in meaning.
+
+    An answer is a line: label, similarity to its description and the text, with tabs between them. The similarity is no probability.
+
+    Example: bertworks zero-shot MODEL "The match was lost." --labels "sports=a text about sport" --labels "food=a text about food"
+    """
+    arguments = {k: v for k, v in locals().items() if k not in ("json", "texts", "labels")}
+    if texts and file is not None:
+        raise SettingsError("give either texts or --file, not both")
+    if file is None:
+        arguments["texts"] = texts or _lines()
+    from rich.console import Console
+
+    from bertworks.cli import output as show
+    from bertworks.estimators.embeddings.zero_shot import zero_shot as run
+
+    with show.row_bar("embedding") as progress:
+        report = run(**arguments, labels=labels or [], progress=progress)
+    if output is None:
+        for answer in report.predictions:
+            show.print_json(answer.to_dict()) if json else typer.echo(answer.line)
+    elif json:
+        show.print_json(report.to_dict())
+        return
+    console = Console(stderr=output is None)
+    if output is not None:
+        show.heading(console, f"{report.accounting.rows:,} rows → {report.output} ({report.seconds:.1f} s)")
+        show.lines(console, [f"{name}: {count:,}" for name, count in report.counts.most_common(20)])
+    show.lines(console, report.notes + report.accounting.lines()[output is None :])
+
+
+def _lines() -> list[str]:
+    if sys.stdin.isatty():
+        raise SettingsError(
+            "there is nothing to sort: give a text in quotes, --file, or pipe texts in (cat texts.txt | bertworks zero-shot …)"
+        )
+    rows = [line.rstrip("\r\n") for line in sys.stdin]
+    if not rows:
+        raise DataError("standard input held no text")
+    return rows

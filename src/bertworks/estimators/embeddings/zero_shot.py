@@ -1,0 +1,140 @@
+"""`zero_shot`: texts sorted by the nearness of their vectors to those of descriptions; no labelled text is needed."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bertworks.accounting import Accounting
+from bertworks.data.faults import OnBadRows
+from bertworks.data.text_data import read_texts
+from bertworks.data.writing import check_writable, with_columns, write_table
+from bertworks.errors import DataError, SettingsError
+from bertworks.estimators.data_settings import with_reading
+from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
+from bertworks.estimators.verbs.predict import PredictionReport
+
+_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class ZeroShotAnswer:
+    """The label of a text."""
+
+    text: str
+    prediction: str
+    """The label whose description is nearest."""
+    score: float
+    """The similarity of the text to that description; not a probability."""
+    scores: dict[str, float]
+    """The similarity to the description of every label."""
+
+    @property
+    def line(self) -> str:
+        """As the command line shows it."""
+        return f"{' '.join(self.prediction.split())}\t{self.score:.4f}\t{' '.join(self.text.split())}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `--json` has them."""
+        return dict(vars(self))
+
+
+def descriptions_of(labels: Sequence[str]) -> dict[str, str]:
+    """Labels with their descriptions, from texts "label=description"; a label without one describes itself.
+
+    Raises `SettingsError` where one is empty or stands twice, or there are fewer than two.
+
+    >>> descriptions_of(["sports=a text about sport", "politics"])
+    {'sports': 'a text about sport', 'politics': 'politics'}
+    """
+    out: dict[str, str] = {}
+    for given in labels:
+        name, equals, text = (part.strip() for part in given.partition("="))
+        if not name or (equals and not text):
+            raise SettingsError(f"the label '{given}' lacks its {'description' if name else 'name'}: \"sports=a text about sport\", say")
+        if name in out:
+            raise SettingsError(f"the label '{name}' stands twice: a label has one description")
+        out[name] = text or name
+    if len(out) < 2:
+        raise SettingsError('texts are sorted into two labels at least: labels=["sports=a text about sport", …] (--labels for each)')
+    return out
+
+
+def zero_shot(
+    model: str | Path | SentenceEncoder,
+    texts: str | Sequence[str] | None = None,
+    *,
+    labels: Sequence[str] | Mapping[str, str],
+    file: Any = None,
+    output: str | Path | None = None,
+    text: str | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    on_bad_rows: OnBadRows = "error",
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> PredictionReport:
+    """Gives each of `texts`, or each row of `file`, the label whose description is nearest (`SentenceEncoder.zero_shot`).
+
+    `labels` are descriptions by their labels, or texts "label=description". With `output`, the table in `file` is written there with
+    the further columns `prediction`, `score`, and `similarity_<label>` for each. `progress` is called with the rows done and the
+    rows in all.
+
+    Raises `SettingsError` for labels that are none, `DataError` where texts cannot be read, `CheckpointError` where there is no such
+    model.
+    """
+    if (texts is None) == (file is None):
+        raise SettingsError("give either texts or a file to sort")
+    if output is not None and file is None:
+        raise SettingsError("an output table needs an input table: give it as file (--file)")
+    described = dict(labels) if isinstance(labels, Mapping) else descriptions_of(labels)
+    if output is not None:
+        check_writable(output)
+    started = time.perf_counter()
+    data = None
+    if file is None:
+        rows = [texts] if isinstance(texts, str) else list(texts or [])
+    else:
+        reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding}
+        data = read_texts(file, label=False, require_labels=False, delimiter=delimiter, **reading)
+        rows = data.texts
+    if not rows:
+        raise DataError("there are no texts to sort")
+    encoder = model if isinstance(model, SentenceEncoder) else SentenceEncoder(model, device=device, precision=precision, threads=threads)
+    found: list[ZeroShotAnswer] = []
+    seen = Accounting()
+    for answers, of_part in _answers(encoder, rows, described):
+        found += answers
+        seen += of_part
+        if progress is not None:
+            progress(len(found), len(rows))
+    counts = Counter(answer.prediction for answer in found)
+    if data is None or output is None:
+        seen = seen if data is None else with_reading(seen, data.accounting)
+        return PredictionReport(found, None, seen, counts, seconds=time.perf_counter() - started)
+    columns: dict[str, list[Any]] = {"prediction": [answer.prediction for answer in found], "score": [answer.score for answer in found]}
+    columns |= {f"similarity_{name}": [answer.scores[str(name)] for answer in found] for name in described}
+    table, notes = with_columns(data.table.data, columns)
+    path = write_table(table, output)
+    return PredictionReport([], path, with_reading(seen, data.accounting), counts, notes, time.perf_counter() - started)
+
+
+def _answers(
+    encoder: SentenceEncoder, rows: Sequence[str], described: Mapping[str, str]
+) -> Iterator[tuple[list[ZeroShotAnswer], Accounting]]:
+    """The answers chunk by chunk, with what became of the texts: vectors are not kept."""
+    done = 0
+    for vectors, seen in encoder.encode_stream(rows):
+        found = encoder.zero_shot(vectors, described)
+        answers = []
+        for text, label, values in zip(rows[done : done + len(vectors)], found.labels, found.scores, strict=True):
+            scores = {str(name): round(float(value), _DIGITS) for name, value in zip(described, values, strict=True)}
+            answers.append(ZeroShotAnswer(text, str(label), scores[str(label)], scores))
+        done += len(vectors)
+        yield answers, seen
