@@ -1,5 +1,6 @@
 """Learning from a teacher: what it says reaches the student as it stands, is learnt rather than the labels, and survives a resume."""
 
+import os
 import shutil
 import signal
 from collections.abc import Callable
@@ -15,10 +16,12 @@ import torch
 import bertworks as bw
 from bertworks import EntityRecognizer, MultipleChoice, QuestionAnswerer, TextClassifier
 from bertworks.batch import Array, PackedBatch
+from bertworks.checkpoints.files import open_tensors
 from bertworks.checkpoints.toml_files import read_toml
 from bertworks.cli.main import run as command
 from bertworks.errors import BertworksError, CheckpointError, DataError, Interrupted, SettingsError
 from bertworks.estimators import task_estimator, taught_estimator
+from bertworks.estimators.verbs.cross_validate import cross_validate
 from bertworks.nn.inputs import model_inputs
 from bertworks.nn.losses import LossOptions, build_loss
 from bertworks.nn.soft_losses import build_soft_loss
@@ -349,6 +352,47 @@ def test_a_resumed_run_ends_in_the_same_bits(
         np.testing.assert_array_equal(recomputed.loaded_.model.arrays()[name], values)
 
 
+def test_what_was_said_is_kept_and_is_of_the_same(
+    saved: dict[str, Path], make: Callable[..., TextClassifier], reviews: Callable[..., Any], tmp_path: Path
+) -> None:
+    texts, labels = reviews(48, seed=3)
+    teacher = Path(shutil.copytree(saved["single"], tmp_path / "teacher"))
+    options: dict[str, Any] = {"teacher": teacher, "log_steps": 1, "epochs": 2}
+    whole = make(output=tmp_path / "whole", **options).fit(texts, labels)
+    with pytest.raises(Interrupted):
+        make(output=tmp_path / "run", **{**options, "progress": Stopping(3)}).fit(texts, labels)
+    kept = (tmp_path / "run" / taught_estimator.SAID).read_bytes()
+    with pytest.raises(CheckpointError, match="training data was"):
+        make(output=tmp_path / "run", **options).fit(texts[:20], labels[:20], resume=True)
+    assert (tmp_path / "run" / taught_estimator.SAID).read_bytes() == kept, "what is refused changes nothing"
+    shutil.copytree(tmp_path / "run", tmp_path / "begun")
+    shutil.rmtree(tmp_path / "begun" / "checkpoints")
+    turned = make(output=tmp_path / "begun", **options).fit(texts[::-1], labels[::-1], resume=True)
+    straight = make(output=tmp_path / "turned", **options).fit(texts[::-1], labels[::-1])
+    shutil.rmtree(teacher)
+    again = make(output=tmp_path / "run", **options).fit(texts, labels, resume=True)
+    for one, other in ((again, whole), (turned, straight)):
+        for name, values in other.loaded_.model.arrays().items():
+            np.testing.assert_array_equal(one.loaded_.model.arrays()[name], values)
+
+
+def test_seeds_and_studies_learn_from_a_teacher(
+    saved: dict[str, Path], tiny_bert: Path, reviews: Callable[..., Any], tmp_path: Path
+) -> None:
+    texts, labels = reviews(40, seed=4)
+    data = {"text": texts, "label": labels}
+    settings: dict[str, Any] = {"model": tiny_bert, "epochs": 1, "precision": "float32", "teacher_share": 1.0}
+    teacher = os.path.relpath(saved["single"])
+    whole = bw.train(data, teacher=teacher, output=tmp_path / "seeds", seeds=2, **settings)
+    crossed = cross_validate(data, folds=2, teacher=teacher, output=tmp_path / "crossed", **settings)
+    for folder in (*(one.folder for one in whole.seeds), *(trial.folder for trial in crossed.trials)):
+        stored = Path(read_toml(folder / "config.toml")["classifier"]["teacher"])
+        assert stored.is_absolute()
+        assert stored.samefile(saved["single"])
+        with open_tensors(folder / taught_estimator.SAID) as said:
+            assert said["scores"].shape[1] == 2
+
+
 def test_the_command_line(saved: dict[str, Path], tiny_bert: Path, reviews: Callable[..., Any], tmp_path: Path) -> None:
     rows = [f'"{text}",{label}' for text, label in zip(*reviews(40, seed=4), strict=True)]
     (tmp_path / "rows.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
@@ -368,8 +412,9 @@ def test_the_command_line(saved: dict[str, Path], tiny_bert: Path, reviews: Call
         ({"teacher_share": 0.0}, r"teacher_share must lie in \(0, 1\]"),
         ({"teacher_share": 1.5}, "teacher_share"),
         ({"teacher_share": True}, "teacher_share"),
-        ({"temperature": 0}, "temperature must be above 0"),
-        ({"temperature": float("nan")}, "temperature must be above 0"),
+        ({"temperature": 0}, "temperature must lie in"),
+        ({"temperature": 1e6}, r"temperature must lie in \[0.01, 100\]"),
+        ({"temperature": float("nan")}, "temperature must lie in"),
     ],
 )
 def test_wrong_numbers(options: dict[str, Any], told: str, saved: dict[str, Path], make: Callable[..., TextClassifier]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from sys import float_info
 from typing import Any, Literal
 
@@ -122,7 +123,12 @@ class Architecture:
         body, tokens = self.table, self.heads.get("token_classification")
         of_sequences = {} if tokens is None else {"tag_sequence": _with_transitions(tokens)}
         object.__setattr__(self, "heads", {**GENERIC_HEADS, **self.heads, **of_sequences})
-        object.__setattr__(self, "table", lambda spec: body(spec) + _OTHER_TASK)
+
+        @wraps(body)
+        def table(spec: EncoderSpec) -> Table:
+            return body(spec) + _OTHER_TASK
+
+        object.__setattr__(self, "table", table)
 
     def class_name(self, kinds: Collection[HeadKind]) -> str:
         """What `architectures` in config.json says for a model with such heads."""

@@ -103,6 +103,9 @@ class TaskEstimator(Estimator):
         held_out, self.validation_accounting_ = (None, None) if validation is None else validation(task, tokenizer)
         progress = self._progress()
         self._tell(progress, config, machine, [*loaded.report.lines(), *tokenizer.notes])
+        require(task, machine.device)
+        if self.output is not None and not resume:
+            RunFolder.require_new(Path(self.output))
         lesson = self._lesson(task, tokenizer, data, encode, machine, resume)
         if lesson.told:
             progress.facts("teacher", list(lesson.told))
@@ -113,7 +116,6 @@ class TaskEstimator(Estimator):
             "task": task.settings(),
             **lesson.material,
         }
-        require(task, machine.device)
         run = self._run(config, machine, resume, provenance or {}, launcher)
         options: dict[str, Any] = {"validation": held_out, "run": run, "material": material, "progress": progress}
         if run is not None:

@@ -1,6 +1,6 @@
 """What the estimators share that may learn from a teacher: a model of the same task, read once before the training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import isfinite
 from pathlib import Path
@@ -10,16 +10,17 @@ import numpy as np
 from jaxtyping import Float
 
 from bertworks.batch import Array, PackedBatch
-from bertworks.checkpoints.files import open_tensors, write_tensors
+from bertworks.checkpoints.files import write_tensors
+from bertworks.checkpoints.safetensors_file import SafetensorsFile
 from bertworks.errors import SettingsError, nearest
 from bertworks.estimators import model_folder
-from bertworks.estimators.fingerprints import fingerprint_of_array, fingerprint_of_model
+from bertworks.estimators.fingerprints import fingerprint_of_array, fingerprint_of_data, fingerprint_of_model
 from bertworks.estimators.task_estimator import Encode, Lesson, TaskEstimator, model_path
 from bertworks.inference import LoadedModel, score
 from bertworks.nn.machine import MachineChoice
 from bertworks.tasks.multiple_choice import MultipleChoice
 from bertworks.tasks.task import StoredTask, merge_windows
-from bertworks.tasks.taught import Taught, TeachableTask, with_lesson
+from bertworks.tasks.taught import Taught, with_lesson
 from bertworks.tasks.text_classification import TextClassification
 from bertworks.tokenization import Tokenizer
 from bertworks.training import TrainingConfig
@@ -29,7 +30,9 @@ SHARE, TEMPERATURE = 0.5, 2.0
 """What `teacher_share` and `temperature` are unless they are set."""
 SAID = "teacher.safetensors"
 """The file of a run folder that keeps what the teacher said: a resumed run learns from the very same numbers."""
-_SCORES = "scores"
+_SCORES, _FINGERPRINT = "scores", "fingerprint"
+_COLDEST, _HOTTEST = 0.01, 100.0
+"""Beyond them the gradients vanish, or the loss drowns in rounding."""
 _SHOWN = 8
 
 
@@ -43,26 +46,37 @@ class TaughtEstimator(TaskEstimator):
     def _lesson(self, task: Any, tokenizer: Tokenizer, data: PackedBatch, encode: Encode, machine: MachineChoice, resume: bool) -> Lesson:
         if self.teacher is None:
             return Lesson(task, data)
-        folder = model_path(self.teacher)
-        loaded, own_tokenizer, own_task, _ = model_folder.load(folder)
-        order = _label_order(task, own_task, self.teacher)
-        reading = _Reading(loaded, own_tokenizer, own_task, machine, str(self.teacher))
-        said = self._said_before(data, task) if resume else None
-        if said is None:
-            said = reading.of(task, tokenizer, data, encode, order)
+        of = {"teacher": str(self.teacher), "data": fingerprint_of_data(data), "task": repr(task.settings())}
+        resumed = resume and self.output is not None and RunFolder(Path(self.output)).can_be_resumed()
+        teacher, said = (self._said_before(of) if resumed else None) or self._say(task, tokenizer, data, encode, machine)
         material = {
-            "teacher": fingerprint_of_model(loaded.model),
+            "teacher": teacher,
             "what the teacher says": fingerprint_of_array(said),
             "teacher_share": float(self.teacher_share),
             "temperature": float(self.temperature),
         }
         taught = Taught(task, float(self.teacher_share), float(self.temperature))
-        told = f"{self.teacher}: {len(said):,} rows of scores, a share of {taught.share:g} in the loss, temperature {taught.temperature:g}"
+        what = "tokens" if len(said) == data.tokens else "sequences"
+        told = (
+            f"{self.teacher}: scores of {len(said):,} {what}, a share of {taught.share:g} in the loss, temperature {taught.temperature:g}"
+        )
 
         def keep(run: RunFolder) -> None:
-            write_tensors(run.path / SAID, {_SCORES: said})
+            """A run that is gone on with stays as it is: it may yet be refused."""
+            if not resumed:
+                write_tensors(run.path / SAID, {_SCORES: said}, metadata={**of, _FINGERPRINT: teacher})
 
         return Lesson(taught, with_lesson(task, data, said), material, [told], keep)
+
+    def _say(
+        self, task: Any, tokenizer: Tokenizer, data: PackedBatch, encode: Encode, machine: MachineChoice
+    ) -> tuple[str, Float[Array, "rows outputs"]]:
+        """The teacher's fingerprint, and what it says. Raises `SettingsError` where it cannot teach this."""
+        assert self.teacher is not None
+        loaded, own_tokenizer, own_task, _ = model_folder.load(model_path(self.teacher))
+        order = _label_order(task, own_task, self.teacher)
+        reading = _Reading(loaded, own_tokenizer, own_task, machine, str(self.teacher))
+        return fingerprint_of_model(loaded.model), reading.of(task, tokenizer, data, encode, order)
 
     def training_config(self) -> TrainingConfig:
         """As of every estimator; raises `SettingsError` for a share or a temperature as well that cannot be, or that nothing is done
@@ -70,23 +84,23 @@ class TaughtEstimator(TaskEstimator):
         wrong = []
         if not _is_number(self.teacher_share) or not 0 < self.teacher_share <= 1:
             wrong.append(f"teacher_share must lie in (0, 1], 1 being the teacher alone, not {self.teacher_share!r}")
-        if not _is_number(self.temperature) or not self.temperature > 0:
-            wrong.append(f"temperature must be above 0, not {self.temperature!r}")
+        if not _is_number(self.temperature) or not _COLDEST <= self.temperature <= _HOTTEST:
+            wrong.append(f"temperature must lie in [{_COLDEST:g}, {_HOTTEST:g}], not {self.temperature!r}")
         if wrong:
             raise SettingsError("; ".join(wrong))
         if self.teacher is None and (self.teacher_share, self.temperature) != (SHARE, TEMPERATURE):
             raise SettingsError("teacher_share and temperature say how a teacher is learnt from: name a teacher, or leave them out")
         return super().training_config()
 
-    def _said_before(self, data: PackedBatch, task: TeachableTask) -> Float[Array, "rows outputs"] | None:
-        """What the teacher said when the run was begun, where that was kept and is of these data."""
+    def _said_before(self, of: Mapping[str, str]) -> tuple[str, Float[Array, "rows outputs"]] | None:
+        """The fingerprint of the teacher and what it said when the run was begun, where that was kept and is `of` the same."""
         path = None if self.output is None else Path(self.output) / SAID
         if path is None or not path.exists():
             return None
-        with open_tensors(path) as files:
-            said: Array = np.array(files[_SCORES])
-        ((head, (_, outputs)),) = task.heads.items()
-        return said if said.shape == (data.tokens if head in data.token_targets else data.sequences, outputs) else None
+        file = SafetensorsFile(path)
+        if any(file.metadata.get(name) != value for name, value in of.items()):
+            return None
+        return file.metadata[_FINGERPRINT], np.array(file.array(_SCORES))
 
 
 class _Reading:
@@ -114,8 +128,8 @@ class _Reading:
         else:
             self._require_same_tokens(tokenizer, data)
             said = self._scores(data)[head]
-        ordered: Array = said if order is None else said[:, order]
-        return ordered.astype(np.float32)
+        ordered: Array = said if order is None or order == sorted(order) else said[:, order]
+        return ordered.astype(np.float32, copy=False)
 
     def _by_itself(self, task: Any, encode: Encode) -> PackedBatch:
         """The rows, with the student's labels, as the teacher's own tokenizer and its own limits have them."""
@@ -162,7 +176,9 @@ def _label_order(task: Any, teacher: StoredTask, name: str | Path) -> list[int] 
         return None
     if set(own) != set(theirs):  # transformers knows labels as strings only
         own, theirs = [str(label) for label in own], [str(label) for label in theirs]
-    if set(own) != set(theirs) or len(set(own)) < len(own):
+    if len(set(own)) < len(own):
+        raise SettingsError(f"some labels of the data differ in their type only ({_listed(own)}), which the teacher '{name}' does not tell")
+    if set(own) != set(theirs):
         raise SettingsError(f"the teacher '{name}' has other labels than the data: {_difference(own, theirs)}")
     return [theirs.index(label) for label in own]
 
@@ -173,7 +189,7 @@ def _difference(own: list[Any], theirs: list[Any]) -> str:
     parts = [f"it lacks {_listed(lacks)}"] if lacks else []
     parts += [f"the data have no {_listed(more)}"] if more else []
     hint = nearest(lacks[0], more) if lacks else ""
-    return f"{' and '.join(parts)}. Choose a teacher with the same labels, or rename those of the data.{hint}"
+    return f"{' and '.join(parts)}. Choose a teacher with the same labels, or data that have all of them.{hint}"
 
 
 def _listed(labels: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ teacher's scores here, as its head gives them.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -29,10 +30,10 @@ def _divergence(scores: Float[Tensor, "rows labels"], wanted: Float[Tensor, "row
 def _binary_divergence(
     scores: Float[Tensor, "rows labels"], wanted: Float[Tensor, "rows labels"], options: LossOptions
 ) -> Float[Tensor, "rows"]:
-    """Binary cross-entropy of each label against the teacher's probability of it: the mean over the labels."""
-    theirs = torch.sigmoid(wanted.float() / options.temperature)
-    each = F.binary_cross_entropy_with_logits(scores.float() / options.temperature, theirs, reduction="none")
-    return each.mean(1) * options.temperature**2
+    """KL(teacher ‖ student) of each label's two outcomes: the mean over the labels."""
+    own, theirs = scores.float() / options.temperature, wanted.float() / options.temperature
+    of = partial(F.binary_cross_entropy_with_logits, target=torch.sigmoid(theirs), reduction="none")
+    return (of(own) - of(theirs)).mean(1) * options.temperature**2
 
 
 def _all_alike(wanted: Tensor, options: LossOptions) -> Float[Tensor, "rows"]:

@@ -74,7 +74,7 @@ def with_lesson(task: TeachableTask, data: PackedBatch, said: Float[Array, "rows
     tokens that cannot begin or end an answer are left out.
     """
     (head,) = task.heads
-    name, said = lesson_of(head), said.astype(np.float32)
+    name, said = lesson_of(head), said.astype(np.float32, copy=False)
     wanted, weighing = data.token_targets.get(head), data.targets.get(f"{head}_weights")
     weights = {} if weighing is None else {f"{name}_weights": weighing}
     if wanted is None:

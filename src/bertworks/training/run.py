@@ -52,6 +52,13 @@ class RunFolder:
         return self.path / "log.jsonl"
 
     @classmethod
+    def require_new(cls, path: Path) -> None:
+        """Raises `SettingsError` where the folder already holds a run."""
+        run = cls(path)
+        if (run.path / "config.toml").exists() or run.latest_checkpoint() is not None:
+            raise SettingsError(f"{path} already holds a run: resume it (--resume), choose another folder, or delete it")
+
+    @classmethod
     def create(
         cls, path: Path, settings: Mapping[str, Any], *, replace: bool = False, verb: str = "train", launcher: str = ""
     ) -> "RunFolder":
@@ -62,8 +69,8 @@ class RunFolder:
         interrupted before its first checkpoint, begins anew), and where another process trains there.
         """
         run = cls(path, verb=verb, launcher=launcher)
-        if not replace and ((run.path / "config.toml").exists() or run.latest_checkpoint() is not None):
-            raise SettingsError(f"{path} already holds a run: resume it (--resume), choose another folder, or delete it")
+        if not replace:
+            cls.require_new(path)
         run._lock = RunLock(run.path)
         try:
             atomic_write(run.path / "config.toml", toml_text(settings).encode())
