@@ -99,6 +99,7 @@ def test_the_current_record_is_the_fastest_that_met_the_target(results: Path) ->
     store(results, "01-plain", 1000.0, [5.9, 5.95, 6.0])
     store(results, "02-packed", 500.0, [5.9, 6.05, 6.02])
     store(results, "03-no-dropout", 100.0, [5.9, 6.1, 6.2])
+    store(results, "04-rate-20", 50.0, [5.8, 5.9])  # two seeds are no record
     assert speedrun.current() == "02-packed"
 
 
@@ -125,12 +126,12 @@ def call(results: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[t
 def test_without_a_name_the_current_record_is_run_beside_its_results(
     call: Callable[..., list[tuple[str, int]]], results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store(results, "02-packed", 600.0, [5.9, 6.0])
+    store(results, "02-packed", 600.0, [5.9, 6.0, 5.95])
     before = (results / "02-packed.json").read_bytes()
     assert call("run") == [("02-packed", 0)], "though seed 0 has a result"
     now, stored = capsys.readouterr().out.splitlines()
     assert now.endswith("02-packed, now, seed 0: 7.20 min, loss 5.8750 (reaches 6), 1,000 tokens")
-    assert stored.endswith("02-packed, stored, seeds 0, 1: 10.00 min, loss 5.9500 (reaches 6), 2,460,000 tokens")
+    assert stored.endswith("02-packed, stored, seeds 0, 1, 2: 10.00 min, loss 5.9500 (reaches 6), 2,460,000 tokens")
     assert [path.name for path in results.iterdir()] == ["02-packed.json"]
     assert (results / "02-packed.json").read_bytes() == before
 

@@ -282,3 +282,20 @@ def test_other_verbs_say_what_such_a_model_is_for(folder: Path, tmp_path: Path, 
     assert "or use next-sentence" in told
     assert run(["explain", str(folder), "the soup was cold", "--output", str(tmp_path / "page.html")]) == 0, "attention, as of any encoder"
     assert (tmp_path / "page.html").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("candidates", [["[MASK]"], ["a [MASK]"], ["soup", "[SEP]"]])
+def test_special_tokens_are_no_words(filler: MaskFiller, candidates: list[str]) -> None:
+    with pytest.raises(SettingsError, match="has a special token in it, which is no word"):
+        filler.fill("The [MASK] and [MASK] was cold.", candidates=candidates)
+
+
+def test_a_mask_is_never_filled_with_a_mask(folder: Path) -> None:
+    """By a model that would: then a text never were full."""
+    filler = MaskFiller(folder, precision="float32", device="cpu")
+    name = filler.mask_token
+    with torch.no_grad():
+        filler._loaded.model.heads["masked_lm"].bias[filler.tokenizer.mask_id] += 1e3
+    filled = filler.fill(f"the {name} was {name} and {name}", top_k=3)
+    assert name not in filled.filled
+    assert all(candidate.token != name for mask in filled.masks for candidate in mask)

@@ -73,7 +73,8 @@ def evaluate(
         show.print_json(report.to_dict())
         return
     console = Console()
-    show.lines(console, report.facts + report.accounting.lines()[:1])
     unit = "documents" if "documents" in report.metrics else "rows"
+    first, *more = report.accounting.lines()
+    show.lines(console, [*report.facts, first, *(line for line in more if unit == "documents" and line not in report.facts)])
     show.print_metrics(console, f"{report.metrics[unit]:,} {unit}", report.metrics, report.headline)
     show.print_mistakes(console, report.mistakes)

@@ -19,7 +19,8 @@ def fill_mask(
     ] = None,
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="How many candidates to show for each mask.")] = 5,
     candidates: Annotated[
-        str | None, typer.Option("--candidates", metavar="WORDS", help="Choose among these words only: good,bad,fine.")
+        list[str] | None,
+        typer.Option("--candidates", metavar="WORDS", help="Choose among these words only: good,bad,rather fine; may be repeated."),
     ] = None,
     likelihood: Annotated[
         bool, typer.Option("--likelihood", help="Instead, how probable the model finds each token of texts without masks.")
@@ -35,7 +36,7 @@ def fill_mask(
 
     Examples: bertworks fill-mask "The soup was [MASK]." · bertworks fill-mask "He [MASK] the door." --candidates opened,closed
     """
-    if likelihood and candidates is not None:
+    if likelihood and candidates:
         raise SettingsError("--likelihood judges texts as they are: leave out --candidates")
     rows = list(texts or [])
     if not rows:
@@ -55,7 +56,7 @@ def fill_mask(
             else:
                 _print_likelihood(judged)
         return
-    words = None if candidates is None else [word.strip() for word in candidates.split(",") if word.strip()]
+    words = None if not candidates else [word.strip() for some in candidates for word in some.split(",") if word.strip()]
     for number, filled in enumerate(filler.fill(rows, top_k=top_k, candidates=words)):
         if json:
             print_json(filled.to_dict())

@@ -80,6 +80,8 @@ def read_texts(
 ) -> TextData:
     """Reads texts, pairs and labels; `source`, `split`, `shuffle_seed` and `limit` are those of `read_table`.
 
+    A `Table` that is read already is taken as it is; what says how a source is read then has no meaning.
+
     `text`, `pair` and `label` name columns. Those not named are guessed by well-known names where that is safe
     (`columns.py`); `label=False` reads no labels and requires none. `kind` is what labels are, "auto" looks at them (`labels.py`).
 
@@ -94,9 +96,8 @@ def read_texts(
     >>> data.texts, data.labels, dict(data.accounting.dropped)
     (['Good.', 'Bad.'], ['pos', 'neg'], {'empty text': 1})
     """
-    table = read_table(
-        source, split=split, encoding=encoding, delimiter=delimiter, on_bad_rows=on_bad_rows, shuffle_seed=shuffle_seed, limit=limit
-    )
+    reading: dict[str, Any] = {"split": split, "encoding": encoding, "delimiter": delimiter, "on_bad_rows": on_bad_rows}
+    table = source if isinstance(source, Table) else read_table(source, **reading, shuffle_seed=shuffle_seed, limit=limit)
     accounting = Accounting(rows=len(table) + table.dropped.total(), dropped=Counter(table.dropped), notes=Counter(table.notes))
     if not len(table):
         raise DataError(f"{table.name} has columns ({listed(table)}) but no rows: name another file, or another split")
@@ -123,6 +124,16 @@ def read_texts(
             _check_classes(table, columns.label or "", labels)
     table = table if keep.all() else table.take(np.flatnonzero(keep))
     return _collect(table, columns.text, columns.pair, columns.label, labels, accounting)
+
+
+def check_one_text(data: TextData, what: str = "texts", option: str = "text") -> None:
+    """Raises `DataError` where a pair of columns was found and single texts are wanted: it is not guessed which of the two is meant.
+
+    `what` is what the column holds; `option` is the argument that names it.
+    """
+    if data.pair_column is not None:
+        both, how = f"'{data.text_column}' and '{data.pair_column}'", f'{option}="…" (--{option.replace("_", "-")} …)'
+        raise DataError(f"{data.table.name} has two texts in a row, {both}: name the column of the {what} with {how}")
 
 
 def _collect(table: Table, text: str, pair: str | None, label: str | None, labels: Labels | None, accounting: Accounting) -> TextData:

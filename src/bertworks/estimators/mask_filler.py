@@ -165,11 +165,16 @@ class MaskFiller:
 
     # ---- inside
 
+    @property
+    def _answers(self) -> Array:
+        """The tokens that may stand in the place of a mask: all but a mask. Rows of the head beyond the vocabulary are padding."""
+        return np.setdiff1d(np.arange(self.tokenizer.vocabulary_size), [self.tokenizer.mask_id])
+
     def _model(self) -> Any:
         return self._loaded.model.to(self.machine.torch_device).compute_in(self.machine.dtype)
 
     def _top(self, masks: Masks, count: int, allowed: Array | None) -> tuple[Array, Array]:
-        known = np.arange(self.tokenizer.vocabulary_size) if allowed is None else allowed  # rows beyond it are padding
+        known = self._answers if allowed is None else allowed
         options: dict[str, Any] = {"device": self.machine.torch_device, "token_budget": self.machine.token_budget}
         return top_tokens(self._model(), MASKED_LM, masks.batch, count, allowed=known, **options)
 
@@ -205,24 +210,19 @@ class MaskFiller:
 
     def _fill_all(self, rows: list[str], masks: Masks, choices: Sequence[_Choice] | None) -> list[str]:
         """Every text with all its masks filled, in as many passes as the text with most masks has."""
-        texts, filled = list(rows), [""] * len(rows)
-        open_rows = list(range(len(rows)))
-        while open_rows:
+        texts = list(rows)
+        left_in_row = np.bincount(masks.text, minlength=len(rows))
+        while open_rows := np.flatnonzero(left_in_row).tolist():
             some = (
                 masks if len(open_rows) == len(rows) and texts == rows else self.task_.masks([texts[i] for i in open_rows], self.tokenizer)
             )
             best = [of_mask[0] for of_mask in self._best([texts[i] for i in open_rows], some, 1, choices)]
-            left = []
             for place, row in enumerate(open_rows):
                 own = np.flatnonzero(some.text == place).tolist()
                 surest = max(own, key=lambda number: best[number][1])
                 texts[row] = self._spliced(texts[row], some.span[surest].tolist(), best[surest][0])[1]
-                if len(own) > 1:
-                    left.append(row)
-                else:
-                    filled[row] = texts[row]
-            open_rows = left
-        return filled
+                left_in_row[row] -= 1
+        return texts
 
     def _candidate(self, text: str, span: list[int], choice: _Choice, logarithm: float) -> Candidate:
         spelled, whole = self._spliced(text, span, choice)
@@ -253,6 +253,8 @@ class MaskFiller:
             spellings = [self.tokenizer.encode(form) for form in (f" {word}", word)]
             own = [tuple(encoding.ids[encoding.sequence_ids == 0].tolist()) for encoding in spellings]
             ids = next((ids for ids in own if len(ids) == 1), own[0])
+            if set(ids) & set(self.tokenizer.special_ids) - {self.tokenizer.unknown_id}:
+                raise SettingsError(f"the candidate '{word}' has a special token in it, which is no word: leave it out")
             if not ids or self.tokenizer.unknown_id in ids:
                 pieces = " ".join(self.tokenizer.id_to_token(i) or "?" for i in ids) or "no token"
                 raise SettingsError(f"the candidate '{word}' cannot be told by the vocabulary, which reads it as {pieces}: leave it out")

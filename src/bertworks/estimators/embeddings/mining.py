@@ -3,18 +3,22 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from bertworks.accounting import Accounting
 from bertworks.data.faults import OnBadRows
-from bertworks.data.text_data import TextData, read_texts
+from bertworks.data.table import read_table
+from bertworks.data.text_data import TextData, check_one_text, read_texts
 from bertworks.data.writing import check_writable, write_table
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.data_settings import with_reading
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
+from bertworks.evaluation.nearest import Pair
 
 _DIGITS = 6
 _PAIRS = 1000
@@ -91,10 +95,12 @@ def mine(
     `top_k` keeps the best so many: without it 1,000 of one file, and all of two. `least` is the lowest similarity, 0 unless said
     otherwise, or of two files the lowest margin, 1. `neighbours` are those that a margin compares with. `against_text` is the column
     of the second file, by default that of the first where it has one of this name; all else that says how files are read holds for
-    both. `output` is a table: sentence1, sentence2, score, row1, row2, as `train --task embeddings` reads it. `progress` is called
-    with the rows embedded and the rows in all.
+    both. Empty texts are left out and counted; the others keep the numbers of their rows. `output` is a table: sentence1, sentence2,
+    score, row1, row2, as `train --task embeddings --objective ranking` reads it (by their scores, the last of the pairs would be
+    taught to be unlike). `progress` is called with the rows embedded and the rows in all.
 
-    Raises `DataError` where texts cannot be read or there is but one, `CheckpointError` where there is no such model.
+    Raises `SettingsError` for wrong numbers, `DataError` where texts cannot be read, there are two in a row or there is but one,
+    `CheckpointError` where there is no such model.
     """
     if output is not None:
         check_writable(output)
@@ -102,13 +108,15 @@ def mine(
         raise SettingsError(f"top_k is a number of pairs, at least 1, not {top_k}")
     if neighbours < 1:
         raise SettingsError(f"neighbours is a number of texts, at least 1, not {neighbours}")
+    if least is not None and (isinstance(least, bool) or not isinstance(least, int | float | np.number) or not isfinite(least)):
+        raise SettingsError(f"least is a number, the lowest score of a pair, not {least!r}")
     if against is None and against_text is not None:
         raise SettingsError("against_text names a column of the second file: give that too (--against), or leave it out")
     started = time.perf_counter()
     reading: dict[str, Any] = {"split": split, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
-    files = [_read(file, text, reading)]
+    files = [_read(file, text, reading, "text")]
     if against is not None:
-        files.append(_read(against, against_text, reading, files[0].text_column))
+        files.append(_read(against, against_text, reading, "against_text", files[0].text_column))
     elif len(files[0]) < 2:
         raise DataError(f"{files[0].table.name} has one text: pairs are found among two at least")
     encoder = model if isinstance(model, SentenceEncoder) else SentenceEncoder(model, device=device, precision=precision, threads=threads)
@@ -118,25 +126,29 @@ def mine(
         some, of_file = encoder.encode_with_accounting(data.texts, progress=told)
         vectors.append(some)
         seen += with_reading(of_file, data.accounting)
-    if against is None:
-        found = encoder.mine_paraphrases(vectors[0], _PAIRS if top_k is None else top_k, least=0.0 if least is None else least)
-    else:
-        found = encoder.mine_bitext(*vectors, neighbours=neighbours, least=1.0 if least is None else least)[:top_k]
+
+    def nearest(most: int | None, least: float) -> list[Pair]:
+        if against is None:
+            return encoder.mine_paraphrases(vectors[0], _PAIRS if most is None else most, least=least)
+        return encoder.mine_bitext(*vectors, neighbours=neighbours, least=least)[:most]
+
+    lowest = float(against is not None) if least is None else float(least)
+    found = nearest(top_k, lowest)
+    notes = [] if found else [f"no pair reaches {lowest:g}; the nearest has {pair.score:.4f}" for pair in nearest(1, -inf)]
     first, second = files[0], files[-1]
     pairs = [
         MinedPair(score, int(first.table.rows[i]), first.texts[i], int(second.table.rows[j]), second.texts[j]) for score, i, j in found
     ]
     path = None if output is None else write_table(_table(pairs), output)
-    return MiningReport(pairs, path, seen, [], time.perf_counter() - started)
+    return MiningReport(pairs, path, seen, notes, time.perf_counter() - started)
 
 
-def _read(source: Any, column: str | None, reading: dict[str, Any], usual: str | None = None) -> TextData:
-    if column is None and usual is not None:
-        try:
-            return read_texts(source, text=usual, label=False, require_labels=False, **reading)
-        except DataError:
-            pass  # the second file calls its texts otherwise: they are found as usual, or it is said why not
-    return read_texts(source, text=column, label=False, require_labels=False, **reading)
+def _read(source: Any, column: str | None, reading: dict[str, Any], option: str, usual: str | None = None) -> TextData:
+    """The texts of a source without the empty ones: of the column `column`, or of `usual` where none is named and there is such a one."""
+    table = read_table(source, **reading)
+    data = read_texts(table, text=usual if column is None and usual in table.data.column_names else column, label=False)
+    check_one_text(data, option=option)
+    return data
 
 
 def _adding_up(progress: Callable[[int, int], None], rows: int) -> Callable[[int], None]:

@@ -19,7 +19,7 @@ from bertworks.data.corpus.segments import EMPTY
 from bertworks.data.corpus.sentences import SentenceSplitter, line_style
 from bertworks.data.corpus.settings import PreparationSettings
 from bertworks.data.faults import OnBadRows
-from bertworks.data.text_data import read_texts
+from bertworks.data.text_data import check_one_text, read_texts
 from bertworks.data.text_files import find_files
 from bertworks.data.text_stream import TextCounts
 from bertworks.errors import DataError, MissingExtraError, SettingsError
@@ -161,8 +161,8 @@ class _Files(_Texts):
         return self.dropped + self.counts.dropped
 
     def lines(self) -> list[str]:
-        first, *more = self.counts.lines()
-        return [f"{self.name}: {first}", *more]
+        _, *more = self.counts.lines()
+        return [f"{self.name}: {self.read:,} documents, {self.counts.characters:,} characters", *more]
 
     @property
     def expected(self) -> int:
@@ -179,7 +179,7 @@ class _Rows(_Texts):
     column: str = field(kw_only=True)
 
     def lines(self) -> list[str]:
-        return [f"{self.name}: {self.read:,} rows, text '{self.column}'"]
+        return [f"{self.name}: {self.read:,} rows, each a document; text '{self.column}'"]
 
     @property
     def expected(self) -> int:
@@ -218,9 +218,7 @@ def open_documents(
         return _of_files(path, tokenizer, pairs, limit, PreparationSettings(text=text, encoding=encoding, on_bad_rows=on_bad_rows))
     reading: dict[str, Any] = {"text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding, **of_tables}
     read = read_texts(data, label=False, require_labels=False, **reading)
-    if read.pair_column is not None and text is None:
-        columns = f"{read.text_column} and {read.pair_column}"
-        raise DataError(f'{read.table.name} has two texts a row, {columns}: name the one to read with text="…" (--text …)')
+    check_one_text(read, "documents")
     style = line_style(read.texts[:_SAMPLE])
     rows = [RawDocument(text, 0, number, style) for number, text in enumerate(read.texts)]
     found = _Rows(read.table.name, tokenizer, pairs, None, texts=lambda: rows, count=len(rows), column=read.text_column)

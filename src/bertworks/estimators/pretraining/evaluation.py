@@ -81,7 +81,10 @@ def evaluate(
     the model does not read, `DataError` where there is no text.
     """
     started = time.perf_counter()
-    if not (isinstance(rate, int | float) and 0 < rate <= 1):
+    for name, value in (("max_tokens", max_tokens), ("seed", seed)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+            raise SettingsError(f"{name} is a whole number, 0 or more, not {value!r}")
+    if isinstance(rate, bool) or not (isinstance(rate, int | float) and 0 < rate <= 1):
         raise SettingsError(f"rate is the share of the tokens that are hidden, above 0 and at most 1, not {rate!r}")
     masking = Masking(rate=rate, seed=seed)
     pretrained = _Pretrained.load(model, max_tokens)

@@ -7,9 +7,9 @@ from typing import Any
 
 from bertworks.accounting import Accounting
 from bertworks.data.faults import OnBadRows
-from bertworks.data.text_data import read_texts
+from bertworks.data.text_data import check_one_text, read_texts
 from bertworks.data.writing import check_writable, with_columns, write_table
-from bertworks.errors import DataError, SettingsError
+from bertworks.errors import SettingsError
 from bertworks.estimators.classifier import TextClassifier
 from bertworks.estimators.data_settings import with_reading
 from bertworks.estimators.load import load
@@ -96,9 +96,7 @@ def rank(
     started = time.perf_counter()
     reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding}
     data = read_texts(file, label=False, require_labels=False, delimiter=delimiter, **reading)
-    if data.pairs is not None and text is None:
-        both = f"'{data.text_column}' and '{data.pair_column}'"
-        raise DataError(f'{data.table.name} has two texts in a row, {both}: name the column of the passages with text="…" (--text …)')
+    check_one_text(data, "passages")
     found, seen = classifier.rank_with_accounting(query, data.texts, label=label, top_k=top_k)
     ranked = [RankedRow(number, best.score, int(data.table.rows[best.index]), best.text) for number, best in enumerate(found, 1)]
     path: Path | None = None
