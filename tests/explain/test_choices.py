@@ -208,11 +208,15 @@ def test_a_model_must_be_trained_first() -> None:
         MultipleChoice().explain(TEXT, CHOICES)
 
 
-def test_what_is_not_read_is_counted_over_all_choices(chooser: MultipleChoice) -> None:
+def test_what_is_not_read_is_counted_once(chooser: MultipleChoice) -> None:
+    """The question stands beside each choice, and beside the longest most of it is cut."""
     long = " ".join(["the soup was cold"] * 20)
     explanation = chooser.explain(long, CHOICES)
     _, seen = chooser.answer([ChoiceQuestion(long, tuple(CHOICES))])
-    assert explanation.truncated_tokens == seen.truncated_tokens > 0
+    longest = max(CHOICES, key=lambda choice: len(chooser.tokenizer_.encode(choice).ids))
+    _, beside = chooser.answer([ChoiceQuestion(long, (longest, longest))])
+    assert explanation.truncated_tokens == beside.truncated_tokens / 2 > 0
+    assert seen.truncated_tokens > explanation.truncated_tokens
     assert explanation.attributions.warning is None
 
 

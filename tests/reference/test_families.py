@@ -80,6 +80,8 @@ def test_names_and_shapes_of_published_models_are_the_references() -> None:
             saved = table.save({n: np.broadcast_to(np.zeros((), dtype="V0"), tuple(shape)) for n, shape in shapes.items()})
             again = {tie.theirs for tie in table.ties}
             expected = {n.removeprefix(architecture.prefix): tuple(t.shape) for n, t in theirs.state_dict().items()}
+            if kind == "tag_sequence":  # the reference reads all but these, whose names are those of another package
+                expected |= {"crf.transitions": (2, 2), "crf.start_transitions": (2,), "crf.end_transitions": (2,)}
             assert {n: a.shape for n, a in saved.items()} == {n: s for n, s in expected.items() if n not in again}, (name, kind)
 
 
