@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,12 @@ import pytest
 
 from bertworks import SentenceEncoder, TextClassifier
 from bertworks.batch import Array
+from bertworks.errors import DataError, SettingsError
 from bertworks.estimators import model_folder
+from bertworks.estimators.embeddings import mining
+from bertworks.estimators.embeddings.data_settings import read_rows
+from bertworks.estimators.embeddings.mining import mine
+from bertworks.estimators.embeddings.zero_shot import zero_shot
 from bertworks.inference import load_model
 from bertworks.tasks.text_classification import TextClassification
 from bertworks.tokenization import Tokenizer
@@ -195,6 +201,95 @@ def test_what_cannot_be_mined_is_said(bertworks: Bertworks, work: Path, table: P
     assert (wrong.code, "Did you mean 'body'?" in wrong.error) == (3, True)
 
 
+@pytest.fixture
+def gaps(work: Path) -> dict[int, str]:
+    """gaps.csv, of whose texts some are empty or blank: the others by the number of their row."""
+    cells = [cell for i, text in enumerate(TEXTS[:12]) for cell in ((text, "", "  \t") if i % 3 == 0 else (text,))]
+    with open(work / "gaps.csv", "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("id", "body"), *((i, cell) for i, cell in enumerate(cells))])
+    return {i: cell for i, cell in enumerate(cells) if cell.strip()}
+
+
+def test_empty_texts_are_in_no_pair(bertworks: Bertworks, vectors_model: Path, gaps: dict[int, str], unit: Any) -> None:
+    numbers, texts = list(gaps), list(gaps.values())
+    vectors = unit(texts)
+    pairs = {(numbers[i], numbers[j]): float(vectors[i] @ vectors[j]) for i, j in combinations(range(len(texts)), 2)}
+    options = ("--text", "body", "--least", "-1", *MACHINE)
+    done = bertworks("mine", vectors_model, "gaps.csv", *options, "--json")
+    found = {(pair["row"], pair["other_row"]): pair for pair in map(json.loads, done.out.splitlines())}
+    assert found.keys() == pairs.keys()
+    assert {place: pair["score"] for place, pair in found.items()} == {place: pytest.approx(s, abs=1e-5) for place, s in pairs.items()}
+    assert all((pair["text"], pair["other"]) == (gaps[i], gaps[j]) for (i, j), pair in found.items())
+    told = bertworks("mine", vectors_model, "gaps.csv", *options, "--output", "pairs.csv", "--json").json
+    assert (told["rows"], told["accounting"]["dropped"]) == (20, {"empty text": 8})
+
+
+def test_empty_texts_of_two_files_are_in_no_pair(bertworks: Bertworks, work: Path, vectors_model: Path, gaps: dict[int, str]) -> None:
+    (work / "lines.txt").write_text("\n" + "\n\n \n".join(gaps.values()) + "\n", encoding="utf-8")
+    options = ("--text", "body", "--against", "lines.txt", *MACHINE)
+    done = bertworks("mine", vectors_model, "gaps.csv", *options, "--json")
+    found = [json.loads(line) for line in done.out.splitlines()]
+    assert {(pair["row"], pair["other_row"]) for pair in found} == {(row, 1 + 3 * place) for place, row in enumerate(gaps)}
+    assert all(pair["text"] == pair["other"] == gaps[pair["row"]] for pair in found)
+    told = bertworks("mine", vectors_model, "gaps.csv", *options, "--output", "pairs.csv", "--json").json
+    assert (told["rows"], told["accounting"]["dropped"]) == (20 + 1 + 12 + 22, {"empty text": 8 + 1 + 22})
+
+
+def test_mined_pairs_name_the_training_they_are_for(bertworks: Bertworks, table: Path, vectors_model: Path) -> None:
+    done = bertworks("mine", vectors_model, table, "--text", "body", "--top-k", "3", "--output", "my pairs.csv", *MACHINE)
+    assert "bertworks train 'my pairs.csv' --task embeddings --objective ranking" in " ".join(done.out.split())
+    rows = read_rows("my pairs.csv", objective="ranking")
+    assert (rows.scores, len(rows)) == (None, 3)
+
+
+@pytest.mark.parametrize("two", [False, True])
+def test_no_pair_that_is_near_enough(bertworks: Bertworks, table: Path, vectors_model: Path, unit: Any, two: bool) -> None:
+    others = TEXTS[10:] if two else TEXTS
+    vectors, second = unit(TEXTS), unit(others)
+    best = slow_bitext(vectors, second, 4, -np.inf)[0][0] if two else np.max(np.tril(vectors @ vectors.T, -1))
+    Path("others.txt").write_text("\n".join(others), encoding="utf-8")
+    more = ("--against", "others.txt") if two else ()
+    done = bertworks("mine", vectors_model, table, "--text", "body", "--least", "20.5", *more, *MACHINE)
+    assert (done.code, done.out) == (0, "")
+    said = re.search(r"no pair reaches 20.5; the nearest has (\S+)", " ".join(done.err.split()))
+    assert said is not None, done.err
+    assert float(said[1]) == pytest.approx(best, abs=2e-4)
+    done = bertworks("mine", vectors_model, table, "--text", "body", "--least", "20.5", "-o", "none.csv", *more, *MACHINE)
+    assert "no pair reaches 20.5" in done.out
+    assert "bertworks train" not in done.out
+
+
+@pytest.mark.parametrize("least", [float("nan"), float("inf"), -np.inf, True, "0.8"])
+def test_a_lowest_score_is_a_finite_number(vectors_model: Path, least: Any) -> None:
+    with pytest.raises(SettingsError, match="least is the lowest score of a pair, a finite number"):
+        mine(vectors_model, TEXTS[:3], least=least)
+
+
+def test_a_second_file_is_read_once_and_its_faults_are_told(vectors_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, read = [{"body": text} for text in TEXTS[:5]], []
+    whole = mining.read_table
+    monkeypatch.setattr(mining, "read_table", lambda source, **options: read.append(source) or whole(source, **options))
+    with pytest.raises(DataError, match=r"nowhere\.csv"):
+        mine(vectors_model, first, text="body", against="nowhere.csv")
+    assert read == [first, "nowhere.csv"]
+    with pytest.raises(DataError, match="column 'body' is of the type int64"):  # it is there: not that another is taken in its place
+        mine(vectors_model, first, text="body", against=[{"body": 1, "text": "a text"}])
+
+
+@pytest.mark.parametrize("command", [("mine", "both.csv"), ("zero-shot", *as_options(LABELS), "--file", "both.csv")])
+def test_which_of_two_texts_in_a_row_is_asked(bertworks: Bertworks, work: Path, vectors_model: Path, command: tuple[str, ...]) -> None:
+    (work / "both.csv").write_text("question1,question2\n" + "".join(f"{text},{text[::-1]}\n" for text in TEXTS[:4]), encoding="utf-8")
+    verb, *options = command
+    wrong = bertworks(verb, vectors_model, *options, *MACHINE)
+    assert (wrong.code, "'question1' and 'question2'" in wrong.error, "(--text …)" in wrong.error) == (3, True, True)
+    done = bertworks(verb, vectors_model, *options, "--text", "question2", "--json", *MACHINE)
+    assert {json.loads(line)["text"] for line in done.out.splitlines()} <= {text[::-1] for text in TEXTS[:4]}
+    assert done.out
+    (work / "single.csv").write_text("body\n" + "".join(f"{text}\n" for text in TEXTS[:4]), encoding="utf-8")
+    wrong = bertworks("mine", vectors_model, "single.csv", "--text", "body", "--against", "both.csv", *MACHINE)
+    assert (wrong.code, "(--against-text …)" in wrong.error) == (3, True)
+
+
 # ---- zero-shot
 
 
@@ -223,6 +318,43 @@ def test_texts_come_through_a_pipe(bertworks: Bertworks, vectors_model: Path, mo
     given = bertworks("zero-shot", vectors_model, *TEXTS[:2], *as_options(LABELS), "--json", *MACHINE)
     assert piped.out == given.out
     assert len(given.out.splitlines()) == 2
+
+
+def test_an_empty_text_gets_no_label(bertworks: Bertworks, vectors_model: Path, gaps: dict[int, str]) -> None:
+    wrong = bertworks("zero-shot", vectors_model, "", *as_options(LABELS), *MACHINE)
+    assert (wrong.code, "the text is empty" in wrong.error) == (3, True)
+    wrong = bertworks("zero-shot", vectors_model, TEXTS[0], " \t", *as_options(LABELS), *MACHINE)
+    assert (wrong.code, "text 1 (the first is 0) is empty" in wrong.error) == (3, True)
+    options = ("--file", "gaps.csv", "--text", "body", *as_options(LABELS), *MACHINE)
+    done = bertworks("zero-shot", vectors_model, *options, "--json")
+    assert [json.loads(line)["text"] for line in done.out.splitlines()] == list(gaps.values())
+    told = bertworks("zero-shot", vectors_model, *options, "-o", "sorted.parquet", "--json").json
+    assert (told["rows"], told["accounting"]["dropped"]) == (20, {"empty text": 8})
+    assert parquet.read_table("sorted.parquet")["id"].to_pylist() == [str(row) for row in gaps]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("abc", "a list of texts"),
+        (None, "a list of texts"),
+        (["sports", 1], "a list of texts"),
+        ({"a": "a text", "b": " "}, "'b' lacks its description"),
+        ({"a": "a text", "b": None}, "'b' lacks its description"),
+        ({"a": "a text", "": "another"}, "a label is empty"),
+        ({1: "a text", "1": "another"}, "two labels are written '1'"),
+        ({"a": "a text"}, "two labels at least"),
+    ],
+)
+def test_wrong_descriptions(vectors_model: Path, labels: Any, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        zero_shot(vectors_model, "a text", labels=labels)
+
+
+def test_labels_that_are_numbers(vectors_model: Path) -> None:
+    report = zero_shot(vectors_model, TEXTS[:5], labels={1: LABELS["praise"], 2: LABELS["blame"]}, device="cpu", precision="float32")
+    named = zero_shot(vectors_model, TEXTS[:5], labels={"1": LABELS["praise"], "2": LABELS["blame"]}, device="cpu", precision="float32")
+    assert report.predictions == named.predictions
 
 
 @pytest.mark.parametrize(

@@ -346,7 +346,7 @@ def test_wrong_settings_are_told(model: Path, text: Path) -> None:
             evaluate(model, text, rate=rate, max_tokens=MAX_TOKENS)
     with pytest.raises(SettingsError, match="limit"):
         evaluate(model, text, limit=0, max_tokens=MAX_TOKENS)
-    with pytest.raises(DataError, match="premise and hypothesis"):
+    with pytest.raises(DataError, match="'premise' and 'hypothesis'"):
         evaluate(model, [{"premise": "a", "hypothesis": "b"}], max_tokens=MAX_TOKENS)
 
 

@@ -80,6 +80,16 @@ SEARCH = [
         "against_text",
         "--against",
     ),
+    Case(
+        "mining rows of two texts",
+        "bertworks mine encoder both.csv",
+        DataError,
+        "'query' and 'passage'",
+        "--text",
+        (file("both.csv", "query,passage\na b,c d\n"),),
+    ),
+    Case("a lowest score that is no number", "bertworks mine encoder reviews.csv --least nan", SettingsError, "least", "a finite number"),
+    Case("an empty text to sort", "bertworks zero-shot encoder '' --labels a --labels b", DataError, "the text is empty", "leave it out"),
     Case("one label to choose from", "bertworks zero-shot encoder 'a text' --labels a=b", SettingsError, "two labels at least", "--labels"),
     Case(
         "a label without its description",

@@ -1,5 +1,6 @@
 """`bertworks mine`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ def mine(
         str | None, typer.Option("--against", help="Find pairs between FILE and this one: translations, of a model of several languages.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the pairs here, as train --task embeddings reads them.")
+        Path | None, typer.Option("--output", "-o", help="Write the pairs here, as train --task embeddings --objective ranking reads them.")
     ] = None,
     top_k: Annotated[
         int | None, typer.Option("--top-k", "-k", min=1, help="Keep the best so many pairs; by default 1000 of one file, all of two.")
@@ -45,10 +46,10 @@ def mine(
 
     A line is a pair: its score, the numbers of the two rows, and the two texts, with tabs between them. The score within a file is the
     similarity; of two files it is the margin of Artetxe & Schwenk 2019, and each text is in one pair at most. --split, --limit and the
-    like hold for both files.
+    like hold for both files; rows without a text are left out and counted.
 
     Examples: bertworks mine MODEL questions.csv --least 0.8 · bertworks mine MODEL english.txt --against german.txt --least 1.05
-    --output pairs.csv
+    --output pairs.csv · bertworks train pairs.csv --task embeddings --objective ranking
     """
     arguments = {k: v for k, v in locals().items() if k != "json"}
     from rich.console import Console
@@ -68,3 +69,5 @@ def mine(
     if output is not None:
         show.heading(console, f"{len(report.pairs):,} pairs of {report.accounting.rows:,} texts → {report.output} ({report.seconds:.1f} s)")
     show.lines(console, report.notes + report.accounting.lines()[output is None :])
+    if output is not None and report.pairs:
+        show.lines(console, [f"bertworks train {shlex.quote(str(report.output))} --task embeddings --objective ranking"])

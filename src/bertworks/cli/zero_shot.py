@@ -42,6 +42,7 @@ def zero_shot(
     """Sort texts into labels that you describe, without any training: each gets the label whose description is nearest in meaning.
 
     An answer is a line: label, similarity to its description and the text, with tabs between them. The similarity is no probability.
+    An empty text has no answer: of a file such rows are left out and counted.
 
     Example: bertworks zero-shot MODEL "The match was lost." --labels "sports=a text about sport" --labels "food=a text about food"
     """

@@ -17,6 +17,7 @@ from bertworks.data.text_data import TextData, check_one_text, read_texts
 from bertworks.data.writing import check_writable, write_table
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.data_settings import with_reading
+from bertworks.estimators.embeddings.encoding import Vectors
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
 from bertworks.evaluation.nearest import Pair
 
@@ -109,7 +110,7 @@ def mine(
     if neighbours < 1:
         raise SettingsError(f"neighbours is a number of texts, at least 1, not {neighbours}")
     if least is not None and (isinstance(least, bool) or not isinstance(least, int | float | np.number) or not isfinite(least)):
-        raise SettingsError(f"least is a number, the lowest score of a pair, not {least!r}")
+        raise SettingsError(f"least is the lowest score of a pair, a finite number, not {least!r}")
     if against is None and against_text is not None:
         raise SettingsError("against_text names a column of the second file: give that too (--against), or leave it out")
     started = time.perf_counter()
@@ -121,20 +122,16 @@ def mine(
         raise DataError(f"{files[0].table.name} has one text: pairs are found among two at least")
     encoder = model if isinstance(model, SentenceEncoder) else SentenceEncoder(model, device=device, precision=precision, threads=threads)
     told = None if progress is None else _adding_up(progress, sum(map(len, files)))
-    seen, vectors = Accounting(), []
+    vectors: list[Vectors] = []
+    seen = Accounting()
     for data in files:
         some, of_file = encoder.encode_with_accounting(data.texts, progress=told)
         vectors.append(some)
         seen += with_reading(of_file, data.accounting)
-
-    def nearest(most: int | None, least: float) -> list[Pair]:
-        if against is None:
-            return encoder.mine_paraphrases(vectors[0], _PAIRS if most is None else most, least=least)
-        return encoder.mine_bitext(*vectors, neighbours=neighbours, least=least)[:most]
-
     lowest = float(against is not None) if least is None else float(least)
-    found = nearest(top_k, lowest)
-    notes = [] if found else [f"no pair reaches {lowest:g}; the nearest has {pair.score:.4f}" for pair in nearest(1, -inf)]
+    found = _nearest(encoder, vectors, top_k, lowest, neighbours)
+    best = [] if found else _nearest(encoder, vectors, 1, -inf, neighbours)
+    notes = [f"no pair reaches {lowest:g}; the nearest has {pair.score:.4f}" for pair in best]
     first, second = files[0], files[-1]
     pairs = [
         MinedPair(score, int(first.table.rows[i]), first.texts[i], int(second.table.rows[j]), second.texts[j]) for score, i, j in found
@@ -149,6 +146,12 @@ def _read(source: Any, column: str | None, reading: dict[str, Any], option: str,
     data = read_texts(table, text=usual if column is None and usual in table.data.column_names else column, label=False)
     check_one_text(data, option=option)
     return data
+
+
+def _nearest(encoder: SentenceEncoder, vectors: list[Vectors], most: int | None, least: float, neighbours: int) -> list[Pair]:
+    if len(vectors) == 1:
+        return encoder.mine_paraphrases(vectors[0], _PAIRS if most is None else most, least=least)
+    return encoder.mine_bitext(*vectors, neighbours=neighbours, least=least)[:most]
 
 
 def _adding_up(progress: Callable[[int, int], None], rows: int) -> Callable[[int], None]:

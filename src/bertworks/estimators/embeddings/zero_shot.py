@@ -2,14 +2,14 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bertworks.accounting import Accounting
 from bertworks.data.faults import OnBadRows
-from bertworks.data.text_data import read_texts
+from bertworks.data.text_data import check_one_text, read_texts
 from bertworks.data.writing import check_writable, with_columns, write_table
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.data_settings import with_reading
@@ -57,9 +57,33 @@ def descriptions_of(labels: Sequence[str]) -> dict[str, str]:
         if name in out:
             raise SettingsError(f"the label '{name}' stands twice: a label has one description")
         out[name] = text or name
-    if len(out) < 2:
+    return _at_least_two(out)
+
+
+def _described(labels: Any) -> dict[str, str]:
+    """Labels with their descriptions, however they were given. Raises `SettingsError` where they are none."""
+    if not isinstance(labels, Mapping):
+        given: list[Any] = [None] if isinstance(labels, str) or not isinstance(labels, Iterable) else list(labels)
+        if not all(isinstance(label, str) for label in given):
+            raise SettingsError('labels are a list of texts, labels=["sports=a text about sport", …], or a dict of descriptions by labels')
+        return descriptions_of(given)
+    out: dict[str, str] = {}
+    for label, text in labels.items():
+        name = str(label)
+        if not name.strip():
+            raise SettingsError('a label is empty: give it a name, {"sports": "a text about sport"}, say')
+        if not isinstance(text, str) or not text.strip():
+            raise SettingsError(f"the label '{name}' lacks its description: give it a text, {{{name!r}: 'a text about sport', …}}, say")
+        if name in out:
+            raise SettingsError(f"two labels are written '{name}': answers would not tell them apart; give one another name")
+        out[name] = text
+    return _at_least_two(out)
+
+
+def _at_least_two(described: dict[str, str]) -> dict[str, str]:
+    if len(described) < 2:
         raise SettingsError('texts are sorted into two labels at least: labels=["sports=a text about sport", …] (--labels for each)')
-    return out
+    return described
 
 
 def zero_shot(
@@ -84,25 +108,30 @@ def zero_shot(
 
     `labels` are descriptions by their labels, or texts "label=description". With `output`, the table in `file` is written there with
     the further columns `prediction`, `score`, and `similarity_<label>` for each. `progress` is called with the rows done and the
-    rows in all.
+    rows in all. Rows of the file whose text is empty are left out and counted.
 
-    Raises `SettingsError` for labels that are none, `DataError` where texts cannot be read, `CheckpointError` where there is no such
-    model.
+    Raises `SettingsError` for labels that are none, `DataError` for an empty text among `texts`, and where a file cannot be read or
+    has two texts in a row, `CheckpointError` where there is no such model.
     """
     if (texts is None) == (file is None):
         raise SettingsError("give either texts or a file to sort")
     if output is not None and file is None:
         raise SettingsError("an output table needs an input table: give it as file (--file)")
-    described = dict(labels) if isinstance(labels, Mapping) else descriptions_of(labels)
+    described = _described(labels)
     if output is not None:
         check_writable(output)
     started = time.perf_counter()
     data = None
     if file is None:
         rows = [texts] if isinstance(texts, str) else list(texts or [])
+        empty = next((number for number, row in enumerate(rows) if isinstance(row, str) and not row.strip()), None)
+        if empty is not None:
+            which = "the text" if len(rows) == 1 else f"text {empty} (the first is 0)"
+            raise DataError(f"{which} is empty, and no label is near to nothing: leave it out (of a file such rows are left out: --file)")
     else:
         reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding}
-        data = read_texts(file, label=False, require_labels=False, delimiter=delimiter, **reading)
+        data = read_texts(file, label=False, delimiter=delimiter, **reading)
+        check_one_text(data)
         rows = data.texts
     if not rows:
         raise DataError("there are no texts to sort")
@@ -119,7 +148,7 @@ def zero_shot(
         seen = seen if data is None else with_reading(seen, data.accounting)
         return PredictionReport(found, None, seen, counts, seconds=time.perf_counter() - started)
     columns: dict[str, list[Any]] = {"prediction": [answer.prediction for answer in found], "score": [answer.score for answer in found]}
-    columns |= {f"similarity_{name}": [answer.scores[str(name)] for answer in found] for name in described}
+    columns |= {f"similarity_{name}": [answer.scores[name] for answer in found] for name in described}
     table, notes = with_columns(data.table.data, columns)
     path = write_table(table, output)
     return PredictionReport([], path, with_reading(seen, data.accounting), counts, notes, time.perf_counter() - started)
@@ -134,7 +163,7 @@ def _answers(
         found = encoder.zero_shot(vectors, described)
         answers = []
         for text, label, values in zip(rows[done : done + len(vectors)], found.labels, found.scores, strict=True):
-            scores = {str(name): round(float(value), _DIGITS) for name, value in zip(described, values, strict=True)}
+            scores = {name: round(float(value), _DIGITS) for name, value in zip(described, values, strict=True)}
             answers.append(ZeroShotAnswer(text, str(label), scores[str(label)], scores))
         done += len(vectors)
         yield answers, seen
