@@ -18,7 +18,7 @@ class Division:
     """How rows may be divided: by a key for each of them.
 
     >>> Division(["a"] * 6 + ["b"] * 3).folds(3, seed=0)[0].tolist()
-    [1, 4, 6]
+    [3, 4, 6]
     """
 
     keys: Sequence[Hashable]
