@@ -72,7 +72,8 @@ def _print_filled(filled: Any) -> None:
         if len(filled.masks) > 1:
             typer.echo(f"  mask {number}")
         for candidate in mask:
-            typer.echo(f"  {candidate.score:.4f}  {candidate.token}")
+            score = f"{candidate.score:.4f}" if candidate.score >= 0.001 else f"{candidate.score:.0e}"
+            typer.echo(f"  {score:>6}  {candidate.token}")
 
 
 def _print_likelihood(judged: Any) -> None:
