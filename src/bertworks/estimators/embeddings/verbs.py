@@ -18,9 +18,9 @@ from bertworks.data.text_data import TextData, read_texts
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.data_settings import with_reading
 from bertworks.estimators.embeddings.data_settings import read_rows
+from bertworks.estimators.embeddings.encoder_training import TRAINING
 from bertworks.estimators.embeddings.encoding import VectorDtype, Vectors
 from bertworks.estimators.embeddings.looking import explain, inspect
-from bertworks.estimators.embeddings.one_run import TRAINING
 from bertworks.estimators.embeddings.relevance import read_retrieval
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
 from bertworks.estimators.embeddings.vector_index import NEIGHBOURS, VectorIndex, fingerprint_of, library
