@@ -12,6 +12,7 @@ from bertworks.batch import Array
 from bertworks.nn.layout import Layout
 from bertworks.nn.losses import LossOptions
 from bertworks.nn.soft_losses import GROUP_SPAN, build_soft_loss
+from bertworks.tasks import taught
 
 LENGTHS = st.lists(st.integers(1, 6), min_size=1, max_size=6)
 TEMPERATURES = st.sampled_from([0.5, 1.0, 2.0, 7.5])
@@ -115,3 +116,8 @@ def test_the_temperature_keeps_the_size_of_gradients() -> None:
     (gradient,) = torch.autograd.grad(loss, scores)
     centred = (student - student.mean(1, keepdims=True)) - (teacher - teacher.mean(1, keepdims=True))
     np.testing.assert_allclose(gradient.numpy(), centred / 4, rtol=0.05, atol=0.01)
+
+
+def test_both_sides_take_numbers_of_groups_apart_alike() -> None:
+    """What packs the data lies a floor below the losses, and has the constant itself."""
+    assert taught._GROUP_SPAN == GROUP_SPAN

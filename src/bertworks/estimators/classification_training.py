@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from bertworks.accounting import Accounting
 from bertworks.checkpoints.files import write_json
 from bertworks.data.inspection import Inspection
 from bertworks.estimators import row_results, runs
@@ -14,6 +15,9 @@ from bertworks.estimators.first_look import first_look
 from bertworks.estimators.task_training import Material, TaskTraining
 from bertworks.estimators.train_report import TrainReport, write_files
 from bertworks.training.progress import Progress
+
+if TYPE_CHECKING:
+    from bertworks.estimators.embeddings.few_shot import FewShotClassifier
 
 
 def train_one(
@@ -31,18 +35,11 @@ def train_one(
     classifier = TextClassifier(**options)
     held = None if validation is None else (validation.texts, validation.labels)
     classifier.fit(rows.texts, rows.labels, validation=held, resume=resume, provenance=data.to_dict())
-    accounting = {"training": with_reading(classifier.accounting_, rows.accounting)}
-    found: dict[str, Any] = {}
-    if validation is not None:
-        assessed = classifier.assess(validation.texts, validation.labels, results=folder / row_results.FILE)
-        accounting["validation"] = with_reading(assessed.accounting, validation.accounting)
-        judged = compare_with_baselines(classifier.task_, rows.texts, rows.labels, validation.texts, validation.labels)
-        mistakes = [{**mistake, "row": int(validation.numbers[mistake["row"]])} for mistake in assessed.mistakes]
-        found = {"baselines": judged, "calibration": classifier.about_["calibration"], "mistakes": mistakes}
+    metrics, accounting, found = judged(classifier, material, folder)
     report = TrainReport(
         folder=folder,
         headline=classifier.task_.metrics().headline,
-        metrics=None if validation is None else assessed.metrics,
+        metrics=metrics,
         accounting={name: seen.to_dict() for name, seen in accounting.items()},
         steps=classifier.result_.state.step,
         seconds=classifier.result_.state.seconds,
@@ -52,6 +49,23 @@ def train_one(
     write_json(folder / runs.INSPECTION, material.inspection.to_dict())
     write_files(report)
     return report
+
+
+def judged(
+    classifier: "TextClassifier | FewShotClassifier", material: Material[Rows], folder: Path
+) -> tuple[dict[str, Any] | None, dict[str, Accounting], dict[str, Any]]:
+    """Metrics of the validation rows, whose answers are written into `folder`, what became of all rows, and what else is found: the
+    baselines, the calibration where there is one, the mistakes. Metrics are None, and nothing is found, where there are no such rows."""
+    rows, validation = material.rows, material.validation
+    accounting = {"training": with_reading(classifier.accounting_, rows.accounting)}
+    if validation is None:
+        return None, accounting, {}
+    assessed = classifier.assess(validation.texts, validation.labels, results=folder / row_results.FILE)
+    accounting["validation"] = with_reading(assessed.accounting, validation.accounting)
+    baselines = compare_with_baselines(classifier.task_, rows.texts, rows.labels, validation.texts, validation.labels)
+    mistakes = [{**mistake, "row": int(validation.numbers[mistake["row"]])} for mistake in assessed.mistakes]
+    found = {"baselines": baselines, "calibration": classifier.about_.get("calibration"), "mistakes": mistakes}
+    return assessed.metrics, accounting, found
 
 
 def inspect(rows: Rows, validation: Rows | None, settings: Mapping[str, Any]) -> Inspection:

@@ -110,22 +110,26 @@ def _replaced(scores: Float[Tensor, "tokens 2"], keys: Int[Tensor, "tokens"], op
     return F.binary_cross_entropy_with_logits(scores[:, 0], scores[:, 1], reduction="none")
 
 
+def log_totals(values: Float[Tensor, "rows outputs"], group: Int[Tensor, "rows"], groups: int) -> Float[Tensor, "groups outputs"]:
+    """The logarithm of the sum of the exponentials over the rows of each group."""
+    empty = torch.zeros(groups, values.shape[1], device=values.device)
+    highest = (empty - torch.inf).scatter_reduce(0, group[:, None].expand_as(values), values.detach(), "amax")
+    return highest + empty.index_add(0, group, (values - highest[group]).exp()).log()
+
+
 def _choice(scores: Float[Tensor, "rows 1"], labels: Int[Tensor, "rows"], options: LossOptions) -> Float[Tensor, "rows"]:
     """Cross-entropy over the rows of a group, at the row that is the right one. `labels` are 2 · group, and 1 more for the
     right row (`choice_labels`)."""
     _, group = torch.unique(labels // 2, return_inverse=True)
-    values = scores[:, 0].float()
-    empty = torch.zeros(int(group.max()) + 1, device=values.device)
-    highest = (empty - torch.inf).scatter_reduce(0, group, values.detach(), "amax")
-    totals = highest + empty.index_add(0, group, (values - highest[group]).exp()).log()
-    return totals[group] - values
+    values = scores.float()
+    return (log_totals(values, group, int(group.max()) + 1)[group] - values)[:, 0]
 
 
 def _is_right(labels: Int[Tensor, "rows"], options: LossOptions) -> Float[Tensor, "rows"]:
     return (labels % 2).float()
 
 
-def _all_alike(labels: Tensor, options: LossOptions) -> Float[Tensor, "rows"]:
+def all_alike(labels: Tensor, options: LossOptions) -> Float[Tensor, "rows"]:
     return torch.ones(len(labels), device=labels.device)
 
 
@@ -161,10 +165,10 @@ class Loss:
 
 LOSSES: dict[str, Loss] = {
     "cross_entropy": Loss(_cross_entropy, _label_weights),
-    "binary_cross_entropy": Loss(_binary_cross_entropy, _all_alike),
-    "mean_squared_error": Loss(_squared_error, _all_alike),
+    "binary_cross_entropy": Loss(_binary_cross_entropy, all_alike),
+    "mean_squared_error": Loss(_squared_error, all_alike),
     "cosine_distance": Loss(_cosine_distance, _where_a_target_is),
-    "replaced_tokens": Loss(_replaced, _all_alike),
+    "replaced_tokens": Loss(_replaced, all_alike),
     "choice": Loss(_choice, _is_right),
 }
 LOSSES_OF_GROUPS = frozenset(["choice", "choice_divergence"])
@@ -195,8 +199,7 @@ class TokenChoice:
         values = scores.float().masked_fill(~allowed, -torch.inf)
         numbers = layout.sequence_of_token(scores.device)
         empty = torch.zeros(layout.sequences, scores.shape[1], device=scores.device)
-        highest = (empty - torch.inf).scatter_reduce(0, numbers[:, None].expand_as(values), values.detach(), "amax")
-        totals = highest + empty.index_add(0, numbers, (values - highest[numbers]).exp()).log()
+        totals = log_totals(values, numbers, layout.sequences)
         own = empty.index_add(0, numbers, torch.where(allowed, scores.float() * marks, 0.0))
         each = (totals * empty.index_add(0, numbers, marks) - own).mean(1)
         seen = self._weights(labels, weights, layout)

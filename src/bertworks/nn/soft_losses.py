@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from bertworks.nn.layout import Layout
-from bertworks.nn.losses import AnyLoss, Loss, LossOptions
+from bertworks.nn.losses import AnyLoss, Loss, LossOptions, all_alike, log_totals
 
 GROUP_SPAN = 1 << 20
 """Numbers of groups stand beside scores in float32, in two parts: this often, and the rest. So any number is exact."""
@@ -34,10 +34,6 @@ def _binary_divergence(
     own, theirs = scores.float() / options.temperature, wanted.float() / options.temperature
     of = partial(F.binary_cross_entropy_with_logits, target=torch.sigmoid(theirs), reduction="none")
     return (of(own) - of(theirs)).mean(1) * options.temperature**2
-
-
-def _all_alike(wanted: Tensor, options: LossOptions) -> Float[Tensor, "rows"]:
-    return torch.ones(len(wanted), device=wanted.device)
 
 
 @dataclass(frozen=True)
@@ -107,10 +103,7 @@ def _lost_in_groups(
 
 def _log_shares(values: Float[Tensor, "rows outputs"], group: Int[Tensor, "rows"], groups: int) -> Float[Tensor, "rows outputs"]:
     """The logarithm of the softmax over the rows of each group."""
-    empty = torch.zeros(groups, values.shape[1], device=values.device)
-    highest = (empty - torch.inf).scatter_reduce(0, group[:, None].expand_as(values), values.detach(), "amax")
-    totals = highest + empty.index_add(0, group, (values - highest[group]).exp()).log()
-    return values - totals[group]
+    return values - log_totals(values, group, groups)[group]
 
 
 SOFT_LOSSES = ("divergence", "binary_divergence", "token_divergence", "choice_divergence")
@@ -123,4 +116,4 @@ def build_soft_loss(name: str, options: LossOptions) -> AnyLoss:
         return TokenDivergence(options)
     if name == "choice_divergence":
         return ChoiceDivergence(options)
-    return Loss({"divergence": _divergence, "binary_divergence": _binary_divergence}[name], _all_alike, options)
+    return Loss({"divergence": _divergence, "binary_divergence": _binary_divergence}[name], all_alike, options)

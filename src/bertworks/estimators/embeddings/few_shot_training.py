@@ -8,9 +8,8 @@ from typing import Any, Literal
 from bertworks.checkpoints.files import write_json
 from bertworks.data.inspection import Inspection
 from bertworks.errors import CheckpointError, DataError, SettingsError, TrainingError
-from bertworks.estimators import classification_training, row_results, runs
-from bertworks.estimators.assessment import compare_with_baselines
-from bertworks.estimators.data_settings import DataSettings, Rows, with_reading
+from bertworks.estimators import classification_training, runs
+from bertworks.estimators.data_settings import DataSettings, Rows
 from bertworks.estimators.embeddings.few_shot import FewShotClassifier
 from bertworks.estimators.task_training import Material, TaskTraining
 from bertworks.estimators.train_report import TrainReport, write_files
@@ -36,7 +35,7 @@ def train_one(
 ) -> TrainReport:
     """Trains, evaluates and writes all files of the run folder. What is resumed is begun again, and ends in the same bits: it takes
     minutes."""
-    rows, validation = material.rows, material.validation
+    rows = material.rows
     classifier = FewShotClassifier(**{**settings, "progress": progress or False})
     _write_settings(folder, classifier, data, {name: settings[name] for name in _training_names() if name in settings})
     try:
@@ -45,20 +44,13 @@ def train_one(
         runs.forget_unbegun(folder)
         raise
     _write_settings(folder, classifier, data, classifier.about_["training"] or classifier.training_config().to_dict())
-    accounting = {"training": with_reading(classifier.accounting_, rows.accounting)}
-    found: dict[str, Any] = {}
-    if validation is not None:
-        assessed = classifier.assess(validation.texts, validation.labels, results=folder / row_results.FILE)
-        accounting["validation"] = with_reading(assessed.accounting, validation.accounting)
-        judged = compare_with_baselines(classifier.task_, rows.texts, rows.labels, validation.texts, validation.labels)
-        mistakes = [{**mistake, "row": int(validation.numbers[mistake["row"]])} for mistake in assessed.mistakes]
-        found = {"baselines": judged, "calibration": None, "mistakes": mistakes}
+    metrics, accounting, found = classification_training.judged(classifier, material, folder)
     classifier.save(folder / "model", replace=True)
     taught = getattr(classifier.encoder_, "result_", None)
     report = TrainReport(
         folder=folder,
         headline=classifier.task_.metrics().headline,
-        metrics=None if validation is None else assessed.metrics,
+        metrics=metrics,
         accounting={name: seen.to_dict() for name, seen in accounting.items()},
         steps=0 if taught is None else taught.state.step,
         seconds=0.0 if taught is None else taught.state.seconds,
