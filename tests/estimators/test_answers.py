@@ -10,6 +10,7 @@ from sklearn import metrics as theirs
 
 from bertworks import TextClassifier
 from bertworks.errors import DataError, SettingsError
+from bertworks.estimators.verbs.predict import answers
 
 Make = Callable[..., TextClassifier]
 
@@ -149,3 +150,23 @@ def test_a_long_text_may_be_refused(make: Make, reviews: Callable[..., Any]) -> 
         classifier.fit(["good tea", "the " * 40, "bad tea"], ["a", "b", "a"])
     with pytest.raises(DataError, match="row 0 has 42 tokens"):
         classifier.fit(*reviews(20)).predict(["the " * 40])
+
+
+def test_rows_that_are_answered_in_parts_keep_their_numbers(
+    make: Make, reviews: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = make(epochs=0.1, max_tokens=16, overflow="error").fit(*reviews(20))
+    texts, labels = reviews(30, seed=3)
+    _, whole, counted = classifier.predict_with_accounting(texts)
+    monkeypatch.setattr("bertworks.estimators.assessment.ROWS_AT_ONCE", 7)
+    _, in_parts, counted_in_parts = classifier.predict_with_accounting(texts)
+    np.testing.assert_allclose(in_parts, whole, atol=1e-6)
+    assert counted_in_parts == counted
+    texts[23] = "the " * 40
+    with pytest.raises(DataError, match="row 23 has 42 tokens"):
+        classifier.predict_proba(texts)
+    with pytest.raises(DataError, match="row 23 has 42 tokens"):
+        classifier.evaluate(texts, labels)
+    monkeypatch.setattr("bertworks.estimators.verbs.predict._CHUNK", 5)
+    with pytest.raises(DataError, match="row 23 has 42 tokens"):
+        list(answers(classifier, texts))

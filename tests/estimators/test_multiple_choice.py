@@ -134,8 +134,12 @@ def test_what_is_cut_is_counted(fitted: MultipleChoice) -> None:
     assert seen.truncated_rows == 1
     whole, _ = Task(max_tokens=60).encode([ChoiceQuestion("the soup was cold " * 5, ("a dog", "the old cat"))], fitted.tokenizer_)
     assert seen.truncated_tokens == whole.tokens - seen.tokens
-    with pytest.raises(DataError, match="more than max_tokens"):
-        Task(max_tokens=12, overflow="error").encode([ChoiceQuestion("soup " * 20, ("a", "b"))], fitted.tokenizer_)
+    strict = Task(max_tokens=12, overflow="error")
+    questions = [ChoiceQuestion("soup", ("a", "b", "c")), ChoiceQuestion("soup " * 20, ("a", "b"))]
+    with pytest.raises(DataError, match="row 1 has .* more than max_tokens"):  # the question's number, not the choice's
+        strict.encode(questions, fitted.tokenizer_)
+    with pytest.raises(DataError, match="row 41 has"):
+        strict.encode(questions, fitted.tokenizer_, first_row=40)
 
 
 def test_metrics_of_parts_are_those_of_the_whole() -> None:

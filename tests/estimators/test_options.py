@@ -63,6 +63,7 @@ def test_torchs_own_seed_and_numpys_have_no_part_in_it(make: Make, data: Any) ->
         {"dropout": 0.4},
         {"dropout": 0.0},
         {"weight_decay": 0.5},
+        {"adam_beta2": 0.9},
         {"max_gradient_norm": 0.01},
         {"schedule": "constant"},
         {"warmup": 0.0},

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 from bertworks.batch import PackedBatch
 from bertworks.checkpoints.files import read_json
 from bertworks.cli.main import run as run_command
+from bertworks.data.corpus.corpus import Corpus
 from bertworks.errors import BertworksError, DataError, SettingsError
 from bertworks.estimators.pretraining.batches import PretrainingBatches
 from bertworks.estimators.pretraining.config import PretrainingConfig
@@ -165,6 +166,25 @@ def test_positions_that_were_not_learnt_begin_as_copies_of_those_that_were(corpu
     before, after = (load_file(report.model / "model.safetensors")[name] for report in (first, again))
     repeated = [*range(20), *range(1, 20), *range(1, 10)]
     np.testing.assert_allclose(after, before[repeated], atol=1e-9)
+
+
+@pytest.mark.parametrize("architecture", ["bert", "roberta", "modernbert"])
+def test_scores_of_a_new_model_may_begin_with_the_frequencies_of_the_text(corpus: Path, tmp_path: Path, architecture: str) -> None:
+    values = settings(corpus, steps=1, learning_rate=1e-12)
+    del values["objectives"]["next_sentence"]
+    values["model"] |= {"architecture": architecture, "dropout": 0.0}
+    values["model"]["config"] = {"decoder_bias": True} if architecture == "modernbert" else {}
+    plain = pretrain(values, output=tmp_path / "plain")
+    values["model"]["frequency_bias"] = True
+    report = pretrain(values, output=tmp_path / "run")
+    tokens = np.concatenate([np.asarray(shard.tokens) for shard in Corpus.open(corpus).shards])
+    weights = load_file(report.model / "model.safetensors")
+    (bias,) = (weights[name] for name in ("cls.predictions.bias", "lm_head.bias", "decoder.bias") if name in weights)
+    expected = [np.log((np.sum(tokens == number) + 1) / (len(tokens) + len(bias))) for number in range(len(bias))]
+    np.testing.assert_allclose(bias, expected, atol=1e-5)
+    assert report.metrics is not None
+    assert plain.metrics is not None
+    assert report.metrics["masked_lm_loss"] < plain.metrics["masked_lm_loss"] - 0.3, "far from drawing from the vocabulary"
 
 
 def test_a_budget_of_tokens_and_one_of_time(corpus: Path, tmp_path: Path) -> None:
@@ -346,6 +366,8 @@ def test_the_python_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         ({"model": {"hidden": 30, "heads": 4}}, "multiple of heads"),
         ({"model": {"learnt_positions": 20}}, "learnt_positions says how many positions the model in start has learnt"),
         ({"model": {"learnt_positions": 1}}, "learnt_positions must be a whole number above 1, not 1"),
+        ({"model": {"frequency_bias": True, "start": "a-model"}}, "frequency_bias .* the model in start has learnt its own"),
+        ({"model": {"frequency_bias": True}, "objectives": {"next_sentence": {}}}, "frequency_bias .* only masked_lm has such scores"),
         ({"corpus": {"path": "x", "max_tokens": 4096}}, "above .* max_positions"),
         ({"objectives": {"next_sentence": {}, "sentence_order": {}}}, "different pairs"),
         ({"objectives": {"replaced_token_detection": {}}}, r'set \[model\] architecture = "electra", not "bert"'),

@@ -60,6 +60,7 @@ def interrupted(tiny_bert: Path, reviews: Callable[..., Any], tmp_path: Path) ->
         ("average", 0.5),
         ("schedule", "cosine"),
         ("weight_decay", 0.1),
+        ("adam_beta2", 0.98),
         ("max_gradient_norm", 2.0),
         ("layer_decay", 0.9),
         ("frozen_layers", 1),

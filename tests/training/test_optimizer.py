@@ -40,16 +40,16 @@ def exempt(name: str) -> bool:
     return name.endswith("bias") or "norm" in name
 
 
-@pytest.mark.parametrize("decay", [0.0, 0.1])
-def test_it_equals_adamw_of_pytorch(make_problem: Callable[..., Any], decay: float) -> None:
+@pytest.mark.parametrize(("decay", "beta2"), [(0.0, 0.999), (0.1, 0.95)])
+def test_it_equals_adamw_of_pytorch(make_problem: Callable[..., Any], decay: float, beta2: float) -> None:
     problem = make_problem(rows=8)
     ours, theirs = problem.load().model, problem.load().model
-    optimizer = Optimizer(ours, config(weight_decay=decay))
+    optimizer = Optimizer(ours, config(weight_decay=decay, adam_beta2=beta2))
     groups: list[dict[str, Any]] = [
         {"params": [p for name, p in theirs.named_parameters() if not exempt(name)], "weight_decay": decay},
         {"params": [p for name, p in theirs.named_parameters() if exempt(name)], "weight_decay": 0.0},
     ]
-    reference = torch.optim.AdamW(groups, lr=0.01, betas=(0.9, 0.999), eps=1e-8, foreach=False, fused=False)
+    reference = torch.optim.AdamW(groups, lr=0.01, betas=(0.9, beta2), eps=1e-8, foreach=False, fused=False)
     for number, factor in enumerate(FACTORS):
         give_gradients(ours, number)
         give_gradients(theirs, number)

@@ -20,7 +20,8 @@ from bertworks.evaluation.mistakes import ConfidentMistakes
 from bertworks.evaluation.multilabel import MultiLabelMetrics
 from bertworks.tasks.text_classification import TextClassification
 
-Answers = Callable[[Sequence[Any]], tuple[Float[Array, "rows outputs"], Accounting]]
+Answers = Callable[[Sequence[Any], int], tuple[Float[Array, "rows outputs"], Accounting]]
+"""Of rows, and the number of the first one in messages."""
 """A model: from texts (or pairs) to probabilities (or numbers), and what became of the texts."""
 
 ROWS_AT_ONCE = 2048
@@ -64,8 +65,8 @@ def assess(
     task.truth(labels)
     metrics, worst, accounting = task.metrics(replicates), ConfidentMistakes(task.kind, task.labels, count=max(1, mistakes)), Accounting()
     with RowResultsWriter(results, task) if results is not None else nullcontext() as writer:
-        for start, part in _parts(len(rows)):
-            outputs, seen = answer(rows[part])
+        for start, part in parts(len(rows)):
+            outputs, seen = answer(rows[part], start)
             truth = task.truth(labels[part])
             task.count_rows(metrics, truth, outputs)
             worst.update(np.arange(start, start + len(truth)), truth, outputs[:, 0] if task.kind == "number" else outputs, task.limits())
@@ -78,7 +79,8 @@ def assess(
     return Assessment(metrics.compute(), accounting, shown)
 
 
-def _parts(rows: int) -> Iterator[tuple[int, slice]]:
+def parts(rows: int) -> Iterator[tuple[int, slice]]:
+    """Rows, `ROWS_AT_ONCE` at a time: the number of the first, and all of them."""
     return ((start, slice(start, start + ROWS_AT_ONCE)) for start in range(0, rows, ROWS_AT_ONCE))
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from bertworks.accounting import Accounting
 from bertworks.batch import Array, PackedBatch
 from bertworks.errors import DataError, SettingsError
-from bertworks.estimators.assessment import Assessment, assess, calibrate
+from bertworks.estimators.assessment import Assessment, assess, calibrate, parts
 from bertworks.estimators.explanation import BaselineName, explain_classifier
 from bertworks.estimators.rows import held_out_columns, label_array, label_rows, split_pairs, text_rows
 from bertworks.estimators.taught_estimator import SHARE, TEMPERATURE, TaughtEstimator
@@ -217,20 +217,24 @@ class TextClassifier(TaughtEstimator):
         """A label for each text (array), a tuple of labels each (list), or a number each (array of floats)."""
         return self.predict_with_accounting(texts)[0]
 
-    def predict_with_accounting(self, texts: Texts) -> tuple[Any, Float[Array, "rows outputs"], Accounting]:
-        """Predictions, the probabilities (or numbers) behind them, and what became of the texts."""
+    def predict_with_accounting(self, texts: Texts, *, first_row: int = 0) -> tuple[Any, Float[Array, "rows outputs"], Accounting]:
+        """Predictions, the probabilities (or numbers) behind them, and what became of the texts. `first_row` is the number of the
+        first one in messages, for callers who have their rows answered in parts."""
         task: TextClassification = self._require("task_")
-        outputs, accounting = self._outputs(texts)
+        outputs, accounting = self._outputs(texts, first_row)
         decided = task.decide(outputs)
         return (decided if task.kind == "multi" else np.array(decided, dtype=self.classes_.dtype)), outputs, accounting
 
-    def _outputs(self, texts: Texts) -> tuple[Float[Array, "rows outputs"], Accounting]:
+    def _outputs(self, texts: Texts, first_row: int = 0) -> tuple[Float[Array, "rows outputs"], Accounting]:
+        """What `predict` decides by, some rows at a time, so that memory grows by the answers alone."""
         task = self._require("task_")
         rows = text_rows(texts)
-        if not rows:
-            return np.zeros((0, max(1, len(task.labels)))), Accounting()
-        data, accounting = _encode(task, rows, self.tokenizer_)
-        return task.probabilities(self._scores(data)[HEAD], data), accounting
+        outputs, accounting = [np.zeros((0, max(1, len(task.labels))))], Accounting()
+        for start, part in parts(len(rows)):
+            data, seen = _encode(task, rows[part], self.tokenizer_, first_row=first_row + start)
+            outputs.append(task.probabilities(self._scores(data)[HEAD], data))
+            accounting += seen
+        return np.concatenate(outputs), accounting
 
     def rank(self, query: str, passages: Iterable[str], *, label: Any = None, top_k: int | None = None) -> list[Ranked]:
         """Passages by how well they go with a query, the best first: what a model of pairs says of (query, passage).
@@ -301,13 +305,13 @@ class TextClassifier(TaughtEstimator):
 
 
 def _encode(
-    task: TextClassification, rows: list[Any], tokenizer: Tokenizer, labels: list[Any] | None = None
+    task: TextClassification, rows: list[Any], tokenizer: Tokenizer, labels: list[Any] | None = None, *, first_row: int = 0
 ) -> tuple[PackedBatch, Accounting]:
     first, second = split_pairs(rows)
     if rows and task.pairs is not None and (second is not None) != task.pairs:
         wanted = "pairs of texts: give (first, second)" if task.pairs else "single texts, not pairs: give strings"
         raise DataError(f"this model reads {wanted}")
-    return task.encode(first, second, tokenizer, labels)
+    return task.encode(first, second, tokenizer, labels, first_row=first_row)
 
 
 def _encode_labelled(

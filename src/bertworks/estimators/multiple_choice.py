@@ -122,7 +122,7 @@ class MultipleChoice(TaughtEstimator):
         metrics, seen = self._require("task_").metrics(DEFAULT_REPLICATES if intervals else 0), Accounting()
         for start in range(0, len(questions), QUESTIONS_AT_ONCE):
             part = slice(start, start + QUESTIONS_AT_ONCE)
-            probabilities, accounting = self.answer(questions[part], right[part])
+            probabilities, accounting = self.answer(questions[part], right[part], first_row=start)
             metrics.update(right[part], probabilities)
             seen += accounting
         return {**metrics.compute(), "accounting": seen.to_dict()}
@@ -149,16 +149,17 @@ class MultipleChoice(TaughtEstimator):
         return explain_choice(self, text, choices, target=target, baseline=baseline)
 
     def answer(
-        self, questions: Sequence[ChoiceQuestion], answers: Sequence[int] | None = None
+        self, questions: Sequence[ChoiceQuestion], answers: Sequence[int] | None = None, *, first_row: int = 0
     ) -> tuple[list[Float[Array, "choices"]], Accounting]:
         """The probabilities of the choices of each question, and what became of the texts; all questions are computed at once.
+        `first_row` is the number of the first one in messages.
 
         Raises `DataError` where one of the `answers` is no number of a choice.
         """
         task = self._require("task_")
         if not questions:
             return [], Accounting()
-        data, seen = task.encode(questions, self.tokenizer_, answers)
+        data, seen = task.encode(questions, self.tokenizer_, answers, first_row=first_row)
         return task.probabilities(self._scores(data)[HEAD], data), seen
 
 

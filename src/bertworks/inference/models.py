@@ -7,8 +7,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
+from jaxtyping import Int
 
 from bertworks.architectures import Architecture, HeadKind, architecture_of, naming, read_description
+from bertworks.batch import Array
 from bertworks.checkpoints.files import open_tensors, write_json, write_tensors
 from bertworks.checkpoints.loading import LoadingReport, load_through
 from bertworks.checkpoints.table import Table, normalized
@@ -183,6 +185,22 @@ def resize_vocabulary(loaded: LoadedModel, size: int) -> None:
             arrays[name] = np.concatenate([values[:size], mean.astype(values.dtype)])
     loaded.model.set_arrays(arrays)
     loaded.config["vocab_size"] = size
+
+
+def begin_with_frequencies(loaded: LoadedModel, head: str, counts: Int[Array, "outputs"]) -> None:
+    """Lets a head begin with the logarithm of each output's frequency as its bias (Meister et al. 2023, "A Natural Bias for
+    Language Generation Models"): the first steps are not spent on which tokens are frequent. `counts` says how often each occurs;
+    one is added to all, so that what never occurred stays possible.
+
+    Raises `SettingsError` where the head's outputs have no bias.
+    """
+    own = dict(loaded.model.named_parameters())
+    name = next((name for name in (f"heads.{head}.bias", f"heads.{head}.output.bias") if name in own), None)
+    if name is None:
+        family = loaded.model.spec.architecture
+        raise SettingsError(f"the scores of {head} have no bias in the family {family}, so they cannot begin with frequencies")
+    smoothed = counts + 1.0
+    loaded.model.set_arrays({name: np.log(smoothed / smoothed.sum()).astype(np.float32)})
 
 
 def repeat_positions(loaded: LoadedModel, learnt: int) -> None:

@@ -45,21 +45,22 @@ class MultipleChoice:
         return {HEAD: ("choice", {})}
 
     def encode(
-        self, questions: Sequence[ChoiceQuestion], tokenizer: Tokenizer, answers: Sequence[int] | None = None
+        self, questions: Sequence[ChoiceQuestion], tokenizer: Tokenizer, answers: Sequence[int] | None = None, *, first_row: int = 0
     ) -> tuple[PackedBatch, Accounting]:
         """All choices of all questions as sequences of one packed batch; question `i` is group `i`. Targets stand in it where
-        the numbers of the right choices are given.
+        the numbers of the right choices are given. `first_row` is the number of the first question in messages.
 
         Raises `DataError` where a question has fewer than two choices, or no choice of such a number.
         """
         counts = np.array([len(question.choices) for question in questions], dtype=np.int64)
         if (counts < 2).any():
-            raise DataError(f"row {int(np.argmin(counts))} has {int(counts.min())} choices: two are needed at least")
+            raise DataError(f"row {first_row + int(np.argmin(counts))} has {int(counts.min())} choices: two are needed at least")
         groups = np.repeat(np.arange(len(questions)), counts)
         within = np.arange(len(groups)) - np.repeat(np.cumsum(counts) - counts, counts)
         texts = [question.text for question in questions for _ in question.choices]
         choices = [choice for question in questions for choice in question.choices]
-        rows = tokenizer.encode_batch(texts, choices, max_tokens=self.max_tokens, overflow=self.overflow, offsets=False)
+        numbers = (first_row + groups).tolist()
+        rows = tokenizer.encode_batch(texts, choices, max_tokens=self.max_tokens, overflow=self.overflow, offsets=False, first_row=numbers)
         encodings = [row[0] for row in rows]
         targets = {} if answers is None else {HEAD: choice_labels(counts, answers)}
         batch = PackedBatch.from_sequences(

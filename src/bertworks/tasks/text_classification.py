@@ -83,9 +83,16 @@ class TextClassification:
     # ---- from text to a packed data set
 
     def encode(
-        self, texts: Sequence[str], pairs: Sequence[str] | None, tokenizer: Tokenizer, labels: Sequence[Any] | None = None
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None,
+        tokenizer: Tokenizer,
+        labels: Sequence[Any] | None = None,
+        *,
+        first_row: int = 0,
     ) -> tuple[PackedBatch, Accounting]:
-        """The whole data set as one packed batch; row `i` is group `i`. Targets stand in it where labels are given.
+        """The whole data set as one packed batch; row `i` is group `i`. Targets stand in it where labels are given. `first_row` is
+        the number of the first row in messages.
 
         Raises `DataError` where a text is none, a label is unknown, or a row is too long and `overflow` is "error".
         """
@@ -104,7 +111,7 @@ class TextClassification:
                 overflow=self.overflow,
                 stride=self.stride,
                 offsets=False,
-                first_row=start,
+                first_row=first_row + start,
             )
             for row, windows in enumerate(rows, start):
                 ids += [w.ids for w in windows]

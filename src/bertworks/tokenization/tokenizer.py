@@ -117,7 +117,7 @@ class Tokenizer:
         overflow: Overflow = "window",
         stride: int | None = None,
         offsets: bool = True,
-        first_row: int = 0,
+        first_row: int | Sequence[int] = 0,
     ) -> list[list[Encoding]]:
         """Encodes rows of one text each, or of two where `pairs` is given: for each row the list of its sequences.
 
@@ -127,7 +127,7 @@ class Tokenizer:
         `head_tail` keeps the first quarter and the last three quarters of the room (Sun et al. 2019);
         `truncate` keeps the beginning, of a pair by taking from the longer text first; `error` refuses the row.
         `offsets=False` is faster and leaves out character spans and word numbers. `first_row` is the number of the
-        first row in messages, for callers who encode in parts.
+        first row in messages, for callers who encode in parts; or the numbers of all rows, where several are of one.
 
         Raises `DataError` that names the row where a text cannot be encoded, `SettingsError` where the limit or
         the stride is out of range; warns once (`ScriptWarning`) where most letters are of scripts that the vocabulary has no words of.
@@ -135,13 +135,14 @@ class Tokenizer:
         columns = [_checked(texts, "texts", first_row)]
         if pairs is not None:
             columns.append(_checked(pairs, "pairs", first_row))
+        numbers = _numbers(first_row, len(columns[0]))
         if len({len(column) for column in columns}) > 1:
             raise DataError(f"{len(columns[0])} texts but {len(columns[1])} pairs: there must be as many")
         template = self._templates[len(columns) - 1]
         room = self._room(template, len(columns), max_tokens, overflow, stride)
         self._look_at_scripts(columns[0])
-        sources = [self._tokenize(column, offsets, first_row) for column in columns]
-        rows = enumerate(zip(*sources, strict=True), first_row)
+        sources = [self._tokenize(column, offsets, numbers) for column in columns]
+        rows = zip(numbers, zip(*sources, strict=True), strict=True)
         return [self._sequences(number, row, template, room, overflow, stride) for number, row in rows]
 
     def decode(self, ids: Sequence[int] | Array, skip_special_tokens: bool = True) -> str:
@@ -282,13 +283,13 @@ class Tokenizer:
             raise SettingsError(f"stride={stride} must be from 0 to {room - 1}: max_tokens={max_tokens} leaves {room} tokens for text")
         return room
 
-    def _tokenize(self, texts: list[str], offsets: bool, first_row: int) -> list[EncodedText]:
+    def _tokenize(self, texts: list[str], offsets: bool, numbers: Sequence[int]) -> list[EncodedText]:
         encode = self._backend.encode_batch if offsets else self._backend.encode_batch_fast
         out: list[EncodedText] = []
         for start in range(0, len(texts), _CHUNK):
             chunk = texts[start : start + _CHUNK]
-            first = first_row + start
-            rows = f"row {first}" if len(chunk) == 1 else f"rows {first} to {first + len(chunk) - 1}"
+            first, last = numbers[start], numbers[start + len(chunk) - 1]
+            rows = f"row {first}" if first == last else f"rows {first} to {last}"
             with explained(lambda reason, rows=rows: DataError(f"{rows}: a text cannot be tokenized: {reason}")):  # type: ignore[misc]
                 unique = list(dict.fromkeys(chunk))  # many questions are asked on one context
                 encodings = encode(unique, add_special_tokens=False)
@@ -319,12 +320,16 @@ class Tokenizer:
         return out
 
 
-def _checked(texts: object, name: str, first_row: int) -> list[str]:
+def _numbers(first_row: int | Sequence[int], count: int) -> Sequence[int]:
+    return range(first_row, first_row + count) if isinstance(first_row, int) else first_row
+
+
+def _checked(texts: object, name: str, first_row: int | Sequence[int]) -> list[str]:
     """The texts as a list, each of them one that the library can take. Raises `DataError` that names the row."""
     if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
         raise DataError(f"{name} must be a list of strings, not one {type(texts).__name__}: write [text]")
     rows = list(texts)
-    for number, text in enumerate(rows, first_row):
+    for number, text in zip(_numbers(first_row, len(rows)), rows, strict=True):
         if not isinstance(text, str):
             raise DataError(f"row {number} of {name} is {text!r:.40} ({type(text).__name__}), not a string: leave it out or convert it")
         if not text.isascii():

@@ -32,6 +32,8 @@ class TrainingConfig:
     """Share of the steps in which warmup_stable_decay falls to 0 at the end."""
     weight_decay: float = 0.01
     """Decoupled weight decay (Loshchilov & Hutter 2019); biases and norms are exempt."""
+    adam_beta2: float = 0.999
+    """Decay of AdamW's mean of squared gradients; below 0.999 it follows short trainings sooner (Liu et al. 2019 take 0.98)."""
     max_gradient_norm: float = 1.0
     """Gradients are scaled down to this norm; 0 does not clip."""
     layer_decay: float = 1.0
@@ -79,7 +81,7 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and value > 0):
                 out.append(f"{name} must be above 0, not {value!r}")
-        for name in ("warmup", "decay", "dropout", "average"):
+        for name in ("warmup", "decay", "dropout", "average", "adam_beta2"):
             value = getattr(self, name)
             if value is not None and not (_is_number(value) and 0 <= value < 1):
                 out.append(f"{name} must lie in [0, 1), not {value!r}")

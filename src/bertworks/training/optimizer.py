@@ -13,6 +13,8 @@ from bertworks.nn.transitions import Transitions
 from bertworks.training.config import TrainingConfig
 from bertworks.training.muon import Muon
 
+_BETA1 = 0.9
+"""Decay of AdamW's mean of gradients."""
 _RATE_OF_TRANSITIONS = 0.01
 """The least learning rate of the scores of neighbouring tags. They are no features of a pretrained model but begin at 0, and AdamW
 moves a number by about its rate a step: at a rate for fine-tuning they would stay there."""
@@ -46,7 +48,7 @@ class Optimizer:
                 of_adamw.append(group)
             else:
                 of_muon.append({**group, "blocks": count})
-        self._parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(of_adamw, lr=rate, fused=True)] if of_adamw else []
+        self._parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(of_adamw, rate, (_BETA1, config.adam_beta2), fused=True)] if of_adamw else []
         self._parts += [Muon(of_muon, rate, model.encoder.compute_dtype)] if of_muon else []
 
     def step(self, factor: float) -> None:

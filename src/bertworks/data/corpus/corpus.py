@@ -15,6 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, overload
 
+import numpy as np
+from jaxtyping import Int
+
+from bertworks.batch import Array
 from bertworks.checkpoints.files import read_json
 from bertworks.data.corpus.recipe import FORMAT, sha256_of
 from bertworks.data.corpus.segments import WrittenShard
@@ -66,6 +70,16 @@ class Shards(Sequence[Shard]):
     def totals(self) -> Totals:
         """What all of them hold."""
         return sum((shard.totals for shard in self.written), Totals())
+
+
+    def token_counts(self, vocabulary: int, *, most: int = 100_000_000) -> Int[Array, "vocabulary"]:
+        """How often each id occurs in the first shards, as many of them as come to `most` tokens."""
+        counts = np.zeros(vocabulary, dtype=np.int64)
+        for shard in self:
+            counts += np.bincount(shard.tokens, minlength=vocabulary)
+            if counts.sum() >= most:
+                break
+        return counts
 
 
 class Corpus:

@@ -43,7 +43,7 @@ def assess(
     for start in range(0, len(data), QUESTIONS_AT_ONCE):
         part = slice(start, start + QUESTIONS_AT_ONCE)
         questions, right = data.questions[part], data.right[part]
-        probabilities, accounting = model.answer(questions, right)
+        probabilities, accounting = model.answer(questions, right, first_row=start)
         metrics.update(right, probabilities)
         for number, question, answer, values in zip(numbers[part], questions, right, probabilities, strict=True):
             if int(values.argmax()) != answer:

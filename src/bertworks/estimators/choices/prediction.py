@@ -60,7 +60,7 @@ def answers(
     questions = [question_row(row) for row in rows]
     for start in range(0, len(questions), QUESTIONS_AT_ONCE):
         some = questions[start : start + QUESTIONS_AT_ONCE]
-        found, seen = classifier.answer(some)
+        found, seen = classifier.answer(some, first_row=start)
         yield [_prediction(question, values, probabilities) for question, values in zip(some, found, strict=True)], seen
         if progress is not None:
             progress(start + len(some), len(questions))

@@ -198,9 +198,10 @@ class VectorEncoder(TaskEstimator):
         dimensions: int | None = None,
         progress: Callable[[int], None] | None = None,
         chunk: int = _TEXTS_AT_ONCE,
+        first_row: int = 0,
     ) -> Iterator[tuple[Vectors, Accounting]]:
         """Vectors as the texts come, `chunk` of them at a time, each with what became of its texts: memory does not grow with
-        their number. The options are those of `encode`."""
+        their number. The options are those of `encode`; `first_row` is the number of the first text in messages."""
         task = self._ready()
         size = self._size(dimensions)
         if dtype not in get_args(VectorDtype):
@@ -225,7 +226,7 @@ class VectorEncoder(TaskEstimator):
     ) -> Iterator[tuple[Vectors, Accounting]]:
         done = 0
         while some := list(islice(texts, chunk)):
-            batch, seen = task.encode(some, self.tokenizer_, prompt, first_row=done)
+            batch, seen = task.encode(some, self.tokenizer_, prompt, first_row=first_row + done)
             vectors = task.vectors(self._scores(batch)[HEAD], batch)
             if size < vectors.shape[1]:
                 vectors = unit_vectors(vectors[:, :size]) if task.is_unit else vectors[:, :size]

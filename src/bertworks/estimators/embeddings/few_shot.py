@@ -123,9 +123,9 @@ class FewShotClassifier(Estimator):
         """The probability of each class, columns in the order of `classes_`."""
         return self._outputs(text_rows(texts))[0]
 
-    def _outputs(self, texts: Sequence[Any]) -> tuple[Float[Array, "rows classes"], Accounting]:
+    def _outputs(self, texts: Sequence[Any], first_row: int = 0) -> tuple[Float[Array, "rows classes"], Accounting]:
         self._require("classes_")
-        vectors, seen = self.encoder_.encode_with_accounting(texts)
+        vectors, seen = self.encoder_.encode_with_accounting(texts, first_row=first_row)
         return self._probabilities(vectors), seen
 
     def _probabilities(self, vectors: Float[Array, "rows width"]) -> Float[Array, "rows classes"]:
@@ -142,9 +142,11 @@ class FewShotClassifier(Estimator):
         """The class of each text."""
         return self.predict_with_accounting(texts)[0]
 
-    def predict_with_accounting(self, texts: Iterable[str]) -> tuple[Array, Float[Array, "rows classes"], Accounting]:
-        """The class of each text, the probabilities behind it, and what became of the texts."""
-        probabilities, seen = self._outputs(text_rows(texts))
+    def predict_with_accounting(
+        self, texts: Iterable[str], *, first_row: int = 0
+    ) -> tuple[Array, Float[Array, "rows classes"], Accounting]:
+        """The class of each text, the probabilities behind it, and what became of the texts; `first_row` as in `TextClassifier`."""
+        probabilities, seen = self._outputs(text_rows(texts), first_row)
         classes: Array = self.classes_[probabilities.argmax(axis=1)]
         return classes, probabilities, seen
 

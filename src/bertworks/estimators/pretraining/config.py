@@ -60,6 +60,8 @@ class ModelSettings:
     these, in turn (Beltagy et al. 2020, section 5)."""
     vocabulary_multiple: int = 8
     """The embedding has the tokenizer's vocabulary, rounded up to a multiple of this."""
+    frequency_bias: bool = False
+    """A new model's scores over the vocabulary begin with the log-frequency of each token in the corpus (Meister et al. 2023)."""
     dropout: float = 0.0
     """Dropout probability everywhere while pretraining; fine-tuning may choose its own."""
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -132,6 +134,8 @@ class BudgetSettings:
     """Share of the steps in which warmup_stable_decay falls to 0 at the end."""
     weight_decay: float = 0.01
     """Decoupled weight decay (Loshchilov & Hutter 2019); biases and norms are exempt."""
+    adam_beta2: float = 0.999
+    """Decay of AdamW's mean of squared gradients; below 0.999 it follows short trainings sooner (Liu et al. 2019 take 0.98)."""
     max_gradient_norm: float = 1.0
     """Gradients are scaled down to this norm; 0 does not clip."""
     average: float = 0.0
@@ -210,6 +214,9 @@ class PretrainingConfig:
             value = getattr(self.model, name)
             if not isinstance(value, int) or value < 1:
                 out.append(f"[model] {name} must be a whole number above 0, not {value!r}")
+        if self.model.frequency_bias and (self.model.start is not None or "masked_lm" not in self.objectives):
+            why = "the model in start has learnt its own" if self.model.start is not None else "only masked_lm has such scores"
+            out.append(f"[model] frequency_bias is where a new model's scores over the vocabulary begin: {why}; leave it out")
         learnt = self.model.learnt_positions
         if learnt is not None and (not isinstance(learnt, int) or learnt < 2):
             out.append(f"[model] learnt_positions must be a whole number above 1, not {learnt!r}")

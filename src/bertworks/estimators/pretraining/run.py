@@ -24,7 +24,7 @@ from bertworks.estimators.pretraining.batches import PretrainingBatches, mean_sh
 from bertworks.estimators.pretraining.config import PretrainingConfig, ReplacedTokenSettings
 from bertworks.estimators.pretraining.generator import joined, make_generator
 from bertworks.inference import LoadedModel, load_model, save_model
-from bertworks.inference.models import new_model, repeat_positions, without_heads
+from bertworks.inference.models import begin_with_frequencies, new_model, repeat_positions, without_heads
 from bertworks.inference.teacher import AttentionTeacher, WordTeacher
 from bertworks.tasks.attention_relations import ATTENTION_RELATIONS, AttentionRelations
 from bertworks.tasks.distillation import DISTILLATION, Distillation
@@ -228,6 +228,8 @@ class _Pretraining:
                 repeat_positions(loaded, self.config.model.learnt_positions)
         else:
             loaded = new_model(self.config_json(vocabulary), heads, seed=self.config.training.seed)
+            if self.config.model.frequency_bias:
+                begin_with_frequencies(loaded, MASKED_LM, self.corpus.shards.token_counts(vocabulary))
         limit = loaded.model.spec.max_tokens
         if self.config.corpus.max_tokens > limit:
             raise SettingsError(f"[corpus] max_tokens is {self.config.corpus.max_tokens}, but the model reads {limit} tokens at most")

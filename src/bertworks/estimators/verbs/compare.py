@@ -108,7 +108,7 @@ def compare(
     def chunks() -> Iterator[Chunk]:
         for start in range(0, len(rows), _CHUNK):
             part = slice(start, start + _CHUNK)
-            answers, others = (_outputs(model, rows[part]) for model in models)
+            answers, others = (_outputs(model, rows[part], start) for model in models)
             yield one.truth(labels[part]), answers, others
             if progress is not None:
                 progress(min(start + _CHUNK, len(rows)), len(rows))
@@ -158,6 +158,6 @@ def _check_alike(one: tuple[Any, ...], other: tuple[Any, ...]) -> None:
         )
 
 
-def _outputs(model: TextClassifier, rows: list[Any]) -> Array:
-    outputs = model.predict_with_accounting(rows)[1]
+def _outputs(model: TextClassifier, rows: list[Any], first_row: int) -> Array:
+    outputs = model.predict_with_accounting(rows, first_row=first_row)[1]
     return outputs[:, 0] if model.task_.kind == "number" else outputs

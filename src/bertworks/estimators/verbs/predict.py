@@ -152,7 +152,7 @@ def answers(
     """The answers for texts, or pairs of texts, in their order: chunk by chunk, with what became of the chunk's texts."""
     for start in range(0, len(rows), _CHUNK):
         chunk = [tuple(row) if isinstance(row, list) else row for row in rows[start : start + _CHUNK]]
-        yield _answer_chunk(classifier, chunk, probabilities)
+        yield _answer_chunk(classifier, chunk, start, probabilities)
         if progress is not None:
             progress(start + len(chunk), len(rows))
 
@@ -168,9 +168,9 @@ def _answer(
     return found, accounting
 
 
-def _answer_chunk(classifier: TextClassifier, rows: list[Any], probabilities: bool) -> tuple[list[Prediction], Accounting]:
+def _answer_chunk(classifier: TextClassifier, rows: list[Any], first_row: int, probabilities: bool) -> tuple[list[Prediction], Accounting]:
     task = classifier.task_
-    predicted, outputs, seen = classifier.predict_with_accounting(rows)
+    predicted, outputs, seen = classifier.predict_with_accounting(rows, first_row=first_row)
     lengths = _windows(classifier, rows) if seen.windowed_rows or seen.truncated_rows else [(1, 0)] * len(rows)
     decided = predicted if isinstance(predicted, list) else predicted.tolist()
     found = []
