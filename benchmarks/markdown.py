@@ -31,4 +31,17 @@ def footer(content: Result) -> str:
     place = f"{facts['cpu']}, {facts['cores']} cores ({', '.join(flags)}), {facts['threads']} threads, torch {facts['torch']}"
     peer = f", transformers {facts['transformers']}" if facts.get("transformers") else ""
     when = f" · {facts['date']}, load before {facts['load_before']}" if "date" in facts else ""
-    return (f"`{content['command']}` · " if "command" in content else "") + place + peer + when
+    return (f"`{content['command']}` · " if "command" in content else "") + place + peer + when + _several_machines(content)
+
+
+def _several_machines(content: Result) -> str:
+    """Where and in which precision each seed was trained, where that differs between them."""
+    runs = [run for run in content.get("runs", []) if "environment" in run]
+    places: dict[str, list[str]] = {}
+    for run in runs:
+        facts = run["environment"]
+        halves = "" if any(flag.endswith("bf16") for flag in facts["flags"]) else ", no bfloat16 products"
+        places.setdefault(f"{facts['cpu']}{halves}, trained in {run['precision']}", []).append(str(run["seed"]))
+    if len(places) < 2:
+        return ""
+    return " · seeds on several machines: " + "; ".join(f"{', '.join(seeds)} on {place}" for place, seeds in places.items())

@@ -230,7 +230,10 @@ def compare(
     theirs = {run["seed"]: run for run in reference["runs"]}
     pairs = [(run, theirs[run["seed"]]) for run in own["runs"] if run["seed"] in theirs]
     unequal = [name for name, ours in same_names.items() if reference["settings"][name] != own["settings"][ours]]
-    unequal += [name for name in ("train_rows", "test_rows") if reference["data"][name] != own["data"][name]]
+    unequal += [name for name in ("train_rows", "test_rows") if reference["data"][name] != _rows_of(own, name)]
+    forward = reference["settings"].get("training_forward", "")  # float32, or bfloat16 autocast
+    if any(run.get("precision", "") not in forward for run, _ in pairs):
+        unequal.append("precision of training")
     out: dict[str, Any] = {"seeds": [run["seed"] for run, _ in pairs], "unequal_settings": unequal, "metrics": {}}
     for name in names:
         points = [100 * (run[name] - their[name]) for run, their in pairs]
@@ -239,6 +242,11 @@ def compare(
             mean = statistics.fmean(points)
             out["metrics"][name] = {"points": points, "mean": mean, "std": deviation, "accepted": mean >= WORST_DIFFERENCE}
     return out
+
+
+def _rows_of(result: Mapping[str, Any], name: str) -> Any:
+    """A count of rows, which stands with the data or, where these are counted while they are read, with each run."""
+    return result["data"].get(name, result["runs"][0].get(name) if result["runs"] else None)
 
 
 def earlier_runs(folder: Path, name: str, settings: Settings) -> list[dict[str, Any]]:

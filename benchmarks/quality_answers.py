@@ -15,7 +15,6 @@ dropout are drawn by each side's own generator.
 import argparse
 import os
 import shutil
-import statistics
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -23,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.quality import WORST_DIFFERENCE, counted, earlier_runs, summarize
+from benchmarks.quality import compare as compare_runs
+from benchmarks.quality import counted, earlier_runs, summarize
 
 FILES = {
     "squad1": ("answering/squad1/train_part.json", "answering/squad1/dev_a.json"),
@@ -110,19 +110,8 @@ def run_seed(settings: Settings, root: Path, seed: int, folder: Path, threads: i
 
 
 def compare(own: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
-    """Own minus reference by seed, in points (hundredths). `unequal_settings` must be empty for the comparison to count."""
-    theirs = {run["seed"]: run for run in reference["runs"]}
-    pairs = [(run, theirs[run["seed"]]) for run in own["runs"] if run["seed"] in theirs]
-    unequal = [name for name, ours in SAME_NAMES.items() if reference["settings"][name] != own["settings"][ours]]
-    unequal += [name for name in ("train_rows", "test_rows") if pairs and reference["data"][name] != pairs[0][0][name]]
-    out: dict[str, Any] = {"seeds": [run["seed"] for run, _ in pairs], "unequal_settings": unequal, "metrics": {}}
-    for name in METRICS[own["settings"]["task"]]:
-        points = [100 * (run[name] - their[name]) for run, their in pairs]
-        if points:
-            deviation = statistics.stdev(points) if len(points) > 1 else None
-            mean = statistics.fmean(points)
-            out["metrics"][name] = {"points": points, "mean": mean, "std": deviation, "accepted": mean >= WORST_DIFFERENCE}
-    return out
+    """`quality.compare` by the metrics of question answering."""
+    return compare_runs(own, reference, SAME_NAMES, METRICS[own["settings"]["task"]])
 
 
 def run_task(task: str, arguments: argparse.Namespace) -> None:

@@ -264,7 +264,7 @@ def paired(results: Path, reference: Path, missing: list[str]) -> list[str]:
             continue
         for name, difference in found["metrics"].items():
             by_seed = " ".join(f"{point:+.2f}" for point in difference["points"])
-            verdict = "yes" if difference["accepted"] else "no"
+            verdict = "one seed" if difference["std"] is None else "yes" if difference["accepted"] else "no"
             ours, theirs = (mean_and_deviation(side["summary"][name]) for side in (own, peer))
             deviation = "–" if difference["std"] is None else f"{difference['std']:.2f}"
             rows.append([title, METRIC_TITLES[name], theirs, ours, by_seed, f"{difference['mean']:+.2f}", deviation, verdict])

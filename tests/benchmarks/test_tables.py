@@ -240,7 +240,7 @@ def test_tags_and_answers_are_shown_beside_the_peer(tmp_path: Path) -> None:
     page = tables.document(tmp_path / "results", tmp_path / "reference")
     shown = "F1 as conlleval counts 50.00, strict F1 25.00 | 1 | 100 / 50 | 3 epochs, learning rate 0.0003, truncate |"
     assert f"| WNUT-17, dev | {shown}" in page
-    assert "| WNUT-17, dev | F1 as conlleval counts | 50.00 | 50.00 | -1.00 | -1.00 | – | no |" in page
+    assert "| WNUT-17, dev | F1 as conlleval counts | 50.00 | 50.00 | -1.00 | -1.00 | – | one seed |" in page
     assert "| SQuAD 2.0, dev | F1 75.00, exact match 50.00, F1 at the best threshold 80.00 | 1 | 100 / 50 |" in page
 
 
@@ -263,6 +263,20 @@ def test_other_settings_are_not_compared(tmp_path: Path) -> None:
     machine.write_result(tmp_path / "results", "quality_stsb", own)
     machine.write_result(tmp_path / "reference", "transformers_stsb", peer)
     assert "STS benchmark, dev is not compared: epochs differ." in tables.document(tmp_path / "results", tmp_path / "reference")
+
+
+def test_another_precision_is_not_compared(tmp_path: Path) -> None:
+    own, peer = own_stsb({0: 0.85, 1: 0.86}), peer_stsb({0: 0.86, 1: 0.86})
+    peer["settings"]["training_forward"] = "bfloat16 autocast"
+    for run, precision in zip(own["runs"], ("bfloat16", "float32"), strict=True):
+        run |= {"precision": precision, "environment": {"cpu": "A Processor", "flags": ["avx512_bf16"]}}
+    assert compare({**own, "runs": own["runs"][:1]}, peer)["unequal_settings"] == []
+    machine.write_result(tmp_path / "results", "quality_stsb", own)
+    machine.write_result(tmp_path / "reference", "transformers_stsb", peer)
+    page = tables.document(tmp_path / "results", tmp_path / "reference")
+    assert "STS benchmark, dev is not compared: precision of training differ." in page
+    told = "0 on A Processor, trained in bfloat16; 1 on A Processor, trained in float32"
+    assert f"seeds on several machines: {told}" in page
 
 
 def test_private_names_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 import bertworks as bw
 from bertworks.cli.main import run
-from bertworks.errors import CheckpointError, DataError, SettingsError
+from bertworks.errors import CheckpointError, DataError, Interrupted, SettingsError
 from bertworks.estimators.verbs.compare import compare
 from bertworks.estimators.verbs.explain import explain
+from bertworks.training.progress import Progress, StepReport
 
 SETTINGS: dict[str, Any] = {"learning_rate": 5e-3, "epochs": 2, "precision": "float32", "device": "cpu", "pairs_per_text": 8}
 
@@ -112,6 +114,31 @@ def test_a_run_that_was_cut_off_is_begun_again(trained: Any, tmp_path: Path) -> 
     assert bw.train(resume=copy).was_finished
     with pytest.raises(SettingsError, match="leave out pairs_per_text"):
         bw.train(resume=copy, pairs_per_text=3)
+
+
+class Watches(Progress):
+    """Counts the steps, and stops a training after some, as Ctrl-C would."""
+
+    def __init__(self, stop: int | None = None) -> None:
+        self.stop, self.steps = stop, list[int]()
+
+    def step(self, report: StepReport) -> None:
+        self.steps.append(report.step)
+        if report.step == self.stop:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_a_stopped_training_goes_on_behind_its_last_checkpoint(trained: Any, files: Path, tiny_bert: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    arguments = {"task": "few-shot", "model": tiny_bert, "output": folder, "validation": files / "dev.csv", **SETTINGS}
+    with pytest.raises(Interrupted, match=rf"and saved; go on with: bertworks train --resume {folder}$"):
+        bw.train(files / "few.csv", progress=Watches(stop=9), log_steps=1, **arguments)
+    second = Watches()
+    again = bw.train(resume=folder, progress=second)
+    assert second.steps[0] == 10
+    assert again.metrics == trained.metrics
+    for name in ("head.safetensors", "encoder/model.safetensors"):
+        assert (folder / "model" / name).read_bytes() == (trained.folder / "model" / name).read_bytes()
 
 
 def test_the_command_line(

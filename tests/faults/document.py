@@ -25,6 +25,8 @@ An error's exit code says what sort of thing is wrong, and so does its type in P
 | 4 | `CheckpointError` | a model folder, a tokenizer, a run |
 | 5 | `MissingExtraError` | an optional package is not installed |
 | 6 | `TrainingError` | a training that cannot go on |
+| 130 | `Interrupted` | stopped by Ctrl-C, its state saved where there is a run folder |
+| 141 | | nobody reads the output any more |
 
 All of them derive from `bertworks.errors.BertworksError` and, but for the last two, from `ValueError`. Exit code 1, with a
 traceback, is a bug.

@@ -13,7 +13,7 @@ def demo(
     model: Annotated[str | None, typer.Option("--model", "-m", help="Encoder to start from: a folder or hub name.")] = None,
     epochs: Annotated[float | None, typer.Option("--epochs", help="Passes over the reviews.")] = None,
     device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    precision: options.TrainingPrecision = "auto",
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:

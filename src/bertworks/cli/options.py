@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from bertworks.training.config import TrainingConfig
+from bertworks.training.config import PrecisionName, TrainingConfig
 
 _MACHINE = ("device", "precision", "threads", "token_budget")
 _RUN = ("seed", "checkpoint_minutes", "checkpoint_steps", "log_steps")
@@ -120,5 +120,6 @@ Device = _setting("device", str, "Machine")
 Precision = Annotated[
     str, typer.Option(help="dtype of products and states: auto, float32, bfloat16 or float16.", metavar="NAME", rich_help_panel="Machine")
 ]
+TrainingPrecision = _setting("precision", PrecisionName, "Machine")
 Threads = _setting("threads", int | None, "Machine")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]

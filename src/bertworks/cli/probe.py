@@ -25,7 +25,7 @@ def probe(
         Path | None, typer.Option("--output", "-o", help="Folder for the results; by default runs/NAME-probe, of the model's name.")
     ] = None,
     device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    precision: options.TrainingPrecision = "auto",
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:

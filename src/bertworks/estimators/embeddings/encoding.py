@@ -212,7 +212,7 @@ class VectorEncoder(TaskEstimator):
             self._ranges(size)
         if chunk < 1:
             raise SettingsError(f"chunk is a number of texts, at least 1, not {chunk}")
-        return self._chunks(task, iter(texts), task.prompt(self.prompt if prompt is None else prompt), dtype, size, progress, chunk)
+        return self._chunks(task, iter(texts), task.prompt(self.prompt if prompt is None else prompt), dtype, size, progress, chunk, first_row)
 
     def _chunks(
         self,
@@ -223,6 +223,7 @@ class VectorEncoder(TaskEstimator):
         size: int,
         progress: Callable[[int], None] | None,
         chunk: int,
+        first_row: int,
     ) -> Iterator[tuple[Vectors, Accounting]]:
         done = 0
         while some := list(islice(texts, chunk)):

@@ -45,6 +45,7 @@ class FewShotClassifier(Estimator):
     - `pairs_per_text`: pairs of each kind (alike, unlike) that every text is in; 0 leaves the encoder as it is;
     - `inverse_penalty`: of the logistic regression (scikit-learn's C);
     - `overflow`, `max_tokens`, `stride`: of long texts, as in `SentenceEncoder`;
+    - `output`: a folder for the run that teaches the encoder, which can be resumed then;
     - `progress`: whether the terminal shows what goes on; or who watches it instead.
 
     Learnt: `classes_`, `encoder_`, `weights_`, `bias_`, `accounting_`, `about_`.
@@ -67,6 +68,7 @@ class FewShotClassifier(Estimator):
         overflow: Overflow | None = None,
         max_tokens: int | None = None,
         stride: int | None = None,
+        output: str | Path | None = None,
         progress: bool | Progress = True,
         **training: Any,
     ) -> None:
@@ -78,10 +80,12 @@ class FewShotClassifier(Estimator):
         self.overflow = overflow
         self.max_tokens = max_tokens
         self.stride = stride
+        self.output = output
         self.progress = progress
 
-    def fit(self, texts: Iterable[str], labels: Iterable[Any]) -> Self:
-        """Learns from texts and their labels. Raises `DataError` where fewer than two classes occur."""
+    def fit(self, texts: Iterable[str], labels: Iterable[Any], *, resume: bool = False) -> Self:
+        """Learns from texts and their labels. With `resume`, a training that was interrupted in `output` goes on, and ends in the
+        same bits. Raises `DataError` where fewer than two classes occur, `Interrupted` after Ctrl-C."""
         if not isinstance(self.pairs_per_text, int) or self.pairs_per_text < 0:
             raise SettingsError(f"pairs_per_text is a whole number, 0 or more, not {self.pairs_per_text!r}")
         if not self.inverse_penalty > 0:
@@ -97,8 +101,11 @@ class FewShotClassifier(Estimator):
         settings = {**config.to_dict(), "epochs": config.epochs or _EPOCHS, "learning_rate": config.learning_rate or _RATE}
         options: dict[str, Any] = {"model": self.model, "revision": self.revision, "progress": self.progress}
         options |= {"overflow": self.overflow, "max_tokens": self.max_tokens, "stride": self.stride}
-        encoder = SentenceEncoder(objective="scores" if self.pairs_per_text else None, score_range=(0.0, 1.0), **options, **settings)
-        self.encoder_ = encoder.fit(*contrastive_pairs(rows, numbers, self.pairs_per_text, config.seed)) if self.pairs_per_text else encoder
+        if self.pairs_per_text:
+            encoder = SentenceEncoder(objective="scores", score_range=(0.0, 1.0), output=self.output, **options, **settings)
+            self.encoder_ = encoder.fit(*contrastive_pairs(rows, numbers, self.pairs_per_text, config.seed), resume=resume)
+        else:
+            self.encoder_ = SentenceEncoder(**options, **settings)
         vectors, self.accounting_ = self.encoder_.encode_with_accounting(rows)
         self.weights_, self.bias_ = logistic_weights(vectors, numbers, inverse_penalty=self.inverse_penalty)
         self.classes_ = label_array(names)

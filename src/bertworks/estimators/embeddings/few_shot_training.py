@@ -1,5 +1,6 @@
 """One training of a few-shot classifier and its run folder: the rows, the model, what it is worth, and the files that say so."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,9 +13,12 @@ from bertworks.estimators import classification_training, runs
 from bertworks.estimators.data_settings import DataSettings, Rows
 from bertworks.estimators.embeddings.few_shot import FewShotClassifier
 from bertworks.estimators.task_training import Material, TaskTraining
-from bertworks.estimators.train_report import TrainReport, write_files
+from bertworks.estimators.train_report import TrainReport, told_of, write_files
 from bertworks.training.config import TrainingConfig
 from bertworks.training.progress import Progress
+
+CONTRASTIVE = "contrastive"
+"""Where the training of the encoder on pairs lies in the run folder: what it learnt, step by step, and its checkpoints until it ends."""
 
 
 @dataclass(frozen=True)
@@ -33,19 +37,21 @@ def train_one(
     *,
     resume: bool = False,
 ) -> TrainReport:
-    """Trains, evaluates and writes all files of the run folder. What is resumed is begun again, and ends in the same bits: it takes
-    minutes."""
+    """Trains, evaluates and writes all files of the run folder."""
     rows = material.rows
-    classifier = FewShotClassifier(**{**settings, "progress": progress or False})
+    classifier = FewShotClassifier(**{**settings, "output": folder / CONTRASTIVE, "progress": progress or False})
     _write_settings(folder, classifier, data, {name: settings[name] for name in _training_names() if name in settings})
     try:
-        classifier.fit(rows.texts, rows.labels)
-    except (CheckpointError, DataError, SettingsError, TrainingError):  # which the same settings meet again: there is nothing to resume
-        runs.forget_unbegun(folder)
+        with told_of(folder, folder / CONTRASTIVE):
+            classifier.fit(rows.texts, rows.labels, resume=resume)
+    except (CheckpointError, DataError, SettingsError, TrainingError):  # which the same settings meet again
+        if not (folder / CONTRASTIVE).exists():  # there is nothing to resume
+            runs.forget_unbegun(folder)
         raise
     _write_settings(folder, classifier, data, classifier.about_["training"] or classifier.training_config().to_dict())
     metrics, accounting, found = classification_training.judged(classifier, material, folder)
     classifier.save(folder / "model", replace=True)
+    shutil.rmtree(folder / CONTRASTIVE / "model", ignore_errors=True)  # which the classifier's holds, too
     taught = getattr(classifier.encoder_, "result_", None)
     report = TrainReport(
         folder=folder,
@@ -62,7 +68,7 @@ def train_one(
 
 
 def _write_settings(folder: Path, classifier: FewShotClassifier, data: DataSettings, training: Mapping[str, Any]) -> None:
-    own = {name: value for name, value in classifier.get_params().items() if name in classifier._own_names() and name != "progress"}
+    own = {name: value for name, value in classifier.get_params().items() if name in classifier._own_names() and name not in ("output", "progress")}
     runs.write_settings(folder, {classifier.settings_table: own, "training": training, "data": data.to_dict()})
 
 

@@ -43,8 +43,7 @@ def train(
     """Trains a few-shot classifier on texts with one label each, read as text classification reads them, and keeps everything in a
     run folder.
 
-    The arguments are those of `verbs.train`; `settings` are parameters of `FewShotClassifier` and fields of `TrainingConfig`. With
-    `resume`, a run that was interrupted is begun again with its own settings, and ends in the same bits: it takes minutes.
+    The arguments are those of `verbs.train`; `settings` are parameters of `FewShotClassifier` and fields of `TrainingConfig`.
     """
     reading: dict[str, Any] = {"split": split, "text": text, "label": label, "shuffle_seed": shuffle_seed, "limit": limit}
     reading |= {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
