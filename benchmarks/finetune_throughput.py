@@ -377,7 +377,6 @@ def main() -> None:
     shown = {name: getattr(arguments, name) for name in ("shape", "rounds", "steps", "rows", "threads", "only", "quick")}
     shown["only"] = [f'"{name}"' if " " in name else name for name in arguments.only] if arguments.only else None
     header = {
-        "command": machine.command_line("finetune_throughput", [], shown),
         "shape": {"name": arguments.shape, **asdict(shape), "rows": rows},
         "work": {
             "steps": arguments.steps,
@@ -398,6 +397,7 @@ def main() -> None:
         rate = max(rates)
         figures = summarize(turns, shape.training_gflop(lengths), rate)
         content = {
+            "command": machine.command_line("finetune_throughput", [], {**shown, "rounds": done}),
             **header,
             "rounds": done,
             "gemm_gflops": machine.spread(rates),

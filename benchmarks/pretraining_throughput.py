@@ -337,7 +337,6 @@ def main() -> None:
     shown["only"] = [f'"{name}"' if " " in name else name for name in arguments.only] if arguments.only else None
     choice = choose("cpu", "auto")
     header = {
-        "command": machine.command_line(NAME, [], shown),
         "settings": settings,
         "bertworks_chose": {"precision": choice.precision, "token_budget": choice.token_budget, "threads": choice.threads},
     }
@@ -349,9 +348,11 @@ def main() -> None:
         rates.append(machine.best_rate(machine.gemm_rates(), hidden))
         whole = {key: [*seconds.get(key, []), *(turn.seconds for turn in own)] for key, own in turns.items()}
         described = [case.describe({n: whole[f"{case.name}, {n}"] for n in names}, max(rates)) for case in cases]
+        rounds = len(next(iter(whole.values())))
         content = {
+            "command": machine.command_line(NAME, [], {**shown, "rounds": rounds}),
             **header,
-            "rounds": len(next(iter(whole.values()))),
+            "rounds": rounds,
             "bfloat16_gemm_gflops": machine.spread(rates),
             "peak_memory_gib": round(machine.peak_memory_gib(), 2),
             "cases": described,
