@@ -133,3 +133,10 @@ def test_the_scheme_of_a_set_of_tags() -> None:
 def test_an_unknown_scheme_is_named_with_the_nearest() -> None:
     with pytest.raises(SettingsError, match="Did you mean 'BIOES'"):
         checked_scheme("bioe")
+
+
+def test_where_a_scheme_has_no_prefixes_a_tag_is_its_own_type() -> None:
+    tags = ["B-cell", "B-cell", "O-ring", "O", "B-cell"]
+    spans = [Span(0, 2, "B-cell"), Span(2, 3, "O-ring"), Span(4, 5, "B-cell")]
+    assert spans_of(tags, "IO") == spans_of(tags, "IO", "strict") == spans
+    assert tags_of(spans, 5, "IO") == tags

@@ -13,7 +13,8 @@ import pytest
 import bertworks as bw
 from bertworks.cli.main import run
 from bertworks.errors import DataError, SettingsError
-from bertworks.estimators.embeddings.verbs import embed, search
+from bertworks.estimators.embeddings.data_settings import read_rows
+from bertworks.estimators.embeddings.verbs import embed, evaluate, inspect, search
 
 Write = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
@@ -139,6 +140,75 @@ def test_what_cannot_be_learnt_from_is_said(write: Write, pairs: Path, tiny_bert
     assert not list(Path().glob("runs/*"))
 
 
+def test_negatives_are_read_for_ranking_only(reviews: Any) -> None:
+    texts = list(dict.fromkeys(reviews(100)[0]))
+    rows = [{"a": texts[i], "b": texts[i + 1], "negative": texts[i + 2], "negatives": [texts[i + 3], None, " "]} for i in range(9)]
+    for objective, width in ((None, 4), ("ranking", 4), ("distillation", 2), ("simcse", 2)):
+        read = read_rows(rows, objective, text="a", pair="b")
+        assert {len(row) for row in read.texts} == {width}
+        assert read.texts[2] == (*texts[2:4], *texts[4:6])[:width]
+        assert ("columns not used: negative, negatives" in read.facts) == (width == 2)
+    rows[3]["negatives"] = None
+    rows[4]["negatives"] = []
+    assert [len(row) for row in read_rows(rows, "ranking", text="a", pair="b").texts] == [4, 4, 4, 3, 3, 4, 4, 4, 4]
+    for row in rows:
+        row["negatives"] = {"text": "a song"}
+    with pytest.raises(DataError, match=r"row 0 .*'negatives' is to hold a text or a list of texts, but has \{'text': 'a song'\}"):
+        read_rows(rows, "ranking", text="a", pair="b")
+
+
+LABELS: dict[str, tuple[Callable[[int], Any], bool]] = {
+    "one": (lambda i: 1, False),
+    "two classes": (lambda i: i % 2, False),
+    "three classes": (lambda i: i % 3, False),
+    "words": (lambda i: "same", False),
+    "few scores": (lambda i: i % 2 / 2, True),
+    "whole scores": (lambda i: i % 6, True),
+}
+
+
+@pytest.mark.parametrize("what", LABELS)
+def test_what_a_ranking_is_judged_by(write: Write, reviews: Any, tiny_bert: Path, what: str) -> None:
+    """Labels that can be nothing but scores are; with others the texts of a row belong together, as in the training."""
+    label, are_scores = LABELS[what]
+    texts = list(dict.fromkeys(reviews(100)[0]))
+    columns, rows = ("sentence1", "sentence2", "label"), [(texts[i], texts[i + 1], label(i)) for i in range(40)]
+    data, dev = write("pairs.csv", columns, rows[:30]), write("dev.csv", columns, rows[30:])
+    report = bw.train(data, task="embeddings", objective="ranking", validation=dev, model=tiny_bert, **FAST)
+    assert report.headline == ("spearman" if are_scores else "ndcg@10")
+    other = inspect(data, against=dev, objective="ranking", model=tiny_bert)
+    assert not [finding for finding in other.inspection.findings if finding.level == "error"]
+    if what == "one":
+        with pytest.raises(DataError, match=r"all scores are 1.*objective=.ranking"):
+            bw.evaluate(report.folder, dev)
+    if what == "words":
+        with pytest.raises(DataError, match="--objective ranking"):
+            bw.evaluate(report.folder, dev)
+    assert bw.evaluate(report.folder, dev, objective="ranking").headline == "ndcg@10"
+
+
+def test_the_model_before_training_is_judged_in_the_same_way(pairs: Path, tiny_bert: Path) -> None:
+    own: dict[str, Any] = {"prompt": "a song about ", "dimensions": 5}
+    report = bw.train(pairs, task="embeddings", validation=pairs, model=tiny_bert, **FAST, **own)
+    before = bw.SentenceEncoder(tiny_bert, precision="float32", device="cpu", **own)
+    data = read_rows(pairs, "scores")
+    assert report.findings["baselines"]["the model before training"]["spearman"] == before.score(data.texts, data.scores)
+    trained = bw.SentenceEncoder(report.model, precision="float32", device="cpu", **own)
+    assert report.metrics is not None
+    assert report.metrics["spearman"] == pytest.approx(trained.score(data.texts, data.scores), abs=1e-3)
+
+
+def test_the_command_line_names_what_is_judged(write: Write, reviews: Any, tiny_bert: Path, capsys: Capture) -> None:
+    texts = list(dict.fromkeys(reviews(60)[0]))
+    data = write("pairs.csv", ("sentence1", "sentence2", "label"), [(texts[i], texts[i + 1], i % 5) for i in range(20)])
+    bw.SentenceEncoder(tiny_bert, precision="float32").save("encoder")
+    for more, headline in (([], "spearman"), (["--objective", "scores"], "spearman"), (["--objective", "ranking"], "ndcg@10")):
+        assert run(["evaluate", "encoder", str(data), "--json", "--device", "cpu", *more]) == 0
+        assert json.loads(capsys.readouterr().out)["headline"] == headline
+    assert run(["evaluate", "encoder", str(data), "--objective", "simcse"]) == SettingsError.exit_code
+    assert "'scores' or 'ranking', not 'simcse'" in capsys.readouterr().err
+
+
 def test_embed_writes_what_encode_gives_and_keeps_the_columns(write: Write, reviews: Any, tiny_bert: Path) -> None:
     texts = reviews(50)[0]
     data = write("texts.csv", ("body", "number"), [(text, i) for i, text in enumerate(texts)])
@@ -186,6 +256,35 @@ def test_a_search_is_judged_by_what_is_relevant(write: Write, reviews: Any, tiny
     assert "no id 'd99'" in capsys.readouterr().err
     assert run([*command, "--scheme", "IO"]) == SettingsError.exit_code
     assert "evaluate has no option 'scheme' for the task 'embeddings'. Leave it out" in capsys.readouterr().err
+
+
+def test_some_queries_of_a_search_are_chosen(write: Write, reviews: Any, tiny_bert: Path) -> None:
+    texts = list(dict.fromkeys(reviews(40)[0]))
+    corpus = write("corpus.csv", ("_id", "text"), [(f"d{i}", text) for i, text in enumerate(texts)])
+    queries = write("queries.csv", ("_id", "text", "split"), [(f"q{i}", texts[i], "test" if i < 6 else "train") for i in range(9)])
+    relevant = write("relevant.csv", ("query-id", "corpus-id"), [(f"q{i}", f"d{i}") for i in range(9)])
+
+    def rows(**options: Any) -> int:
+        found = evaluate(tiny_bert, queries, **{"corpus": corpus, "relevance": relevant, "device": "cpu", **options}).metrics
+        assert found["mrr@10"] == 1
+        return int(found["rows"])
+
+    assert (rows(), rows(limit=4), rows(split="test"), rows(split="train", limit=2, shuffle_seed=1)) == (9, 4, 6, 2)
+    for name, text in (("corpus", corpus.read_text()), ("relevance", relevant.read_text())):
+        Path("semicolons.csv").write_text(text.replace(",", ";").replace("d3", "dé3"), encoding="latin-1")
+        with pytest.raises(DataError):
+            rows(**{name: Path("semicolons.csv")})
+    for path in (corpus, queries, relevant):
+        path.write_text(path.read_text().replace(",", ";").replace("d3", "dé3"), encoding="latin-1")
+    assert rows(encoding="latin-1", delimiter=";") == 9
+    for option in ({"pair": "text"}, {"label": "text"}, {"objective": "ranking"}):
+        with pytest.raises(SettingsError, match=f"a search has no {next(iter(option))}"):
+            rows(**option)
+    with relevant.open("a", encoding="latin-1") as file:
+        file.write("q77;d1\n")
+    with pytest.raises(DataError, match="no id 'q77'"):
+        rows(encoding="latin-1", delimiter=";")
+    assert rows(encoding="latin-1", delimiter=";", on_bad_rows="drop") == 9
 
 
 def test_texts_on_the_command_line_are_printed_with_their_vectors(tiny_bert: Path, capsys: Capture) -> None:

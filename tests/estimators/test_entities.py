@@ -15,6 +15,7 @@ from bertworks.data.tag_schemes import Span, faults, spans_of, tags_of
 from bertworks.errors import CheckpointError, DataError, SettingsError
 from bertworks.estimators.entities.assessment import LOOKUP, compare_with_lookup
 from bertworks.estimators.entities.rows import sentence_rows, truth_rows
+from bertworks.estimators.entities.verbs import answers
 from bertworks.estimators.fingerprints import fingerprint_of_data
 from bertworks.tasks.tagging import Entity
 from tests.conftest import PLAIN
@@ -341,3 +342,25 @@ def test_a_row_that_is_too_long_is_named_by_its_number(tiny_bert: Path) -> None:
     recognizer = EntityRecognizer(tiny_bert, **{**SETTINGS, "epochs": 1, "overflow": "error"}).fit(sentences[:40], tags[:40])
     with pytest.raises(DataError, match="row 577 has"):
         recognizer.predict([*sentences[:577], ["dog"] * 90])
+
+
+def test_sentences_keep_their_numbers_in_parts(fitted: EntityRecognizer, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bertworks.estimators.entities.verbs.SENTENCES_AT_ONCE", 4)
+    words = made(10)[0]
+    with pytest.raises(DataError, match="sentence 6: a word is 3"):
+        list(answers(fitted, [*words[:6], ["a", 3], *words[7:]]))
+    strict = EntityRecognizer(tiny_bert, overflow="error", max_tokens=40, **{**SETTINGS, "epochs": 0.1}).fit(*made(20))
+    texts = [" ".join(sentence) for sentence in words]
+    texts[9] = "the " * 90
+    with pytest.raises(DataError, match="row 9 has 92 tokens"):
+        list(answers(strict, texts))
+
+
+def test_names_that_look_like_prefixes_are_types_where_the_scheme_has_none(tiny_bert: Path) -> None:
+    words, tags = made(60, scheme="IO")
+    of = {"PER": "B-cell", "LOC": "O-ring", "O": "O"}
+    recognizer = EntityRecognizer(tiny_bert, scheme="IO", **SETTINGS).fit(words, [[of[tag] for tag in row] for row in tags])
+    assert list(recognizer.classes_) == ["O", "B-cell", "O-ring"]
+    (entities,) = recognizer.predict(["the film by Zola in Kyoto."])
+    assert {entity.label for entity in entities} == {"B-cell", "O-ring"}
+    assert all(entity.score > 0.5 for entity in entities)

@@ -227,6 +227,8 @@ def test_wrong_input_gets_one_clear_error(trained: Any, files: Path, tiny_bert: 
     for data, more, message in wrong:
         with pytest.raises((DataError, SettingsError), match=message):
             bw.train(data, **options, **more)
+    with pytest.raises(DataError, match="2 texts but 1 labels"):
+        bw.load(trained.folder).score(["a song", "a dog"], ["good"])
     with pytest.raises(DataError, match="the label 'fine' is none of the 2 labels"):
         bw.evaluate(trained.folder, [{"text": "a song", "label": "fine"}, {"text": "a dog", "label": "good"}])
     for more, message in (({"pair": "b"}, "no option 'pair' for the task 'few-shot'"), ({"target": "god"}, "Did you mean 'good'")):

@@ -299,3 +299,7 @@ def test_a_mask_is_never_filled_with_a_mask(folder: Path) -> None:
     filled = filler.fill(f"the {name} was {name} and {name}", top_k=3)
     assert name not in filled.filled
     assert all(candidate.token != name for mask in filled.masks for candidate in mask)
+
+
+def test_no_texts_have_no_likelihoods(filler: MaskFiller) -> None:
+    assert filler.likelihood([]) == []

@@ -136,7 +136,7 @@ def test_what_is_cut_is_counted(fitted: MultipleChoice) -> None:
     assert seen.truncated_tokens == whole.tokens - seen.tokens
     strict = Task(max_tokens=12, overflow="error")
     questions = [ChoiceQuestion("soup", ("a", "b", "c")), ChoiceQuestion("soup " * 20, ("a", "b"))]
-    with pytest.raises(DataError, match="row 1 has .* more than max_tokens"):  # the question's number, not the choice's
+    with pytest.raises(DataError, match=r"row 1 has .* more than max_tokens"):  # the question's number, not the choice's
         strict.encode(questions, fitted.tokenizer_)
     with pytest.raises(DataError, match="row 41 has"):
         strict.encode(questions, fitted.tokenizer_, first_row=40)
@@ -158,6 +158,19 @@ def test_metrics_of_parts_are_those_of_the_whole() -> None:
     assert merged == pytest.approx(expected)
 
 
+def test_no_probability_is_no_right_answer() -> None:
+    """The greatest of NaN is the first, for numpy."""
+    with pytest.raises(DataError, match="probabilities must be finite"):
+        ChoiceMetrics().update([0], [np.array([np.nan, np.nan])])
+
+
+def test_a_question_keeps_its_number_in_parts(fitted: MultipleChoice, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, choices, answers = questions(9)
+    monkeypatch.setattr("bertworks.estimators.multiple_choice.QUESTIONS_AT_ONCE", 2)
+    with pytest.raises(DataError, match="row 7: the answer is 9"):
+        fitted.evaluate(texts, choices, [*answers[:7], 9, *answers[8:]])
+
+
 # ---- what is wrong
 
 
@@ -169,6 +182,7 @@ def test_metrics_of_parts_are_those_of_the_whole() -> None:
         (["a"], [["x", "y"]], [True], "a number from 0 to 1"),
         (["a", "b"], [["x", "y"]], [0], "2 texts but 1 lists"),
         (["a"], ["xy"], [0], "a text and a list of its choices"),
+        (["a"], [None], [0], "a text and a list of its choices"),
         (["a"], [["x", "y"]], [0, 1], "1 questions but 2 answers"),
         ("a", [["x", "y"]], [0], "put it in a list"),
         ([], [], [], "no questions"),

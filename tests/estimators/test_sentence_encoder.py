@@ -1,6 +1,7 @@
 """`SentenceEncoder`: vectors of texts of any length and number, in any dtype; nearness; folders; scikit-learn; training."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +280,70 @@ def test_scored_pairs_are_judged_by_their_own_cosines(make: Make, reviews: Any, 
         encoder.evaluate(pairs, [*scores[:30], float("nan"), *scores[31:]])
 
 
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_what_is_judged_is_what_encode_gives(make: Make, reviews: Any, similarity: Any) -> None:
+    """The beginnings of vectors, after a prompt, compared as the model has it; in the training, too."""
+    from scipy import stats
+
+    texts, _ = reviews(40, seed=4)
+    pairs, scores = list(zip(texts[::2], texts[1::2], strict=True)), [float(i * 7 % 11) for i in range(20)]
+    encoder = make(prompt="a song about ", dimensions=5)
+    encoder.task_ = replace(encoder._ready(), similarity=similarity)
+    first, second = encoder.encode(texts[::2]), encoder.encode(texts[1::2])
+    assert first.shape == (20, 5)
+    near = np.diag(encoder.similarity(first, second))
+    assert encoder.evaluate(pairs, scores)["spearman"] == pytest.approx(stats.spearmanr(scores, near).statistic, abs=1e-3)
+    ranks = [1 + sum(row > row[i]) for i, row in enumerate(encoder.similarity(first, second))]
+    assert encoder.evaluate(pairs)["mrr@10"] == pytest.approx(np.mean([1 / rank if rank <= 10 else 0 for rank in ranks]))
+    with pytest.raises(SettingsError, match="dimensions must be a whole number from 1 to 32"):
+        make(dimensions=33).evaluate(pairs, scores)
+
+
+def test_a_training_is_judged_by_what_encode_gives(make: Make, reviews: Any) -> None:
+    texts, labels = reviews(200, seed=1)
+    pairs = list(zip(texts[::2], texts[1::2], strict=True))
+    scores = [5.0 * (a == b) + (i % 7) / 10 for i, (a, b) in enumerate(zip(labels[::2], labels[1::2], strict=True))]
+    encoder = make(objective="scores", prompt="a song about ", dimensions=3, **FAST)
+    encoder.fit(pairs[:60], scores[:60], validation=(pairs[60:], scores[60:]))
+    assert encoder.about_["validation"]["spearman"] == pytest.approx(encoder.score(pairs[60:], scores[60:]), abs=1e-3)
+    plain = make(objective="scores", **FAST).fit(pairs[:60], scores[:60])
+    assert plain.accounting_.tokens < encoder.accounting_.tokens  # the prompt is learnt with
+
+
+def test_vectors_are_compared_one_by_one(make: Make, texts: list[str]) -> None:
+    encoder = make()
+    first, second = encoder.encode(texts[0]), encoder.encode(texts[1])
+    near = encoder.similarity(texts[:1], texts[1:2])
+    np.testing.assert_allclose(encoder.similarity(first, second), near, atol=1e-6)
+    np.testing.assert_array_equal(encoder.search(first, texts, top_k=3).indices, encoder.search([texts[0]], texts, top_k=3).indices)
+    with pytest.raises(DataError, match="the first have 32 features, but the second have 8"):
+        encoder.similarity(first, second[:8])
+
+
+def test_binary_vectors_of_other_dimensions_are_refused(make: Make, texts: list[str]) -> None:
+    encoder = make()
+    stored = encoder.encode(texts, dtype="binary", dimensions=16)
+    with pytest.raises(DataError, match="binary vectors of 32 features have 4 bytes, but these have 2"):
+        encoder.search(texts[:1], stored)
+
+
+def test_rows_with_a_wrong_text_are_named_by_their_numbers(make: Make) -> None:
+    """Whatever number of texts stands in the rows before."""
+    rows = [("a song", "a dog", "a cat"), ("a song", "a dog"), ("a song", "the " * 50)]
+    encoder = make(objective="ranking", overflow="error", max_tokens=20, **FAST)
+    with pytest.raises(DataError, match="row 2 has 52 tokens"):
+        encoder.fit(rows)
+    searching = make(overflow="error", max_tokens=20, prompt="song ")
+    with pytest.raises(DataError, match="row 2 has 53 tokens"):
+        searching.evaluate(rows)
+
+
+def test_what_is_relevant_is_in_the_corpus(make: Make, texts: list[str]) -> None:
+    for number in (40, -1, 0.5):
+        with pytest.raises(DataError, match=f"query 1 .*there is no text {number} in a corpus of 40"):
+            make().evaluate_search(texts[:2], texts, [{0: 1.0}, {number: 1.0}])
+
+
 def test_partners_are_learnt_with_steps_of_any_size(make: Make, reviews: Any) -> None:
     """A text and two of its words, beside another text: the batch is far beyond the token budget."""
     texts = list(dict.fromkeys(reviews(200, seed=2, shortest=5)[0]))
@@ -440,6 +505,7 @@ WRONG: dict[str, tuple[dict[str, Any], Any, Any, type[Exception], str]] = {
         "outside of the score_range",
     ),
     "single texts": ({"objective": "ranking"}, ["a", "b"], None, DataError, "row 0 has 1 texts"),
+    "pairs alone": ({"objective": "simcse"}, [("a", "b")], None, DataError, 'row 0 has 2 texts.*name one column .*objective="ranking"'),
     "targets": ({"objective": "ranking"}, [("a", "b")], [1.0], DataError, "objective='scores'"),
     "no teacher": ({"objective": "distillation"}, ["a", "b"], None, SettingsError, "needs the vectors of a teacher"),
     "vectors": ({"objective": "distillation"}, ["a", "b"], [[1.0] * 32] * 3, DataError, r"shape \[2, width\]"),

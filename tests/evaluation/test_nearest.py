@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bertworks.errors import DataError, SettingsError
 from bertworks.evaluation import nearest
-from bertworks.evaluation.nearest import bitext_pairs, nearest_pairs, nearest_vectors
+from bertworks.evaluation.nearest import bitext_pairs, nearest_pairs, nearest_vectors, similarities
 
 
 @pytest.fixture(params=[(512, 1 << 23), (3, 30), (1, 1)])
@@ -96,3 +96,19 @@ def test_what_is_wrong_is_said() -> None:
         nearest_vectors(vectors(1), vectors(2, 4), 1)
     with pytest.raises(DataError, match="at least one"):
         nearest_vectors(vectors(1), vectors(0), 1)
+
+
+def test_where_even_the_nearest_are_no_nearer_than_at_random_there_are_no_translations() -> None:
+    """The ratio of two negative cosines is positive, and the greater the further the two are apart."""
+    draw = np.random.Generator(np.random.PCG64(8))
+    first = np.abs(draw.standard_normal((6, 4))).astype(np.float32)
+    assert bitext_pairs(first, -first, least=0.0) == []
+    both = bitext_pairs(np.concatenate([first, [[-9, -9, -9, -9]]]), np.concatenate([first, [[9, 9, 9, 9]]]), neighbours=3)
+    assert all(6 not in (pair.first,) for pair in both)
+    assert {(pair.first, pair.second) for pair in both} >= {(i, i) for i in range(6)}
+
+
+def test_similarities_are_cosines_or_products() -> None:
+    first, second = vectors(7, seed=1), vectors(7, seed=2)
+    np.testing.assert_allclose(similarities(first, second, "dot"), (first * second).sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(similarities(first, second), np.diag(slow_cosines(first, second)), rtol=1e-5)

@@ -153,3 +153,37 @@ def test_triplets() -> None:
     found = metrics.compute()
     assert found["triplet_accuracy"] == pytest.approx(2 / 3)
     assert found["intervals"]["triplet_accuracy"][0] < 2 / 3 < found["intervals"]["triplet_accuracy"][1]
+
+
+def test_by_the_dot_product_long_vectors_stand_first() -> None:
+    """The second text of the other row points elsewhere, but is so long that its product is the greatest."""
+    vectors = np.array([[1, 0], [1, 0.1], [0.2, 1], [9, 9]], dtype=np.float32)
+    rows, roles, same = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]), np.arange(4)
+    found = {}
+    for by in ("cosine", "dot"):
+        metrics = PairRankingMetrics(by=by)
+        metrics.update(vectors, rows, roles, same)
+        found[by] = metrics.compute()["mrr@10"]
+    assert found == {"cosine": 1.0, "dot": 0.75}
+    triplets = PairRankingMetrics(by="dot")
+    triplets.update(vectors[[0, 1, 3]], np.zeros(3, dtype=int), np.arange(3), np.arange(3))
+    assert triplets.compute()["triplet_accuracy"] == 0
+
+
+def test_vectors_that_are_no_numbers_are_no_perfect_ranking() -> None:
+    wrong = np.full((4, 2), np.nan, dtype=np.float32)
+    with pytest.raises(DataError, match="vectors must be finite"):
+        PairRankingMetrics().update(wrong, np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]), np.arange(4))
+    for queries, corpus in ((wrong, np.eye(2)), (np.eye(2), wrong)):
+        with pytest.raises(DataError, match="vectors must be finite"):
+            ranked_gains(queries, corpus, [{0: 1.0}] * len(queries))
+
+
+def test_gains_below_zero_are_those_of_irrelevant_texts() -> None:
+    """As trec_eval has it."""
+    found = {}
+    for gain in (0.0, -1.0):
+        metrics = RetrievalMetrics()
+        metrics.update(np.array([[gain, 2.0, 1.0]]), [np.array([2.0, 1.0, gain])])
+        found[gain] = metrics.compute()
+    assert found[-1.0] == found[0.0]

@@ -202,3 +202,10 @@ def test_settings_come_back_and_hold_no_texts() -> None:
 def test_wrong_settings(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         task_from_settings("question_answering", settings)
+
+
+def test_where_no_question_has_a_span_nothing_is_tuned(tiny_tokenizer: Tokenizer) -> None:
+    task = QuestionAnswering(unanswerable=True)
+    examples = [QuestionExample("what?", "", ()), QuestionExample("what?", "", (GoldAnswer("", 0),))]
+    batch = task.encode(examples, tiny_tokenizer).batch
+    assert task.tuned(examples, batch, np.zeros((batch.tokens, 2))) == task

@@ -21,7 +21,7 @@ def slow(
             none.append(scores[first, 0] + scores[first, 1])
             for begin in range(first, last):
                 for end in range(begin, min(begin + longest, last)):
-                    if places[begin, 0] == NOWHERE or places[end, 0] == NOWHERE:
+                    if places[begin, 0] == places[begin, 1] or places[end, 0] == places[end, 1]:  # no character of the context
                         continue
                     span = int(places[begin, 0]), int(places[end, 1])
                     spans[span] = max(spans.get(span, -np.inf), scores[begin, 0] + scores[end, 1])
@@ -31,13 +31,15 @@ def slow(
 
 @st.composite
 def batches(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Questions of some windows each: special tokens and a question first, then a run of the context."""
+    """Questions of some windows each: special tokens and a question first, then a run of the context, of which some have no width."""
     places, lengths, groups = [], [], []
     for group in range(draw(st.integers(1, 3))):
         for _ in range(draw(st.integers(1, 3))):
             before, read = draw(st.integers(1, 3)), draw(st.integers(0, 6))
             begin = draw(st.integers(0, 4))
-            places += [[NOWHERE, NOWHERE]] * before + [[5 * i, 5 * i + 4] for i in range(begin, begin + read)] + [[NOWHERE, NOWHERE]]
+            widths = draw(st.lists(st.sampled_from([4, 4, 4, 0]), min_size=read, max_size=read))
+            inside = [[5 * i, 5 * i + width] for i, width in enumerate(widths, begin)]
+            places += [[NOWHERE, NOWHERE]] * before + inside + [[NOWHERE, NOWHERE]]
             lengths.append(before + read + 1)
             groups.append(group)
     seed = draw(st.integers(0, 2**16))
@@ -70,3 +72,11 @@ def test_no_context_has_no_spans() -> None:
     assert len(found.scores) == 0
     assert found.doubt == np.inf
     assert list(best_spans(np.zeros((0, 2)), np.zeros((0, 2), dtype=int), np.array([0]), np.zeros(0, dtype=int), longest=4, count=2)) == []
+
+
+def test_tokens_without_a_character_take_no_place_among_the_best() -> None:
+    places = np.array([[NOWHERE, NOWHERE], [0, 0], [1, 1], [2, 5]])
+    scores = np.array([[0.0, 0.0], [9.0, 9.0], [8.0, 8.0], [1.0, 1.0]])
+    (found,) = best_spans(scores, places, np.array([0, 4]), np.array([0]), longest=1, count=1)
+    assert found.characters.tolist() == [[2, 5]]
+    assert found.scores.tolist() == [2.0]

@@ -52,13 +52,15 @@ def model(tiny_bert: Path, request: pytest.FixtureRequest) -> Model:
 
 
 def data_of(objective: EmbeddingObjective, tokenizer: Tokenizer, reviews: Callable[..., Any], rows: int) -> PackedBatch:
-    """Rows of two texts or three, some texts twice, and some that take several windows."""
+    """Rows of two texts or three (simcse: of one), some texts twice, and some that take several windows."""
     texts = iter(reviews(4 * rows, longest=30)[0])
     shape = [(2 if objective.kind == "scores" or row % 3 else 3) for row in range(rows)]
     some = [tuple(next(texts) for _ in range(count)) for count in shape]
     some[3] = (some[1][0], *some[3][1:])  # an anchor twice
     some[5] = (some[5][0], some[2][1], *some[5][2:])  # a partner twice
     some[4] = (some[0][1], *some[4][1:])  # an anchor that is another's partner
+    if objective.kind == "simcse":
+        some = [(first,) for first, *_ in some]
     numbers = np.random.Generator(np.random.PCG64(3))
     targets = numbers.random(rows) if objective.kind == "scores" else numbers.standard_normal((rows, 24))
     return objective.encode(some, tokenizer, targets if objective.kind in ("scores", "distillation") else None)[0]

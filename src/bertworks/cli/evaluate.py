@@ -7,7 +7,7 @@ import typer
 
 from bertworks.cli import options
 
-_OF_SOME_TASKS = ("choices", "first_choice", "scheme", "corpus", "relevance", "max_tokens", "rate", "seed", "results")
+_OF_SOME_TASKS = ("choices", "first_choice", "scheme", "objective", "corpus", "relevance", "max_tokens", "rate", "seed", "results")
 """Options that not every task has."""
 
 
@@ -28,6 +28,10 @@ def evaluate(
     on_bad_rows: options.OnBadRows = "error",
     encoding: options.Encoding = "utf-8",
     delimiter: options.Delimiter = None,
+    objective: Annotated[
+        str | None,
+        typer.Option("--objective", help="Sentence encoders: judge by scores, or by ranking (of partners); seen from DATA."),
+    ] = None,
     corpus: Annotated[
         str | None, typer.Option("--corpus", help="Sentence encoders: texts in which DATA, queries, are to find what is relevant.")
     ] = None,

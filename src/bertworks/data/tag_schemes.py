@@ -43,12 +43,16 @@ class Span(NamedTuple):
 
 
 @cache
-def parse(tag: str) -> Tag:
-    """The parts of a tag of a scheme with prefixes; what has none is inside an entity of that name.
+def parse(tag: str, scheme: Scheme = "IOB2") -> Tag:
+    """The parts of a tag; what has no prefix is inside an entity of that name, as all but "O" is where the scheme has none.
 
     >>> parse("B-creative-work"), parse("O"), parse("L-PER"), parse("I")
     (Tag(prefix='B', type='creative-work'), Tag(prefix='O', type=''), Tag(prefix='E', type='PER'), Tag(prefix='I', type=''))
+    >>> parse("B-cell", "IO")
+    Tag(prefix='I', type='B-cell')
     """
+    if scheme in ("IO", "words") and tag != OUTSIDE:
+        return Tag("I", tag)
     prefix, _, kind = tag.partition("-")
     if prefix == OUTSIDE:
         return Tag(OUTSIDE, "")
@@ -117,7 +121,7 @@ def may_follow(before: str, tag: str, scheme: Scheme) -> bool:
     """
     if scheme in ("IO", "words"):
         return True
-    (last, last_type), (prefix, kind) = parse(before), parse(tag)
+    (last, last_type), (prefix, kind) = parse(before, scheme), parse(tag, scheme)
     same = last_type == kind
     if scheme == "IOB1":
         return prefix != "B" or (last in "BI" and same)
@@ -130,7 +134,7 @@ def begins(before: str, tag: str, scheme: Scheme) -> bool:
     """Whether a span begins at `tag` after `before`, as conlleval reads it."""
     if scheme == "words":
         return True
-    (last, last_type), (prefix, kind) = parse(before), parse(tag)
+    (last, last_type), (prefix, kind) = parse(before, scheme), parse(tag, scheme)
     if prefix == OUTSIDE:
         return False
     return prefix in "BS" or last in "OES" or last_type != kind
@@ -165,7 +169,7 @@ def spans_of(tags: Sequence[str], scheme: Scheme, convention: Convention = "conl
     start, before = 0, OUTSIDE
     for place, tag in enumerate([*tags, OUTSIDE]):
         if before != OUTSIDE and (tag == OUTSIDE or begins(before, tag, scheme)):
-            found.append(Span(start, place, parse(before).type))
+            found.append(Span(start, place, parse(before, scheme).type))
         if begins(before, tag, scheme):
             start = place
         before = tag
@@ -177,14 +181,17 @@ def _strict(tags: Sequence[str], scheme: Scheme) -> list[Span]:
     found: list[Span] = []
     place, before = 0, OUTSIDE
     while place < len(tags):
-        start, (prefix, kind) = place, parse(tags[place])
+        start, (prefix, kind) = place, parse(tags[place], scheme)
         place += 1
         if prefix == OUTSIDE or not _opens(before, tags[start], scheme):
             before = tags[start]
             continue
         last = prefix
-        while place < len(tags) and last in "BI" and parse(tags[place]).type == kind and parse(tags[place]).prefix in _INSIDE[scheme]:
-            last = parse(tags[place]).prefix
+        while place < len(tags) and last in "BI":
+            next_one = parse(tags[place], scheme)
+            if next_one.type != kind or next_one.prefix not in _INSIDE[scheme]:
+                break
+            last = next_one.prefix
             place += 1
         if last in "ES" or scheme not in ("BIOES", "BILOU"):
             found.append(Span(start, place, kind))
@@ -196,7 +203,7 @@ _INSIDE = {"IO": "I", "IOB1": "I", "IOB2": "I", "BIOES": "IE", "BILOU": "IE"}
 
 
 def _opens(before: str, tag: str, scheme: Scheme) -> bool:
-    prefix = parse(tag).prefix
+    prefix = parse(tag, scheme).prefix
     if scheme in ("IO", "IOB1"):
         return may_follow(before, tag, scheme)
     return prefix == "B" or (prefix == "S" and scheme in ("BIOES", "BILOU"))
@@ -216,7 +223,7 @@ def tags_of(spans: Iterable[Span], words: int, scheme: Scheme) -> list[str]:
         first, last = "B", "I"
         if scheme == "IOB1":
             before = out[start - 1] if start else OUTSIDE
-            first = "B" if before != OUTSIDE and parse(before).type == label else "I"
+            first = "B" if before != OUTSIDE and parse(before, scheme).type == label else "I"
         elif scheme in ("BIOES", "BILOU"):
             last = "E" if scheme == "BIOES" else "L"
             first = "B" if end - start > 1 else "S" if scheme == "BIOES" else "U"

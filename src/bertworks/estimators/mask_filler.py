@@ -151,6 +151,8 @@ class MaskFiller:
         """
         given = [texts] if isinstance(texts, str) else list(texts)
         rows = text_rows(given)
+        if not rows:
+            return []
         batch = self.task_.hidden_in_turn(rows, self.tokenizer)
         values = per_group(
             score(self._model(), batch, device=self.machine.torch_device, token_budget=self.machine.token_budget)[MASKED_LM][:, 0],

@@ -175,6 +175,7 @@ def _questions(texts: Iterable[str], choices: Iterable[Sequence[str]]) -> list[C
     if len(first) != len(second):
         raise DataError(f"{len(first)} texts but {len(second)} lists of choices: give one list for each text")
     for row, (text, of_row) in enumerate(zip(first, second, strict=True)):
-        if not isinstance(text, str) or isinstance(of_row, str) or not all(isinstance(choice, str) for choice in of_row):
+        sound = isinstance(text, str) and isinstance(of_row, Iterable) and not isinstance(of_row, str)
+        if not sound or not all(isinstance(choice, str) for choice in of_row):
             raise DataError(f"row {row}: a text and a list of its choices are wanted, not {text!r:.40} and {of_row!r:.40}")
     return [ChoiceQuestion(text, tuple(of_row)) for text, of_row in zip(first, second, strict=True)]

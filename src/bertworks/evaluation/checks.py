@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 from typing import Literal, get_args
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Real
+from jaxtyping import Bool, Float, Int, Real, Shaped
 
 from bertworks.batch import Array
 from bertworks.errors import DataError, SettingsError, nearest
@@ -76,12 +76,17 @@ def checked_label_sets(
     return targets, values, limits
 
 
+def check_finite(values: Shaped[Array, "*shape"], what: str) -> None:
+    """Raises `DataError` where there is NaN or infinity among values, of which no order says anything; `what` they are called."""
+    if not np.isfinite(values).all():
+        raise DataError(f"{what} must be finite numbers; found NaN or infinity")
+
+
 def checked_numbers(targets: Real[Array, "rows"], predictions: Real[Array, "rows"]) -> Float[Array, "2 rows"]:
     """Targets and predictions in one array; raises `DataError` where shapes do not agree or a value is not finite."""
     truth, answer = np.asarray(targets, dtype=np.float64), np.asarray(predictions, dtype=np.float64)
     if truth.ndim != 1 or truth.shape != answer.shape:
         raise DataError(f"targets and predictions must be rows of numbers, equally many; got shapes {truth.shape} and {answer.shape}")
     both = np.stack([truth, answer])
-    if not np.isfinite(both).all():
-        raise DataError("targets and predictions must be finite numbers; found NaN or infinity")
+    check_finite(both, "targets and predictions")
     return both

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from bertworks.batch import Array
 from bertworks.errors import DataError
 from bertworks.evaluation.bootstrap import Replicates, merge_replicates
+from bertworks.evaluation.checks import check_finite
 from bertworks.evaluation.intervals import percentile_interval, resampled, wilson_interval
 from bertworks.evaluation.metrics import require_rows
 
@@ -37,9 +38,10 @@ class ChoiceMetrics:
 
     def update(self, answers: Sequence[int], probabilities: Sequence[Float[Array, "choices"]]) -> None:
         """Adds questions: the number of the right choice, and the probabilities of all. Raises `DataError` where the two do
-        not agree in number."""
+        not agree in number, or a probability is NaN."""
         if len(answers) != len(probabilities):
             raise DataError(f"{len(answers)} answers but {len(probabilities)} rows of probabilities")
+        check_finite(np.concatenate([np.zeros(0), *probabilities]), "probabilities")
         rows = [
             (1.0, float(int(np.argmax(values)) == answer), -float(np.log(max(float(values[answer]), _LEAST))), 1 / len(values))
             for answer, values in zip(answers, probabilities, strict=True)

@@ -105,7 +105,8 @@ def bitext_pairs(
     cosine of a pair over the mean of those with each one's nearest `neighbours` on the other side.
 
     Each text is in one pair at most; pairs with a margin below `least` are left out; the surest come first. A margin above 1
-    says that the two are nearer to each other than to others; 1.05 is a usual `least`.
+    says that the two are nearer to each other than to others; 1.05 is a usual `least`. Where the mean is not
+    positive the ratio says nothing: such texts are no pair.
 
     >>> left, right = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.1, 1.0], [1.0, 0.1]])
     >>> [(pair.first, pair.second) for pair in bitext_pairs(left, right, neighbours=2)]
@@ -116,7 +117,8 @@ def bitext_pairs(
     candidates: dict[tuple[int, int], float] = {}
     for own, other, swapped in ((forward, of_second, False), (backward, of_first, True)):
         mine = of_second if swapped else of_first
-        margins = own.scores / ((mine[:, None] + other[own.indices]) / 2)
+        usual = (mine[:, None] + other[own.indices]) / 2
+        margins = np.divide(own.scores, usual, out=np.full_like(usual, -np.inf), where=usual > 0)
         best = margins.argmax(axis=1)
         for place, choice in enumerate(best.tolist()):
             partner = int(own.indices[place, choice])
@@ -126,7 +128,7 @@ def bitext_pairs(
     taken_second: set[int] = set()
     found = []
     for (i, j), margin in sorted(candidates.items(), key=lambda item: (-item[1], item[0])):
-        if margin >= least and i not in taken_first and j not in taken_second:
+        if margin > -np.inf and margin >= least and i not in taken_first and j not in taken_second:
             found.append(Pair(margin, i, j))
             taken_first.add(i)
             taken_second.add(j)
@@ -157,6 +159,17 @@ def unit_vectors(vectors: Float[Array, "rows width"]) -> Float[Array, "rows widt
     """Vectors of length 1 in the same directions; a vector of zeros stays one."""
     scaled: Array = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return scaled
+
+
+def similarities(first: Float[Array, "rows width"], second: Float[Array, "rows width"], by: Comparison = "cosine") -> Float[Array, "rows"]:
+    """How near each row's two vectors are.
+
+    >>> similarities(np.array([[2.0, 0.0]]), np.array([[1.0, 1.0]])).round(4).tolist()
+    [0.7071]
+    """
+    both = (first, second) if by == "dot" else (unit_vectors(first), unit_vectors(second))
+    found: Array = np.einsum("rw,rw->r", *both, dtype=np.float64)
+    return found
 
 
 def _top(scores: Float[Array, "rows columns"], count: int) -> Int[Array, "rows top"]:

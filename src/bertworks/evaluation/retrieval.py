@@ -13,9 +13,10 @@ from jaxtyping import Float, Int, Shaped
 from bertworks.batch import Array
 from bertworks.errors import DataError
 from bertworks.evaluation.bootstrap import Replicates, checked_replicates, merge_replicates
+from bertworks.evaluation.checks import check_finite
 from bertworks.evaluation.intervals import Method, interval_lists
 from bertworks.evaluation.metrics import require_rows
-from bertworks.evaluation.nearest import Comparison, nearest_vectors, unit_vectors
+from bertworks.evaluation.nearest import Comparison, nearest_vectors, similarities, unit_vectors
 from bertworks.evaluation.similarity import TripletMetrics
 
 DEPTH = 100
@@ -49,8 +50,8 @@ class RetrievalMetrics:
 
     def update(self, gains: Float[Array, "queries ranks"], relevant: Sequence[Float[Array, "documents"]]) -> None:
         """Adds queries: the gain (0: not relevant) of each document that was found, the first first, and the gains of all
-        documents that are relevant to the query. Rankings shorter than 100 are complete with gains of 0."""
-        gains = np.asarray(gains, dtype=np.float64)
+        documents that are relevant to the query. Rankings shorter than 100 are complete with gains of 0; gains below count as 0."""
+        gains = np.maximum(np.asarray(gains, dtype=np.float64), 0)
         if gains.ndim != 2 or len(gains) != len(relevant):
             raise DataError(f"gains must be [queries, ranks]; got {gains.shape} for {len(relevant)} queries")
         has = np.array([bool((np.asarray(wanted) > 0).any()) for wanted in relevant], dtype=bool)
@@ -96,7 +97,8 @@ def _of_query(gains: Float[Array, "ranks"], relevant: Float[Array, "documents"])
 
 class PairRankingMetrics:
     """Rows of texts that belong together: how high each row's second text stands among the second texts (and negatives) of
-    all rows, when they are ranked by their cosine to the first; and, of rows with negatives, the triplet accuracy.
+    all rows, when they are ranked by their cosine to the first, or their dot product with it (`by`); and, of rows with negatives,
+    the triplet accuracy.
 
     What the first text is equal to, and the second texts of equal first ones, are no wrong answers: they are left out.
     All vectors are kept until `compute`, as float32.
@@ -105,15 +107,17 @@ class PairRankingMetrics:
     headline: ClassVar[str] = "ndcg@10"
     higher_is_better: ClassVar[bool] = True
 
-    def __init__(self, *, replicates: int = 0) -> None:
+    def __init__(self, *, replicates: int = 0, by: Comparison = "cosine") -> None:
         self.replicate_count = replicates
+        self.by: Comparison = by
         self.parts: list[tuple[Float[Array, "texts width"], Int[Array, "texts"], Int[Array, "texts"], Int[Array, "texts"]]] = []
 
     def update(
         self, vectors: Float[Array, "texts width"], rows: Int[Array, "texts"], roles: Int[Array, "texts"], same: Int[Array, "texts"]
     ) -> None:
         """Adds texts: the row that each is of, its role there (0 first, 1 second, from 2 on negatives), and a number that equal
-        texts share."""
+        texts share. Raises `DataError` where a vector is not finite."""
+        check_finite(vectors, "vectors")
         self.parts.append((np.asarray(vectors, dtype=np.float32), rows, roles, same))
 
     def merge(self, other: "PairRankingMetrics") -> None:
@@ -128,7 +132,7 @@ class PairRankingMetrics:
         metrics = RetrievalMetrics(replicates=self.replicate_count)
         for start in range(0, len(first), 512):
             queries = first[start : start + 512]
-            metrics.update(_gains(vectors, rows, roles, same, queries, second), [np.ones(1)] * len(queries))
+            metrics.update(_gains(vectors, rows, roles, same, queries, second, self.by), [np.ones(1)] * len(queries))
         negative = np.flatnonzero(roles > 1)
         if not len(negative):
             return metrics.compute()
@@ -136,9 +140,7 @@ class PairRankingMetrics:
         right = {int(row): place for place, row in zip(np.flatnonzero(roles == 1), rows[roles == 1], strict=True)}
         anchors, positives = (np.array([of[int(rows[n])] for n in negative]) for of in (row_of, right))
         triplets = TripletMetrics(replicates=self.replicate_count)
-        triplets.update(
-            *(np.einsum("rw,rw->r", unit_vectors(vectors[anchors]), unit_vectors(vectors[others])) for others in (positives, negative))
-        )
+        triplets.update(*(similarities(vectors[anchors], vectors[others], self.by) for others in (positives, negative)))
         told = triplets.compute()
         found = metrics.compute() | {"triplet_accuracy": told["triplet_accuracy"]}
         if "intervals" in told:
@@ -153,9 +155,12 @@ def _gains(
     same: Int[Array, "texts"],
     queries: Int[Array, "queries"],
     candidates: Int[Array, "candidates"],
+    by: Comparison,
 ) -> Float[Array, "queries ranks"]:
     """A 1 at the rank of each query's own second text; a candidate with an equal score stands before it."""
-    scores = unit_vectors(vectors[queries]) @ unit_vectors(vectors[candidates]).T
+    if by == "cosine":
+        vectors = unit_vectors(vectors)
+    scores = vectors[queries] @ vectors[candidates].T
     own = (rows[candidates] == rows[queries][:, None]) & (roles[candidates] == 1)
     best = np.where(own, scores, -np.inf).max(axis=1)
     wanted = same[candidates][own.argmax(axis=1)]
@@ -177,7 +182,9 @@ def ranked_gains(
     by: Comparison = "cosine",
 ) -> tuple[Float[Array, "queries ranks"], list[Float[Array, "documents"]]]:
     """What `RetrievalMetrics.update` takes, for queries and a corpus as vectors. `relevance` gives, for each query, the gain of
-    each relevant document by its number in the corpus."""
+    each relevant document by its number in the corpus. Raises `DataError` where a vector is not finite."""
+    for vectors in (queries, corpus):
+        check_finite(vectors, "vectors")
     found = nearest_vectors(queries, corpus, DEPTH, by=by)
     gains = np.array([[wanted.get(int(i), 0.0) for i in row] for row, wanted in zip(found.indices, relevance, strict=True)])
     return gains.reshape(len(queries), -1), [np.array(list(wanted.values()), dtype=np.float64) for wanted in relevance]

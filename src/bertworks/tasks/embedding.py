@@ -86,9 +86,11 @@ class SentenceEmbedding:
             return "" if self.default_prompt is None else texts.get(self.default_prompt, "")
         return texts.get(wanted, wanted)
 
-    def encode(self, texts: Sequence[str], tokenizer: Tokenizer, prompt: str = "", first_row: int = 0) -> tuple[PackedBatch, Accounting]:
+    def encode(
+        self, texts: Sequence[str], tokenizer: Tokenizer, prompt: str = "", first_row: int | Sequence[int] = 0
+    ) -> tuple[PackedBatch, Accounting]:
         """Texts, each after the text `prompt`, as one packed batch; text `i` is group `i`. `first_row` is the number of the first
-        text in messages.
+        text in messages, or the numbers of all.
 
         Raises `DataError` where a text is none, or is too long and `overflow` is "error"; `SettingsError` for a prompt that
         leaves no room.
@@ -98,9 +100,10 @@ class SentenceEmbedding:
         groups: list[int] = []
         seen = Accounting(rows=len(texts))
         leading, prompt_ids = self._prompt_ids(tokenizer, prompt)
+        numbers = _numbers(first_row, len(texts))
         for start in range(0, len(texts), _CHUNK):
-            chunk = texts[start : start + _CHUNK]
-            for row, windows in enumerate(self.windows(chunk, tokenizer, prompt, first_row + start), start):
+            part = slice(start, start + _CHUNK)
+            for row, windows in enumerate(self.windows(texts[part], tokenizer, prompt, numbers[part]), start):
                 count_windows(seen, windows)
                 ids += [window.ids for window in windows]
                 segments += [window.segment_ids for window in windows]
@@ -109,19 +112,28 @@ class SentenceEmbedding:
         return PackedBatch.from_sequences(ids, segments, groups=groups, targets=targets), seen
 
     def windows(
-        self, texts: Sequence[str], tokenizer: Tokenizer, prompt: str = "", first_row: int = 0, *, offsets: bool = False
+        self,
+        texts: Sequence[str],
+        tokenizer: Tokenizer,
+        prompt: str = "",
+        first_row: int | Sequence[int] = 0,
+        *,
+        offsets: bool = False,
     ) -> list[list[Encoding]]:
         """The sequences in which each text is read, with `prompt`. Where a text takes one, the prompt is its beginning; where it
-        takes several, the prompt's tokens stand in each as special ones. `offsets` and errors are as in `Tokenizer.encode_batch`.
+        takes several, the prompt's tokens stand in each as special ones. `first_row`, `offsets` and errors are as in
+        `Tokenizer.encode_batch`.
         """
         whole = [self.cased(prompt + text) if isinstance(text, str) else text for text in texts]
-        options: dict[str, Any] = {"overflow": self.overflow, "stride": self.stride, "offsets": offsets, "first_row": first_row}
-        rows = tokenizer.encode_batch(whole, max_tokens=self.max_tokens, **options)
+        options: dict[str, Any] = {"overflow": self.overflow, "stride": self.stride, "offsets": offsets}
+        numbers = _numbers(first_row, len(texts))
+        rows = tokenizer.encode_batch(whole, max_tokens=self.max_tokens, first_row=numbers, **options)
         several = [row for row, windows in enumerate(rows) if len(windows) > 1] if prompt else []
         if several:
             leading, prompt_ids = self._prompt_ids(tokenizer, prompt)
             room, alone = self.max_tokens - len(prompt_ids), [self.cased(texts[row]) for row in several]
-            for row, windows in zip(several, tokenizer.encode_batch(alone, max_tokens=room, **options), strict=True):
+            again = tokenizer.encode_batch(alone, max_tokens=room, first_row=[numbers[row] for row in several], **options)
+            for row, windows in zip(several, again, strict=True):
                 rows[row] = [_inserted(window, leading, prompt_ids) for window in windows] if len(prompt_ids) else rows[row]
         return rows
 
@@ -145,6 +157,12 @@ class SentenceEmbedding:
     def vectors(self, scores: Float[Array, "sequences width"], batch: PackedBatch) -> Float[Array, "texts width"]:
         """The vectors of whole texts, which are the groups of a batch, in the order of their numbers."""
         return merged_vectors(scores, batch.groups, batch.lengths, self.is_unit)
+
+    def cut(self, vectors: Float[Array, "texts width"], size: int | None) -> Float[Array, "texts size"]:
+        """The first `size` features of vectors, of length 1 again where the whole have it; None keeps all."""
+        if size is None or size >= vectors.shape[1]:
+            return vectors
+        return unit_vectors(vectors[:, :size]) if self.is_unit else vectors[:, :size]
 
     # ---- what a folder holds
 
@@ -180,6 +198,10 @@ class SentenceEmbedding:
         task = replace(self, overflow="window") if self.overflow == "error" else self
         batch, _ = task.encode(inputs, tokenizer, task.prompt(None))
         return task.vectors(score(batch)[HEAD], batch).tolist()  # type: ignore[no-any-return]
+
+
+def _numbers(first_row: int | Sequence[int], count: int) -> Sequence[int]:
+    return range(first_row, first_row + count) if isinstance(first_row, int) else first_row
 
 
 def _inserted(window: Encoding, place: int, ids: Int[Array, "inserted"]) -> Encoding:

@@ -23,7 +23,7 @@ from bertworks.architectures import HeadKind
 from bertworks.batch import Array, PackedBatch
 from bertworks.errors import DataError, SettingsError
 from bertworks.evaluation import Metrics
-from bertworks.evaluation.nearest import unit_vectors
+from bertworks.evaluation.nearest import Comparison, similarities
 from bertworks.evaluation.retrieval import PairRankingMetrics
 from bertworks.evaluation.similarity import SimilarityMetrics
 from bertworks.evaluation.vectors import VectorMetrics
@@ -41,6 +41,12 @@ that equal texts share."""
 UNIT = "unit"
 """The option of a loss that says whether vectors have the length 1."""
 
+_ROW_OF = {
+    "scores": "a pair of texts",
+    "ranking": "a text, its partner, and negatives if there are any",
+    "simcse": 'one text: name one column with text="…" (--text …), or, if the texts of a row belong together, choose '
+    'objective="ranking" (--objective ranking)',
+}
 _LOSSES = {"scores": "similarity", "ranking": "ranking", "simcse": "ranking"}
 
 
@@ -66,6 +72,12 @@ class EmbeddingObjective:
     """… and of those that mean the same, cosine 1."""
     teacher_width: int | None = None
     """Distillation: features of the teacher's vectors."""
+    prompt: str | None = None
+    """What stands before each text: the name of a prompt of the model, or a text; None is the model's default prompt."""
+    size: int | None = None
+    """How many features of a vector are judged, from the first on; None is all."""
+    by: Comparison = "cosine"
+    """How the vectors that are judged are compared."""
     vectors: VectorSpec = field(default_factory=VectorSpec)
     """How vectors are made; only told (`settings`), so that a resumed run knows."""
 
@@ -97,10 +109,10 @@ class EmbeddingObjective:
         `targets` are the scores of rows, or their vectors `[rows, width]`. Raises `DataError` where a row has too few texts
         for its purpose, or a target is missing or none.
         """
-        what = self._judgement if judged else {"simcse": "simcse", "distillation": "teacher"}.get(self.kind, self.kind)
-        if what == "simcse":
-            rows = [(row[0], row[0]) for row in rows]
+        what = self._judgement if judged else {"distillation": "teacher"}.get(self.kind, self.kind)
         self._check(rows, what)
+        if what == "simcse":
+            rows = [(text, text) for (text,) in rows]
         return self._packed(rows, tokenizer, what, self._targets(what, targets, len(rows)))
 
     def encode_pairs(
@@ -118,11 +130,12 @@ class EmbeddingObjective:
     def _packed(
         self, rows: Sequence[tuple[str, ...]], tokenizer: Tokenizer, what: str, targets: Float[Array, "rows ..."], first_row: int = 0
     ) -> tuple[PackedBatch, Accounting]:
-        """Checked rows with their targets; `first_row`, of pairs, is the number of the first row in messages."""
+        """Checked rows with their targets; `first_row` is the number of the first row in messages."""
         counts = np.array([len(row) for row in rows], dtype=np.int64)
         texts = [text for row in rows for text in row]
         row_of_text = np.repeat(np.arange(len(rows)), counts)
-        batch, seen = self.embedding.encode(texts, tokenizer, self.embedding.prompt(None), first_row=2 * first_row)
+        of_texts = (first_row + row_of_text).tolist()
+        batch, seen = self.embedding.encode(texts, tokenizer, self.embedding.prompt(self.prompt), first_row=of_texts)
         numbers: dict[str, int] = {}
         same = np.array([numbers.setdefault(text, len(numbers)) for text in texts], dtype=np.int64)
         roles = np.arange(len(texts)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -142,11 +155,12 @@ class EmbeddingObjective:
         return joined, seen
 
     def _check(self, rows: Sequence[tuple[str, ...]], what: str) -> None:
-        least, most = {"scores": (2, 2), "ranking": (2, None), "simcse": (2, 2), "teacher": (1, None)}[what]
+        least, most = {"scores": (2, 2), "ranking": (2, None), "simcse": (1, 1), "teacher": (1, None)}[what]
         for number, row in enumerate(rows):
             if len(row) < least or (most is not None and len(row) > most):
-                wanted = {"scores": "a pair of texts", "ranking": "a text, its partner, and negatives if there are any"}
-                raise DataError(f"row {number} has {len(row)} texts, but a row is {wanted.get(what, 'one text')} (objective '{what}')")
+                raise DataError(
+                    f"row {number} has {len(row)} texts, but for the objective '{what}' a row is {_ROW_OF.get(what, 'one text')}"
+                )
 
     def _targets(self, what: str, targets: Sequence[Any] | Array | None, rows: int) -> Float[Array, "rows ..."]:
         if what in ("ranking", "simcse"):
@@ -179,17 +193,18 @@ class EmbeddingObjective:
             case "scores":
                 return SimilarityMetrics(replicates=replicates)
             case "ranking":
-                return PairRankingMetrics(replicates=replicates)
+                return PairRankingMetrics(replicates=replicates, by=self.by)
             case "teacher":
                 return VectorMetrics()
 
     def update_metrics(self, metrics: Any, batch: PackedBatch, scores: Scores) -> None:
-        vectors = merged_vectors(scores[HEAD], batch.targets[TEXT], batch.lengths, self.embedding.is_unit)
+        whole = merged_vectors(scores[HEAD], batch.targets[TEXT], batch.lengths, self.embedding.is_unit)
+        vectors = self.embedding.cut(whole, self.size)
         first = first_of_groups(batch.targets[TEXT])
         roles, same, targets = (batch.targets[name][first] for name in (ROLE, SAME, HEAD))
         match metrics:
             case SimilarityMetrics():
-                metrics.update(targets[roles == 0], cosines(vectors[roles == 0], vectors[roles == 1]))
+                metrics.update(targets[roles == 0], similarities(vectors[roles == 0], vectors[roles == 1], self.by))
             case PairRankingMetrics():
                 metrics.update(vectors, batch.groups[first], roles, same)
             case VectorMetrics():
@@ -207,6 +222,8 @@ class EmbeddingObjective:
             f"scale must be above 0, not {self.scale}": not self.scale > 0,
             f"highest must be above lowest, not {self.highest} and {self.lowest}": not self.highest > self.lowest,
             f"matryoshka sizes lie from 1 to {width}, the vectors' own: {list(sizes)}": not all(1 <= size <= width for size in sizes),
+            f"dimensions must be a whole number from 1 to {width}, the vectors' own, not {self.size!r}": self.size is not None
+            and not (isinstance(self.size, int) and 1 <= self.size <= width),
             "a matryoshka size stands twice": len(set(sizes)) < len(sizes),
             f"the teacher's vectors have {other} features, but these have {width}: choose dense={other} (--dense {other}), or leave "
             "out dense, and a layer is added": other is not None and other != width,
@@ -220,19 +237,12 @@ class EmbeddingObjective:
             raise SettingsError("; ".join(found))
 
 
-def cosines(first: Float[Array, "rows width"], second: Float[Array, "rows width"]) -> Float[Array, "rows"]:
-    """The cosine of each row's two vectors.
-
-    >>> cosines(np.array([[2.0, 0.0]]), np.array([[1.0, 1.0]])).round(4).tolist()
-    [0.7071]
-    """
-    found: Array = np.einsum("rw,rw->r", unit_vectors(first), unit_vectors(second), dtype=np.float64)
-    return found
-
-
 def score_range(scores: Sequence[float] | Int[Array, "rows"]) -> tuple[float, float]:
     """The lowest and the highest of some scores. Raises `DataError` where all are equal."""
     low, high = float(np.min(scores)), float(np.max(scores))
     if not high > low:
-        raise DataError(f"all scores are {low:g}: nothing can be learnt from them; are they in another column?")
+        raise DataError(
+            f"all scores are {low:g}, which says nothing of what is more alike: choose another column of scores, or, if the texts of each "
+            'row belong together, objective="ranking" (--objective ranking)'
+        )
     return low, high

@@ -62,7 +62,7 @@ class MultipleChoice:
         numbers = (first_row + groups).tolist()
         rows = tokenizer.encode_batch(texts, choices, max_tokens=self.max_tokens, overflow=self.overflow, offsets=False, first_row=numbers)
         encodings = [row[0] for row in rows]
-        targets = {} if answers is None else {HEAD: choice_labels(counts, answers)}
+        targets = {} if answers is None else {HEAD: choice_labels(counts, answers, first_row)}
         batch = PackedBatch.from_sequences(
             [e.ids for e in encodings], [e.segment_ids for e in encodings], groups=groups, keys=(groups << 20) | within, targets=targets
         )
@@ -132,9 +132,10 @@ class MultipleChoice:
         return [values.tolist() for values in task.probabilities(score(batch)[HEAD], batch)]
 
 
-def choice_labels(counts: Sequence[int] | Array, answers: Sequence[int]) -> Array:
+def choice_labels(counts: Sequence[int] | Array, answers: Sequence[int], first_row: int = 0) -> Array:
     """The labels of the choices of questions, as the loss "choice" reads them: twice the question's number, and 1 more for
-    the right choice. Raises `DataError` for an answer that is no number of a choice.
+    the right choice. Raises `DataError` for an answer that is no number of a choice; `first_row` is the number of the first question
+    in its message.
 
     >>> choice_labels([2, 3], [1, 0]).tolist()
     [0, 1, 3, 2, 2]
@@ -144,6 +145,8 @@ def choice_labels(counts: Sequence[int] | Array, answers: Sequence[int]) -> Arra
     out = []
     for row, (count, answer) in enumerate(zip(counts, answers, strict=True)):
         if isinstance(answer, bool) or not isinstance(answer, int | np.integer) or not 0 <= answer < count:
-            raise DataError(f"row {row}: the answer is {answer!r}, but a number from 0 to {count - 1} is wanted: that of the right choice")
+            raise DataError(
+                f"row {first_row + row}: the answer is {answer!r}, but a number from 0 to {count - 1} is wanted: that of the right choice"
+            )
         out += [2 * row + (place == answer) for place in range(count)]
     return np.array(out, dtype=np.int64)

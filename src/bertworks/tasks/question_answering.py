@@ -90,11 +90,17 @@ class QuestionAnswering:
     # ---- from questions to a packed data set
 
     def encode(
-        self, examples: Sequence[QuestionExample], tokenizer: Tokenizer, *, targets: bool = False, on_bad_rows: OnBadRows = "error"
+        self,
+        examples: Sequence[QuestionExample],
+        tokenizer: Tokenizer,
+        *,
+        targets: bool = False,
+        on_bad_rows: OnBadRows = "error",
+        first_row: int = 0,
     ) -> EncodedQuestions:
         """The whole data set as one packed batch; question `i` is group `i`. See `question_windows.encode_questions`."""
         options: dict[str, Any] = {"max_tokens": self.max_tokens, "stride": self.stride, "max_answer_tokens": self.max_answer_tokens}
-        return encode_questions(examples, tokenizer, targets=targets, on_bad_rows=on_bad_rows, **options)
+        return encode_questions(examples, tokenizer, targets=targets, on_bad_rows=on_bad_rows, first_row=first_row, **options)
 
     # ---- from scores to answers
 
@@ -131,7 +137,7 @@ class QuestionAnswering:
     def tuned(self, examples: Sequence[QuestionExample], batch: PackedBatch, scores: Float[Array, "tokens 2"]) -> Self:
         """The same with the threshold that gives the best F1 on questions with answers, and the probability fitted to them.
 
-        Where all questions have an answer, or none has, nothing can be tuned.
+        Where all questions have an answer, or none has, nothing can be tuned; questions that no span could answer do not count.
         """
         has: Array = np.array([examples[group].answerable for group in np.unique(batch.groups)], dtype=bool)
         if not self.unanswerable or has.all() or not has.any():
@@ -145,6 +151,8 @@ class QuestionAnswering:
         ]
         doubts = np.array([found.doubt for found in spans])
         known = np.isfinite(doubts)
+        if has[known].all() or not has[known].any():
+            return self
         curve = fit_logistic(-doubts[known], has[known])
         threshold = best_doubt(np.array(f1)[known], has[known], doubts[known])
         return replace(self, threshold=threshold, slope=curve.slope, intercept=curve.intercept)

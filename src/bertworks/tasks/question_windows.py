@@ -60,8 +60,9 @@ def encode_questions(
     max_answer_tokens: int = 30,
     targets: bool = False,
     on_bad_rows: OnBadRows = "error",
+    first_row: int = 0,
 ) -> EncodedQuestions:
-    """The whole data set as one packed batch; question `i` is group `i`.
+    """The whole data set as one packed batch; question `i` is group `i`. `first_row` is the number of the first one in messages.
 
     With `targets` (training) each window marks the first answer that it holds whole, or "no answer" at its first token; a
     question whose answers are all lost is left out and counted. Without (use), the tokens' places in the context stand in
@@ -72,7 +73,7 @@ def encode_questions(
     for start in range(0, len(examples), _CHUNK):
         chunk = examples[start : start + _CHUNK]
         questions, contexts = [example.question for example in chunk], [example.context for example in chunk]
-        rows = tokenizer.encode_batch(questions, contexts, max_tokens=max_tokens, stride=stride, first_row=start)
+        rows = tokenizer.encode_batch(questions, contexts, max_tokens=max_tokens, stride=stride, first_row=first_row + start)
         for row, windows in enumerate(rows, start):
             example = examples[row]
             if not _reads_question(windows):
@@ -83,7 +84,7 @@ def encode_questions(
             places: list[Place] = []
             if targets:
                 places, missing = _places(example, windows)
-                lost += [LostAnswer(row, example.id, answer, reason) for answer, reason in missing]
+                lost += [LostAnswer(first_row + row, example.id, answer, reason) for answer, reason in missing]
                 if example.answers and not places:
                     seen.dropped[missing[0][1]] += 1
                     continue

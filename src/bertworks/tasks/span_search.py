@@ -47,8 +47,9 @@ def best_spans(
     """The `count` best spans of each group of sequences (groups stand together), of at most `longest` tokens.
 
     `scores` are those of each token to be an answer's first and its last, `characters` the tokens' places in the context,
-    `NOWHERE` for tokens that are not of it, which no answer may begin or end with. Spans lie within one sequence. Of
-    equal scores the earlier and shorter span comes first. The first token of a sequence stands for "no answer" there.
+    `NOWHERE` for tokens that are not of it: with these, and with tokens that have no character of it, no answer begins or ends.
+    Spans lie within one sequence. Of equal scores the earlier and shorter span comes first. The first token of a sequence stands
+    for "no answer" there.
 
     >>> scores = np.array([[0.0, 1.0], [3.0, 0.0], [1.0, 0.5], [0.0, 2.0]])
     >>> places = np.array([[-1, -1], [0, 3], [4, 8], [9, 12]])
@@ -58,7 +59,7 @@ def best_spans(
     """
     if not len(groups):
         return
-    inside = characters[:, 0] != NOWHERE
+    inside = characters[:, 1] > characters[:, 0]
     begins, ends = (np.where(inside, column, -np.inf) for column in scores.astype(np.float64).T)
     ahead = sliding_window_view(np.append(ends, np.full(longest - 1, -np.inf)), longest)  # [tokens, longest]
     left = np.repeat(offsets[1:], np.diff(offsets)) - np.arange(len(scores))  # tokens from here to the end of the sequence
@@ -71,8 +72,7 @@ def best_spans(
         places = _highest(sums, count * (last - first))
         chosen = np.stack([tokens[places // longest], tokens[places // longest] + places % longest], axis=1)
         spans = np.stack([characters[chosen[:, 0], 0], characters[chosen[:, 1], 1]], axis=1)
-        once = np.sort(np.unique(spans, axis=0, return_index=True)[1])
-        once = once[spans[once, 1] > spans[once, 0]][:count]
+        once = np.sort(np.unique(spans, axis=0, return_index=True)[1])[:count]
         yield Spans(spans[once], sums[places[once]], chosen[once], float(of_none[window]), int(offsets[window]))
 
 

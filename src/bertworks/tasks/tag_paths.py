@@ -121,7 +121,7 @@ class Lattice:
     def span_probability(self, span: Span) -> float:
         """How probable it is that exactly these words are a span with this label: the share of the paths that say so."""
         steps, scheme = self.steps, self.steps.scheme
-        own = [i for i, tag in enumerate(steps.labels) if (tag == span.label if scheme == "words" else _is_part(tag, span.label))]
+        own = [i for i, tag in enumerate(steps.labels) if (tag == span.label if scheme == "words" else _is_part(tag, span.label, scheme))]
         if not own:
             return 0.0
         opens, edge = steps.begins, len(steps.labels)
@@ -171,8 +171,8 @@ def log_probabilities(scores: Float[Array, "words labels"]) -> Float[Array, "wor
     return normalized
 
 
-def _is_part(tag: str, label: str) -> bool:
-    return tag != OUTSIDE and parse(tag).type == label
+def _is_part(tag: str, label: str, scheme: Scheme) -> bool:
+    return tag != OUTSIDE and parse(tag, scheme).type == label
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,7 @@ class Tagging:
         """The names of entities, or of the labels of words."""
         if self.scheme == "words":
             return self.labels
-        return tuple(dict.fromkeys(parse(tag).type for tag in self.labels if tag != OUTSIDE))
+        return tuple(dict.fromkeys(parse(tag, self.scheme).type for tag in self.labels if tag != OUTSIDE))
 
     @cached_property
     def steps(self) -> Steps:
@@ -305,12 +305,12 @@ def infer(truth: Iterable[Truth], scheme: Scheme, **options: Any) -> Tagging:
     if len(known) < 2:
         what = f"the tag {next(iter(seen), OUTSIDE)!r}" if seen else "no entity"
         raise DataError(f"all words have {what}: there is nothing to learn. Look at the data, or name another column of tags")
-    return Tagging(tuple(sorted(known, key=_order)), scheme, **options)
+    return Tagging(tuple(sorted(known, key=lambda tag: _order(tag, scheme))), scheme, **options)
 
 
-def _order(tag: str) -> tuple[bool, str, str]:
+def _order(tag: str, scheme: Scheme) -> tuple[bool, str, str]:
     """ "O" first, then by type."""
-    return tag != OUTSIDE, parse(tag).type, tag
+    return tag != OUTSIDE, parse(tag, scheme).type, tag
 
 
 def _count(seen: Accounting, windows: Sequence[Encoding]) -> None:

@@ -48,7 +48,9 @@ class Optimizer:
                 of_adamw.append(group)
             else:
                 of_muon.append({**group, "blocks": count})
-        self._parts: list[torch.optim.Optimizer] = [torch.optim.AdamW(of_adamw, rate, (_BETA1, config.adam_beta2), fused=True)] if of_adamw else []
+        self._parts: list[torch.optim.Optimizer] = (
+            [torch.optim.AdamW(of_adamw, rate, (_BETA1, config.adam_beta2), fused=True)] if of_adamw else []
+        )
         self._parts += [Muon(of_muon, rate, model.encoder.compute_dtype)] if of_muon else []
 
     def step(self, factor: float) -> None:

@@ -159,3 +159,10 @@ def test_scikit_learn_clones_it(make_answerer: Fitted) -> None:
     copy = clone(make_answerer(max_answer_tokens=7))
     assert copy.max_answer_tokens == 7
     assert not hasattr(copy, "task_")
+
+
+def test_questions_keep_their_numbers_in_parts(fitted_answerer: Fitted, examples: Examples, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bertworks.estimators.answers.answerer.QUESTIONS_AT_ONCE", 3)
+    wrong = [*examples(7), QuestionExample("what is good?", None)]  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="row 7"):
+        list(fitted_answerer().spans(wrong))

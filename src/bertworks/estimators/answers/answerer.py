@@ -214,7 +214,8 @@ class QuestionAnswerer(TaughtEstimator):
         """
         task: QuestionAnswering = self._require("task_")
         for start in range(0, len(examples), QUESTIONS_AT_ONCE):
-            encoded = task.encode(examples[start : start + QUESTIONS_AT_ONCE], self.tokenizer_, on_bad_rows=on_bad_rows)
+            some = examples[start : start + QUESTIONS_AT_ONCE]
+            encoded = task.encode(some, self.tokenizer_, on_bad_rows=on_bad_rows, first_row=start)
             rows = (start + np.unique(encoded.batch.groups)).tolist()
             scores = self._scores(encoded.batch)[HEAD] if rows else np.zeros((0, 2))
             yield rows, list(task.spans(encoded.batch, scores, count=count)), encoded.accounting

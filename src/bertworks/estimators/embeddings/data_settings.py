@@ -22,6 +22,8 @@ from bertworks.tasks.embedding_objective import ObjectiveName
 
 _NEGATIVE = re.compile(r"(hard_)?negatives?(_?\d+)?", re.IGNORECASE)
 """Names of columns whose texts are negatives of the row's first text."""
+_MOST_CLASSES = 3
+"""So many whole numbers that differ are taken for classes rather than scores, where pairs were said to belong together."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +64,21 @@ def read_rows(source: Any, objective: ObjectiveName | None, *, label: str | None
     """Reads rows of one text, of a pair, or of a pair with negatives; `reading` are options of `read_texts`.
 
     Scores are read for the objective "scores", and where none is named and a column of a pair's label holds numbers. Columns
-    called negative, negative_1 … are read with the others. Rows with an empty text are left out and counted.
+    called negative, negative_1 …, of texts or lists of them, are read for "ranking", and where none is named. Rows with an empty
+    text are left out and counted.
 
     Raises `DataError` where nothing can be read, and where labels are no numbers: they do not say which texts belong together.
     """
-    data = read_columns(source, objective, label=label, **reading)
+    return _checked_rows(read_columns(source, objective, label=label, **reading), objective)
+
+
+def _checked_rows(data: TextData, objective: ObjectiveName | None) -> EmbeddingRows:
     if lacks_scores(data):
         raise DataError(
             f"{data.table.name}: '{data.label_column}' does not hold a number for each pair. If each pair belongs together, say so "
             'with objective="ranking" (--objective ranking); else leave out the pairs that do not'
         )
-    return rows_of(data)
+    return rows_of(data, objective)
 
 
 def read_columns(source: Any, objective: ObjectiveName | None, *, label: str | None = None, **reading: Any) -> TextData:
@@ -82,6 +88,24 @@ def read_columns(source: Any, objective: ObjectiveName | None, *, label: str | N
     if objective is None and data.pairs is not None and data.label_column is not None and _holds_numbers(data):
         data = read_texts(source, label=data.label_column, kind="number", require_labels=True, **reading)
     return data
+
+
+def judged_columns(source: Any, objective: ObjectiveName | None, *, label: str | None = None, **reading: Any) -> TextData:
+    """The columns of rows by which a model is judged: with scores where there are any, whatever the `objective` of its training is.
+
+    Where "ranking" is named, whose training reads no labels, a column that is not named as `label` holds scores only where it can be
+    nothing else: numbers that differ, and are not whole ones of three kinds at most, as classes are (0 and 1; those of NLI). Other
+    columns are not used, and the texts of a row belong together, as in the training.
+    """
+    data = read_columns(source, None, label=label, **reading)
+    if objective != "ranking" or label is not None or _are_scores(data.labels):
+        return data
+    return read_columns(source, "ranking", **reading)
+
+
+def _are_scores(labels: Sequence[Any] | None) -> bool:
+    different = set(labels or ())
+    return len(different) > (_MOST_CLASSES if all(float(value).is_integer() for value in different) else 1)
 
 
 def lacks_scores(data: TextData) -> bool:
@@ -97,14 +121,15 @@ def _holds_numbers(data: TextData) -> bool:
     return True
 
 
-def rows_of(data: TextData) -> EmbeddingRows:
-    """The rows of columns of texts, with the negatives that stand beside pairs; those with an empty text are left out."""
-    names = negative_columns(data)
-    negatives = [[str(value or "") for value in data.table.data[name].to_pylist()] for name in names]
+def rows_of(data: TextData, objective: ObjectiveName | None = None) -> EmbeddingRows:
+    """The rows of columns of texts, with the negatives that stand beside pairs where the objective uses them; those with an empty
+    text are left out."""
+    names = negative_columns(data, objective)
+    negatives = [_texts_of(data, name) for name in names]
     columns: list[Sequence[str]] = [data.texts, *([] if data.pairs is None else [data.pairs])]
     rows = [tuple(row) for row in zip(*columns, strict=True)]
     keep = np.array([all(text.strip() for text in row) for row in rows], dtype=bool)
-    rows = [(*row, *(text for text in more if text.strip())) for row, *more in zip(rows, *negatives, strict=True)] if names else rows
+    rows = [(*row, *(text for some in more for text in some)) for row, *more in zip(rows, *negatives, strict=True)] if names else rows
     seen, chosen = data.accounting, np.flatnonzero(keep)
     notes = {reason: count for reason, count in seen.notes.items() if reason not in ("empty text", "empty second text")}
     seen = replace(seen, notes=type(seen.notes)(notes), dropped=seen.dropped.copy())
@@ -117,11 +142,26 @@ def rows_of(data: TextData) -> EmbeddingRows:
     return found if keep.all() else found.part(chosen, seen, found.name)
 
 
-def negative_columns(data: TextData) -> list[str]:
-    """The columns whose texts are negatives of a row's first text; scored pairs have none."""
-    if data.pairs is None or data.labels:
+def negative_columns(data: TextData, objective: ObjectiveName | None = None) -> list[str]:
+    """The columns whose texts are negatives of a row's first text; scored pairs have none, and other objectives than "ranking" use
+    none."""
+    if data.pairs is None or data.labels or objective not in (None, "ranking"):
         return []
     return [name for name in data.table.data.column_names if _NEGATIVE.fullmatch(name)]
+
+
+def _texts_of(data: TextData, column: str) -> list[list[str]]:
+    """The texts of each row of a column of texts or of lists of them, without those that are empty."""
+    out = []
+    for row, value in zip(data.table.rows, data.table.data[column].to_pylist(), strict=True):
+        texts = [text for text in (value if isinstance(value, list) else [value]) if text is not None]
+        wrong = next((text for text in texts if not isinstance(text, str)), None)
+        if wrong is not None:
+            raise DataError(
+                f"{data.table.name}, row {row} (the first is 0): '{column}' is to hold a text or a list of texts, but has {wrong!r:.60}"
+            )
+        out.append([text for text in texts if text.strip()])
+    return out
 
 
 def _facts(data: TextData, negatives: Sequence[str], scores: Sequence[float] | None) -> list[str]:
@@ -159,10 +199,8 @@ class EmbeddingSettings(DataSettings):
             source = self.source if self.validation is None else self.validation
             split = self.validation_split or (split_names(source).get("validation") if self.validation is not None else None)
             columns = reading if self.validation is None else {**reading, "text": None, "pair": None}
-            held: EmbeddingRows | None = read_rows(
-                source, None, label=self.label if self.validation is None else None, split=split, **columns
-            )
-            assert held is not None
+            label = self.label if self.validation is None else None
+            held = _checked_rows(judged_columns(source, self.objective, label=label, split=split, **columns), None)
             return rows, held, [*lines, *(f"validation: {line}" for line in held.facts)]
         if objective == "simcse":
             return rows, None, [*lines, "no validation data: the model of the last step is kept (scored pairs would judge it)"]

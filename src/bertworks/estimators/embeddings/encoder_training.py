@@ -24,8 +24,9 @@ from bertworks.estimators.train_report import TrainReport, write_files
 from bertworks.tokenization import Tokenizer
 from bertworks.training.progress import Progress
 
-_UNTRAINED = ("model", "revision", "pooling", "layers_from", "dense", "activation", "normalize", "overflow", "max_tokens", "stride", "seed")
-_MACHINE = ("device", "precision", "threads", "token_budget")
+_ENCODER = ("model", "revision", "pooling", "layers_from", "dense", "activation", "normalize")
+_READING = ("overflow", "max_tokens", "stride", "prompt")
+_MACHINE = ("device", "precision", "threads", "token_budget", "seed")
 
 
 def train_one(
@@ -57,8 +58,10 @@ def train_one(
             metrics = {"rows": len(held.texts), "cosine": best.get("cosine")}
         else:
             metrics = _judged(encoder, held)
-            untrained = {name: value for name, value in settings.items() if name in (*_UNTRAINED, *_MACHINE)}
-            found = {"baselines": {"the model before training": _judged(SentenceEncoder(**untrained), held)}}
+            untrained = {name: value for name, value in settings.items() if name in (*_ENCODER, *_READING, *_MACHINE)}
+            before, size = SentenceEncoder(**untrained), encoder.dimensions
+            before.dimensions = None if size is None or size > before.width else size
+            found = {"baselines": {"the model before training": _judged(before, held)}}
     report = TrainReport(
         folder=folder,
         headline=encoder.objective_.metrics().headline,

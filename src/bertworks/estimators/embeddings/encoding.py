@@ -19,7 +19,6 @@ from bertworks.estimators.embeddings import folder as folders
 from bertworks.estimators.embeddings.quantization import feature_ranges, to_bits, to_int8
 from bertworks.estimators.stored_task import check_fit
 from bertworks.estimators.task_estimator import TaskEstimator, model_path
-from bertworks.evaluation.nearest import unit_vectors
 from bertworks.inference import LoadedModel
 from bertworks.inference.vector_models import load_vector_model
 from bertworks.nn.machine import Precision, choose
@@ -212,7 +211,9 @@ class VectorEncoder(TaskEstimator):
             self._ranges(size)
         if chunk < 1:
             raise SettingsError(f"chunk is a number of texts, at least 1, not {chunk}")
-        return self._chunks(task, iter(texts), task.prompt(self.prompt if prompt is None else prompt), dtype, size, progress, chunk, first_row)
+        return self._chunks(
+            task, iter(texts), task.prompt(self.prompt if prompt is None else prompt), dtype, size, progress, chunk, first_row
+        )
 
     def _chunks(
         self,
@@ -228,9 +229,7 @@ class VectorEncoder(TaskEstimator):
         done = 0
         while some := list(islice(texts, chunk)):
             batch, seen = task.encode(some, self.tokenizer_, prompt, first_row=first_row + done)
-            vectors = task.vectors(self._scores(batch)[HEAD], batch)
-            if size < vectors.shape[1]:
-                vectors = unit_vectors(vectors[:, :size]) if task.is_unit else vectors[:, :size]
+            vectors = task.cut(task.vectors(self._scores(batch)[HEAD], batch), size)
             done += len(some)
             yield self._stored(vectors, dtype), seen
             if progress is not None:

@@ -8,11 +8,11 @@ from jaxtyping import Float
 from bertworks.batch import Array, PackedBatch
 from bertworks.errors import DataError
 from bertworks.estimators.explanation import BaselineName, resolve_baseline
+from bertworks.evaluation.nearest import similarities
 from bertworks.explain import Answer, Explanation, Likeness, NoAnswer, Question, Reading
 from bertworks.inference import score
 from bertworks.tasks import Scores
 from bertworks.tasks.embedding import HEAD, SentenceEmbedding, merged_vectors
-from bertworks.tasks.embedding_objective import cosines
 from bertworks.tokenization import Tokenizer
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class _Nearness:
         """One of the two may have a single row, which is compared with all of the other."""
         first, second = np.broadcast_arrays(np.atleast_2d(first), np.atleast_2d(second))
         if self.comparison == "cosine":
-            return cosines(first, second)
+            return similarities(first, second)
         return np.asarray(np.einsum("rw,rw->r", first, second, dtype=np.float64))
 
     def vectors(self, scores: Float[Array, "sequences all"], batch: PackedBatch) -> Float[Array, "texts width"]:

@@ -91,9 +91,7 @@ class FewShotClassifier(Estimator):
         if not self.inverse_penalty > 0:
             raise SettingsError(f"inverse_penalty must be above 0, not {self.inverse_penalty!r}")
         config = self.training_config()
-        rows, answers = text_rows(texts), label_rows(labels)
-        if len(rows) != len(answers):
-            raise DataError(f"{len(rows)} texts but {len(answers)} labels: give a label for each text")
+        rows, answers = _labelled(texts, labels)
         names = in_order(set(answers))
         if len(names) < 2:
             raise DataError(f"there are {len(names)} classes: a classifier needs two at least")
@@ -164,14 +162,13 @@ class FewShotClassifier(Estimator):
 
     def assess(self, texts: Iterable[str], labels: Iterable[Any], **options: Any) -> Assessment:
         """Metrics, the worst mistakes and, on request, a file of all answers; `options` are those of `assessment.assess`."""
-        rows, answers = text_rows(texts), label_rows(labels)
-        if len(rows) != len(answers):
-            raise DataError(f"{len(rows)} texts but {len(answers)} labels: give a label for each text")
+        rows, answers = _labelled(texts, labels)
         return assess(self.task_, self._outputs, rows, answers, **options)
 
     def score(self, texts: Iterable[str], labels: Iterable[Any]) -> float:
         """Accuracy."""
-        return float(np.mean([a == b for a, b in zip(self.predict(texts).tolist(), label_rows(labels), strict=True)]))
+        rows, answers = _labelled(texts, labels)
+        return float(np.mean([a == b for a, b in zip(self.predict(rows).tolist(), answers, strict=True)]))
 
     def explain(self, text: str, *, target: Any = None, window: int | None = None, baseline: BaselineName = "pad") -> Explanation:
         """Why the model gives a text its class: attention maps, what each word adds to the logit of the class, and whether that
@@ -228,6 +225,14 @@ class FewShotClassifier(Estimator):
         if verify:
             check_cases(path, partial(found._smoke_outputs, found.encoder_))
         return found
+
+
+def _labelled(texts: Iterable[str], labels: Iterable[Any]) -> tuple[list[str], list[Any]]:
+    """Raises `DataError` where there is not a label for each text."""
+    rows, answers = text_rows(texts), label_rows(labels)
+    if len(rows) != len(answers):
+        raise DataError(f"{len(rows)} texts but {len(answers)} labels: give a label for each text")
+    return rows, answers
 
 
 def contrastive_pairs(texts: Sequence[str], classes: Array, pairs_per_text: int, seed: int) -> tuple[list[tuple[str, str]], list[float]]:

@@ -68,7 +68,11 @@ def train_one(
 
 
 def _write_settings(folder: Path, classifier: FewShotClassifier, data: DataSettings, training: Mapping[str, Any]) -> None:
-    own = {name: value for name, value in classifier.get_params().items() if name in classifier._own_names() and name not in ("output", "progress")}
+    own = {
+        name: value
+        for name, value in classifier.get_params().items()
+        if name in classifier._own_names() and name not in ("output", "progress")
+    }
     runs.write_settings(folder, {classifier.settings_table: own, "training": training, "data": data.to_dict()})
 
 

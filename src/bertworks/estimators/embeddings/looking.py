@@ -15,7 +15,14 @@ from bertworks.data.inspection.reading import TOLERATED
 from bertworks.data.table import split_names
 from bertworks.data.text_data import TextData
 from bertworks.estimators import runs
-from bertworks.estimators.embeddings.data_settings import EmbeddingRows, negative_columns, objective_of, read_columns, rows_of
+from bertworks.estimators.embeddings.data_settings import (
+    EmbeddingRows,
+    judged_columns,
+    negative_columns,
+    objective_of,
+    read_columns,
+    rows_of,
+)
 from bertworks.estimators.embeddings.explanation import explain_vectors
 from bertworks.estimators.embeddings.folder import read_text_side
 from bertworks.estimators.embeddings.inspection import check_source, inspect_embedding_rows
@@ -59,13 +66,13 @@ def inspect(
     slices: dict[str, Any] = {"split": split or names.get("train"), "shuffle_seed": shuffle_seed, "limit": limit, "delimiter": delimiter}
     reading: dict[str, Any] = {"on_bad_rows": on_bad_rows, "encoding": encoding}
     read = read_columns(data, objective, text=text, pair=pair, label=label, **slices, **reading)
-    rows = rows_of(read)
-    other = None if against is None else _read_against(against, read, delimiter, reading)
+    rows = rows_of(read, objective)
+    other = None if against is None else _read_against(against, read, objective, {**reading, "delimiter": delimiter})
     folder = model_path(resolve(model))
     name = "the default encoder" if model is None else str(model)
     found = inspect_embedding_rows(rows, other, task=read_text_side(folder), tokenizer=Tokenizer.load(folder), model_name=name)
     used = {"text": read.text_column, "pair": read.pair_column, "label": read.label_column}
-    columns: dict[str, Any] = {**used, "unused": [name for name in read.unused_columns if name not in negative_columns(read)]}
+    columns: dict[str, Any] = {**used, "unused": [name for name in read.unused_columns if name not in negative_columns(read, objective)]}
     findings = by_level([*check_source(data, read, {**slices, "encoding": encoding}), *found.findings])
     inspection = replace(found, findings=findings, columns=columns)
     if progress is not None:
@@ -76,15 +83,14 @@ def inspect(
     return InspectionReport(inspection, facts, name, _next_steps(data, inspection, read, given), time.perf_counter() - started)
 
 
-def _read_against(source: Any, data: TextData, delimiter: str | None, reading: Mapping[str, Any]) -> EmbeddingRows:
-    """The second source by the columns of the first; its scores may be missing."""
+def _read_against(source: Any, data: TextData, objective: ObjectiveName | None, reading: Mapping[str, Any]) -> EmbeddingRows:
+    """The second source by the columns of the first, as a training reads what it validates on; its scores may be missing."""
     names = split_names(source)
-    options: dict[str, Any] = {**reading, "split": names.get("test") or names.get("validation"), "delimiter": delimiter}
+    options: dict[str, Any] = {**reading, "split": names.get("test") or names.get("validation")}
     options |= {"text": data.text_column, "pair": data.pair_column}
-    read = read_columns(source, "ranking", **options)
-    if data.labels is not None and data.label_column in read.table.data.column_names:
-        read = read_columns(source, "scores", label=data.label_column, **{**options, "on_bad_rows": "drop"})
-    return rows_of(read)
+    columns = read_columns(source, "ranking", **options).table.data.column_names
+    label = data.label_column if data.labels is not None and data.label_column in columns else None
+    return rows_of(judged_columns(source, objective, label=label, **{**options, "on_bad_rows": "drop"}))
 
 
 def _next_steps(data: Any, inspection: Inspection, read: TextData, given: Mapping[str, Any]) -> list[str]:

@@ -33,8 +33,13 @@ class VectorSearch(VectorEncoder):
     """What of a `SentenceEncoder` compares vectors."""
 
     def similarity(self, first: Any, second: Any) -> Float[Array, "firsts seconds"]:
-        """How near each of some texts (or vectors) is to each of others: cosines, or dot products where the model has it so."""
+        """How near each of some texts (or vectors) is to each of others: cosines, or dot products where the model has it so.
+
+        Raises `DataError` where vectors have not equally many features.
+        """
         one, other = self._floats(first), self._floats(second)
+        if one.shape[1] != other.shape[1]:
+            raise DataError(f"the first have {one.shape[1]} features, but the second have {other.shape[1]}: encode both in the same way")
         return one @ other.T if self._comparison() == "dot" else unit_vectors(one) @ unit_vectors(other).T
 
     def search(self, queries: Any, corpus: Any = None, top_k: int = 10, *, index: VectorIndex | None = None) -> Nearest:
@@ -109,7 +114,7 @@ class VectorSearch(VectorEncoder):
 
     def _vectors(self, given: Any, prompt: str | None = None) -> Vectors:
         if isinstance(given, np.ndarray) and given.dtype.kind in "fiu":
-            return given
+            return np.atleast_2d(given)
         return self.encode([given] if isinstance(given, str) else given, prompt=prompt)
 
     def _floats(self, given: Any, prompt: str | None = None) -> Float[Array, "rows width"]:

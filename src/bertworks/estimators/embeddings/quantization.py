@@ -58,6 +58,13 @@ def to_bits(vectors: Float[Array, "rows width"]) -> UInt8[Array, "rows bytes"]:
 
 
 def from_bits(packed: UInt8[Array, "rows bytes"], width: int | None = None) -> Float[Array, "rows width"]:
-    """1 where a bit is set and -1 elsewhere; `width` is the number of features where it is no multiple of eight."""
+    """1 where a bit is set and -1 elsewhere; `width` is the number of features where it is no multiple of eight.
+
+    Raises `DataError` where vectors of such a width have another number of bytes.
+    """
+    if width is not None and packed.shape[1] != -(-width // 8):
+        raise DataError(
+            f"binary vectors of {width} features have {-(-width // 8)} bytes, but these have {packed.shape[1]}: encode them anew"
+        )
     bits: Array = np.unpackbits(packed, axis=1, count=width)
     return bits.astype(np.float32) * 2 - 1

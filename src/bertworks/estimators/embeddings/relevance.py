@@ -26,33 +26,45 @@ class RetrievalData:
     facts: list[str]
 
 
-def read_retrieval(queries: Any, corpus: Any, relevance: Any, *, text: str | None = None) -> RetrievalData:
+def read_retrieval(
+    queries: Any, corpus: Any, relevance: Any, *, text: str | None = None, slices: Mapping[str, Any] | None = None, **reading: Any
+) -> RetrievalData:
     """Reads the three tables. Queries and corpus have a column of ids (`_id`, `id` …) and one of texts; without ids, the number of
     a row, from 0, is its id. `relevance` has a column of queries' ids, one of texts' ids, and one of gains, 1 where it lacks that.
 
+    `slices` are what `read_texts` takes to choose some of the queries: what is relevant to others is left out then, and counted.
+    `reading` are the options by which all three tables are read; with `on_bad_rows="drop"` unknown ids are left out, too.
+
     Raises `DataError` where a table cannot be read, or names an id that is not there.
     """
-    asked, ids, facts = _texts(queries, text)
-    stored, places, more = _texts(corpus, text)
-    table = read_table(relevance)
+    asked, ids, facts = _texts(queries, text, **{**(slices or {}), **reading})
+    stored, places, more = _texts(corpus, text, **reading)
+    some, lenient, left_out = any(value is not None for value in (slices or {}).values()), reading.get("on_bad_rows") == "drop", 0
+    table = read_table(relevance, **reading)
     columns = [_column(table, names) for names in (_QUERY_NAMES, _DOCUMENT_NAMES, _GAIN_NAMES)]
     if columns[0] is None or columns[1] is None:
         names = f"({', '.join(_QUERY_NAMES[:3])}) and of texts ({', '.join(_DOCUMENT_NAMES[:3])})"
         raise DataError(f"{table.name} needs columns for ids of queries {names}; it has {listed(table)}")
-    gains = [1.0] * len(table) if columns[2] is None else [_gain(v, table, i) for i, v in enumerate(table.data[columns[2]].to_pylist())]
+    values = [1.0] * len(table) if columns[2] is None else table.data[columns[2]].to_pylist()
+    gains = [_gain(value, table, row) for row, value in zip(table.rows.tolist(), values, strict=True)]
     wanted: list[dict[int, float]] = [{} for _ in asked]
     pairs = zip(table.data[columns[0]].to_pylist(), table.data[columns[1]].to_pylist(), gains, strict=True)
-    for row, (query, document, gain) in enumerate(pairs):
-        for name, known, of in ((query, ids, queries), (document, places, corpus)):
-            if str(name) not in known:
+    for row, (query, document, gain) in zip(table.rows.tolist(), pairs, strict=True):
+        sought = ((query, ids, queries, some), (document, places, corpus, False))
+        unknown = next(((name, of, chosen) for name, known, of, chosen in sought if str(name) not in known), None)
+        if unknown is not None:
+            name, of, is_of_others = unknown
+            if not (is_of_others or lenient):
                 raise DataError(f"{table.name}, row {row} (the first is 0): there is no id '{name!s:.60}' in {of!s:.100}")
-        if gain > 0:
+            left_out += 1
+        elif gain > 0:
             wanted[ids[str(query)]][places[str(document)]] = gain
-    return RetrievalData(asked, stored, wanted, [*facts, *more, f"{table.name}: {sum(map(len, wanted)):,} relevant texts"])
+    told = f"{table.name}: {sum(map(len, wanted)):,} relevant texts" + (f"; {left_out:,} rows of others left out" if left_out else "")
+    return RetrievalData(asked, stored, wanted, [*facts, *more, told])
 
 
-def _texts(source: Any, text: str | None) -> tuple[list[str], Mapping[str, int], list[str]]:
-    data = read_texts(source, text=text, label=False, require_labels=False)
+def _texts(source: Any, text: str | None, **reading: Any) -> tuple[list[str], Mapping[str, int], list[str]]:
+    data = read_texts(source, text=text, label=False, require_labels=False, **reading)
     column = _column(data.table, _ID_NAMES)
     names = [str(row) for row in data.table.rows] if column is None else [str(value) for value in data.table.data[column].to_pylist()]
     places = {name: place for place, name in enumerate(names)}

@@ -15,7 +15,7 @@ from bertworks.estimators.embeddings import folder as folders
 from bertworks.estimators.embeddings.encoding import Vectors
 from bertworks.estimators.embeddings.explanation import explain_vectors
 from bertworks.estimators.embeddings.nearness import DOCUMENT_PROMPTS, VectorSearch
-from bertworks.estimators.embeddings.training import check_objective, objective_for, teacher_vectors
+from bertworks.estimators.embeddings.training import check_objective, judging, objective_for, teacher_vectors
 from bertworks.estimators.explanation import BaselineName
 from bertworks.estimators.rows import held_out_columns, text_tuples
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
@@ -239,13 +239,16 @@ class SentenceEncoder(VectorSearch):
         """Pairs with `targets`: how similarities follow their scores (Spearman, Pearson). Rows without targets: how high each
         row's second text is ranked for its first, and the triplet accuracy where there are negatives.
 
+        Judged are the vectors that `encode` gives: with the encoder's `prompt` and `dimensions`, compared as the model has it.
         Confidence intervals stand under `intervals`, what became of the texts under `accounting`. Of pairs with targets nothing is
         kept but the similarity of each; rows without are encoded all at once, since each partner is ranked among all others.
         """
         rows = text_tuples(texts)
         if not rows:
             raise DataError("evaluation: there are no texts")
-        objective = EmbeddingObjective(self._ready(), "ranking" if targets is None else "scores")
+        task = self._ready()
+        objective = EmbeddingObjective(task, "ranking" if targets is None else "scores", **judging(self, task))
+        objective.check(self.width)
         if targets is None:
             parts = iter([objective.encode(rows, self.tokenizer_, judged=True)])
         else:
@@ -265,6 +268,10 @@ class SentenceEncoder(VectorSearch):
         each query, the gain of each relevant text by its number in the corpus."""
         if len(queries) != len(relevance):
             raise DataError(f"{len(queries)} queries, but what is relevant is said of {len(relevance)}")
+        for row, wanted in enumerate(relevance):
+            for number in wanted:
+                if not (isinstance(number, int | np.integer) and 0 <= number < len(corpus)):
+                    raise DataError(f"query {row} (the first is 0): there is no text {number!r} in a corpus of {len(corpus):,}, from 0 on")
         names = dict(self._ready().prompts)
         document = next((name for name in DOCUMENT_PROMPTS if name in names), None)
         asked, seen = self.encode_with_accounting(queries, prompt="query" if "query" in names else None)

@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from bertworks.batch import Array
 from bertworks.errors import DataError, SettingsError, nearest
+from bertworks.evaluation.nearest import Comparison
 from bertworks.spec import VectorSpec
 from bertworks.tasks.embedding import SentenceEmbedding
 from bertworks.tasks.embedding_objective import Distance, EmbeddingObjective, Judgement, ObjectiveName, score_range
@@ -59,7 +60,15 @@ def objective_for(
         highest=high,
         teacher_width=np.shape(targets)[1] if kind == "distillation" and np.ndim(targets) == 2 else None,
         vectors=spec,
+        **judging(encoder, task),
     )
+
+
+def judging(encoder: "SentenceEncoder", task: SentenceEmbedding) -> dict[str, Any]:
+    """What an `EmbeddingObjective` needs to know to judge the vectors that `encode` gives. Models whose vectors are compared by a
+    distance, which is not computed here, are judged by cosines."""
+    by: Comparison = "dot" if task.similarity == "dot" else "cosine"
+    return {"prompt": encoder.prompt, "size": encoder.dimensions, "by": by}
 
 
 def _range(chosen: Any, targets: Any, rows: int) -> tuple[float, float]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,7 @@ from bertworks.estimators.embeddings.vector_index import NEIGHBOURS, VectorIndex
 from bertworks.estimators.embeddings.writing import check_output, ranges_path, write_npy, write_parquet
 from bertworks.estimators.train_report import TrainReport
 from bertworks.estimators.verbs.evaluate import Counting, EvaluationReport
-from bertworks.tasks.embedding_objective import ObjectiveName
+from bertworks.tasks.embedding_objective import ObjectiveName, score_range
 from bertworks.training.progress import Progress
 
 __all__ = ["EmbedReport", "Hit", "answers", "embed", "evaluate", "explain", "inspect", "rounded", "search", "train"]
@@ -88,6 +88,7 @@ def evaluate(
     model: str | Path,
     data: Any,
     *,
+    objective: Literal["scores", "ranking"] | None = None,
     corpus: Any = None,
     relevance: Any = None,
     split: str | None = None,
@@ -108,23 +109,35 @@ def evaluate(
     """Evaluates vectors on scored pairs (Spearman), on texts that belong together (how high each partner is ranked), or on a
     search: `data` are queries then, and `corpus` and `relevance` say what is to be found (`relevance.read_retrieval`).
 
+    `objective` says which of the first two: "scores" or "ranking", which does not look at labels. Without it, pairs with a column of
+    numbers are scored pairs. Of a search, `split`, `limit` and `shuffle_seed` choose queries; `encoding`, `delimiter` and
+    `on_bad_rows` are how all three tables are read.
+
     `mistakes` is there for the sake of other tasks: what is wrong cannot be told row by row.
     """
+    if objective not in (None, "scores", "ranking"):
+        raise SettingsError(f"vectors are evaluated by the objective 'scores' or 'ranking', not {objective!r}")
     encoder = SentenceEncoder(model, device=device, precision=precision, threads=threads)
     started = time.perf_counter()
+    names = split_names(data) if split is None else {}
+    part = split or names.get("test") or names.get("validation")
+    slices: dict[str, Any] = {"split": part, "shuffle_seed": shuffle_seed, "limit": limit}
+    reading: dict[str, Any] = {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
     if (corpus is None) != (relevance is None):
         raise SettingsError("a search is judged by a corpus and by what is relevant in it: give both corpus and relevance")
     if corpus is not None:
-        told = read_retrieval(data, corpus, relevance, text=text)
+        for name, value in (("pair", pair), ("label", label), ("objective", objective)):
+            if value is not None:
+                raise SettingsError(f"a search has no {name} (--{name}): leave it out, or leave out corpus and relevance")
+        told = read_retrieval(data, corpus, relevance, text=text, slices=slices, **reading)
         found = encoder.evaluate_search(told.queries, told.corpus, told.relevance)
         seen = Accounting.from_dict(found.pop("accounting"))
         return EvaluationReport("ndcg@10", found, seen, told.facts, [], time.perf_counter() - started)
-    names = split_names(data) if split is None else {}
-    part = split or names.get("test") or names.get("validation")
-    reading: dict[str, Any] = {"text": text, "pair": pair, "on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
-    rows = read_rows(data, None, label=label, split=part, shuffle_seed=shuffle_seed, limit=limit, **reading)
+    rows = read_rows(data, objective, label=label, text=text, pair=pair, **slices, **reading)
     if len(rows.texts[0]) < 2:
         raise DataError(f"{rows.name} has single texts: name the two columns of pairs with text and pair (--text, --pair)")
+    if rows.scores is not None:
+        score_range(rows.scores)  # equal ones judge nothing
     found = encoder.evaluate(rows.texts, rows.scores)
     seen = with_reading(Accounting.from_dict(found.pop("accounting")), rows.accounting)
     if progress is not None:

@@ -80,14 +80,14 @@ def _question(task: Tagging, name: str, tags: list[str], places: Array, batch: P
         score=f"the mean logit of {' '.join(tags)}",
         quantity=f"P({name})",
         target=Target(HEAD, tuple(terms)),
-        confidence=_confidence(task, parse(tags[0]).type if task.scheme != "words" else tags[0], places, read),
+        confidence=_confidence(task, parse(tags[0], task.scheme).type, places, read),
     )
 
 
 def _confidence(task: Tagging, label: str, places: Array, read: Array) -> Callable[[Scores, PackedBatch], Float[Array, "groups"]]:
     """The mean, over the words of a span, of the probability of any tag of its label; 0 for a word that was removed. With
     transitions it is that among all sequences of tags of the words that are left."""
-    own = [i for i, tag in enumerate(task.labels) if (tag if task.scheme == "words" else parse(tag).type) == label and tag != OUTSIDE]
+    own = [i for i, tag in enumerate(task.labels) if parse(tag, task.scheme).type == label and tag != OUTSIDE]
 
     def confidence(scores: Scores, batch: PackedBatch) -> Float[Array, "groups"]:
         group = np.repeat(np.unique(batch.groups, return_inverse=True)[1], batch.lengths)

@@ -204,12 +204,12 @@ class EntityRecognizer(TaughtEstimator):
         found: list[Any] = self.predict_with_accounting(sentences)[0]
         return found
 
-    def predict_with_accounting(self, sentences: Sentences) -> tuple[Any, Accounting]:
-        """Predictions, and what became of the sentences."""
+    def predict_with_accounting(self, sentences: Sentences, *, first_row: int = 0) -> tuple[Any, Accounting]:
+        """Predictions, and what became of the sentences; `first_row` is the number of the first one in messages."""
         task: Tagging = self._require("task_")
         out: list[Any] = []
         total = Accounting()
-        for readings, scores, seen in self.read(sentence_rows(sentences)):
+        for readings, scores, seen in self.read(sentence_rows(sentences, first_row), first_row):
             out += answers_of(task, readings, scores)
             total += seen
         return out, total
@@ -227,12 +227,12 @@ class EntityRecognizer(TaughtEstimator):
                 out.append(values)
         return out
 
-    def read(self, rows: Sequence[Any]) -> Iterator[tuple[list[Reading], list[Float[Array, "read tags"]], Accounting]]:
-        """How sentences are read and scored, some at a time."""
+    def read(self, rows: Sequence[Any], first_row: int = 0) -> Iterator[tuple[list[Reading], list[Float[Array, "read tags"]], Accounting]]:
+        """How sentences are read and scored, some at a time; `first_row` is the number of the first one in messages."""
         task: Tagging = self._require("task_")
         for start in range(0, len(rows), SENTENCES_AT_ONCE):
             part = readable(rows[start : start + SENTENCES_AT_ONCE])
-            batch, readings, seen = task.encode(part, self.tokenizer_, first_row=start)
+            batch, readings, seen = task.encode(part, self.tokenizer_, first_row=first_row + start)
             yield readings, task.word_scores(readings, self._scores(batch)[HEAD]), seen
 
     def evaluate(

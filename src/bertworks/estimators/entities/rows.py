@@ -10,14 +10,15 @@ from bertworks.estimators.rows import plain_list
 from bertworks.tasks.sentence_reading import Sentence, Truth
 
 
-def sentence_rows(sentences: Any) -> list[str | list[str]]:
-    """Sentences as a list: texts, or lists of words. Raises `DataError` for one string, and where both kinds are mixed."""
+def sentence_rows(sentences: Any, first_row: int = 0) -> list[str | list[str]]:
+    """Sentences as a list: texts, or lists of words. Raises `DataError` for one string, and where both kinds are mixed; `first_row` is
+    the number of the first sentence in messages."""
     if isinstance(sentences, str):
         raise DataError("expected a list of texts or of lists of words, got one string: put it in a list, [text]")
     rows = [row if isinstance(row, str) else plain_list(row, "the words of a sentence") for row in plain_list(sentences, "sentences")]
     if len({isinstance(row, str) for row in rows}) > 1:
         raise DataError("some sentences are texts and some are lists of words: give one or the other")
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows, first_row):
         wrong = None if isinstance(row, str) else next((word for word in row if not isinstance(word, str)), None)
         if wrong is not None:
             raise DataError(f"sentence {number}: a word is {wrong!r:.40} ({type(wrong).__name__}), not a text")

@@ -235,7 +235,7 @@ def answers(
         raise SettingsError("predict has no option 'probabilities' for the task 'entities': each entity comes with its own")
     for start in range(0, len(rows), SENTENCES_AT_ONCE):
         chunk = rows[start : start + SENTENCES_AT_ONCE]
-        found, seen = classifier.predict_with_accounting(chunk)
+        found, seen = classifier.predict_with_accounting(chunk, first_row=start)
         told = []
         for row, answer in zip(chunk, found, strict=True):
             plain = isinstance(row, str)
