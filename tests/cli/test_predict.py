@@ -1,6 +1,8 @@
 """`bertworks predict` and `evaluate`."""
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pandas
@@ -134,3 +136,62 @@ def test_in_python(trained: Path) -> None:
     for wrong in ({}, {"texts": "a", "file": "b.csv"}, {"texts": "a", "output": "b.csv"}):
         with pytest.raises(SettingsError):
             package.predict(trained, **wrong)
+    for call in (package.predict, package.features):
+        with pytest.raises(SettingsError, match="texts are read as they are: leave out split, limit, or name a file"):
+            call(trained, "good soup", split="train", limit=3, encoding="utf-8")
+
+
+def test_results_are_not_begun_where_they_cannot_be_written(bertworks: Bertworks, trained: Path) -> None:
+    refused = bertworks("evaluate", trained, "test.csv", "--results", "no/such/answers.parquet")
+    assert (refused.code, "the folder 'no/such' does not exist" in refused.error) == (3, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "flags"),
+    [
+        (("predict", "MODEL", "a text", "--limit", "2", "--encoding", "latin-1"), "--limit, --encoding"),
+        (("predict", "MODEL", "--choices", "answers"), "--choices"),
+        (("embed", "MODEL", "a text", "--split", "train"), "--split"),
+        (("zero-shot", "MODEL", "a text", "--labels", "x", "--on-bad-rows", "drop"), "--on-bad-rows"),
+        (("features", "a text", "--text", "review"), "--text"),
+        (("generate", "MODEL", "a text", "--delimiter", ";"), "--delimiter"),
+        (("answer", "MODEL", "who?", "--context", "me", "--encoding", "latin-1"), "--encoding"),
+    ],
+)
+def test_options_of_a_file_are_refused_beside_texts(bertworks: Bertworks, arguments: tuple[str, ...], flags: str) -> None:
+    refused = bertworks(*arguments)
+    names = flags.replace("--", "").replace("-", "_")
+    assert refused.code == 2
+    assert refused.error == f"error: {flags}: only what --file names is read in such a way: name it, or leave out {names}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("embed", "MODEL"),
+        ("zero-shot", "MODEL", "--labels", "x"),
+        ("fill-mask",),
+        ("next-sentence",),
+        ("explain", "MODEL"),
+        ("generate", "MODEL"),
+        ("answer", "MODEL", "who?", "--context", "-"),
+    ],
+)
+def test_a_pipe_of_no_text_is_told(bertworks: Bertworks, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"fine\ncaf\xe9\n"), encoding="utf-8"))
+    refused = bertworks(*arguments)
+    assert (refused.code, refused.error.startswith("error: standard input is not valid UTF-8: it has a byte 0xe9;")) == (3, True)
+
+
+def test_a_pipe_of_no_text_is_told_while_it_comes(bertworks: Bertworks, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"fine\ncaf\xe9\n"), encoding="utf-8"))
+    refused = bertworks("predict", trained)
+    assert (refused.code, refused.err.startswith("error: standard input is not valid UTF-8: it has a byte 0xe9;")) == (3, True)
+
+
+def test_lines_of_a_pipe_are_rows_whatever_ends_them(bertworks: Bertworks, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bertworks.cli.texts import piped_lines
+
+    for piped, wanted in ((b"one\r\n\r\ntwo\r\n", ["one", "", "two"]), (b" one\x0btwo\xe2\x80\xa8three", [" one\x0btwo\u2028three"])):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(piped), encoding="utf-8"))
+        assert piped_lines("nothing") == wanted

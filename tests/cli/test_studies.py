@@ -131,6 +131,8 @@ def test_the_grid_of_the_paper() -> None:
         (("tune", "train.csv", "--grid", "learning_rat=1e-4"), 2, "no setting 'learning_rat' to try. Did you mean 'learning_rate'?"),
         (("tune", "train.csv", "--grid", "epochs=two"), 2, "numbers with commas"),
         (("tune", "train.csv", "--grid", "epochs=-1"), 2, "epochs must be above 0"),
+        (("tune", "train.csv", "--grid", "learning_rate=nan"), 2, "numbers with commas in between, not 'nan'"),
+        (("tune", "train.csv", "--grid", "batch_size=8,inf"), 2, "numbers with commas in between, not '8,inf'"),
         (("tune", "train.csv", "--search", "random"), 2, "'grid' or 'optuna'"),
         (("tune", "train.csv", "--validation-fraction", "0"), 2, "validation data"),
         (("cross-validate", "train.csv", "--folds", "1"), 2, "at least 2"),

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 
 import bertworks as package
 from bertworks.errors import Interrupted, SettingsError
+from bertworks.estimators import train_report
 from bertworks.training.progress import Progress, StepReport
 
 from .conftest import FAST, Bertworks, review_rows
@@ -231,3 +232,26 @@ def test_a_run_says_what_its_model_is_worth(bertworks: Bertworks, encoder: Path,
     for name in ("report.html", "report.md", "predictions.parquet", "model/README.md"):
         assert (work / "run" / name).stat().st_size > 500
     assert str(work) not in (work / "run/model/README.md").read_text()
+
+
+def test_a_run_counts_as_finished_when_its_report_is_written(
+    bertworks: Bertworks, encoder: Path, work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(train_report, "write_report", lambda *arguments: signal.raise_signal(signal.SIGINT))
+        assert bertworks("train", "train.csv", "--model", encoder, "-o", "run", *FAST).code == 130
+    done = bertworks("train", "--resume", "run")
+    assert (done.code, "finished already" in done.out) == (0, False)
+    pages = {name: (work / "run" / name).read_bytes() for name in ("report.html", "report.md", "model/README.md")}
+    assert bertworks("report", "run", "--card").code == 0
+    assert {name: (work / "run" / name).read_bytes() for name in pages} == pages
+
+
+def test_a_run_goes_on_with_its_own_validation_data(bertworks: Bertworks, encoder: Path) -> None:
+    assert bertworks("train", "train.csv", "--validation", "test.csv", "--model", encoder, "-o", "run", *FAST).code == 0
+    refused = bertworks("train", "--resume", "run", "--validation", "train.csv")
+    assert (refused.code, refused.error) == (
+        2,
+        "error: a run is resumed with its own validation data: leave out validation (--validation)",
+    )
+    assert bertworks("train", "--resume", "run", "--validation", "test.csv").code == 0

@@ -127,6 +127,16 @@ def test_reads_what_a_csv_writer_wrote(table: list[tuple[str, str]], delimiter: 
     assert list(zip(read["first"].to_pylist(), read["second"].to_pylist(), strict=True)) == table
 
 
+def test_rows_that_end_with_carriage_returns_beside_a_line_feed_in_a_cell() -> None:
+    text = 'text,label\r"one\ntwo",a\r"stray" quote,b\rc,d\re\rf,g\r'
+    loaded = read_delimited(text, "x", tabs=False, on_bad_rows="drop")
+    assert loaded.table["text"].to_pylist() == ["one\ntwo", "c", "f"]
+    assert loaded.row_numbers().tolist() == [0, 2, 4]
+    assert loaded.dropped.total() == 2
+    with pytest.raises(DataError, match="line 4: a field in double quotes goes on"):
+        read_delimited(text, "x", tabs=False)
+
+
 @settings(deadline=None)
 @given(text=st.text(st.sampled_from('ab",\n\r'), max_size=30), quoted=st.booleans())
 def test_the_two_parsers_agree(text: str, quoted: bool) -> None:

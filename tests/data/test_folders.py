@@ -62,6 +62,15 @@ def test_shards_in_a_data_folder(tmp_path: Path) -> None:
     assert read_table(tmp_path).data["text"].to_pylist() == ["a", "b"]
 
 
+def test_rows_of_shards_keep_their_numbers_where_some_are_left_out(tmp_path: Path) -> None:
+    for number, text in enumerate(("text,label\na,1\nb,2,3\nc,4\n", "text,label\nd,5\n", "text,label\ne\nf,7\n")):
+        (tmp_path / f"train-0000{number}-of-00003.csv").write_text(text, encoding="utf-8")
+    table = read_table(tmp_path, on_bad_rows="drop")
+    assert table.data["text"].to_pylist() == ["a", "c", "d", "f"]
+    assert table.rows.tolist() == [0, 2, 3, 5]
+    assert table.dropped.total() == 2
+
+
 def test_a_folder_that_is_no_data_set(tmp_path: Path) -> None:
     (tmp_path / "readme.md").touch()
     with pytest.raises(DataError, match=r"found: readme\.md"):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as parquet
 import pytest
 
 from bertworks.data.conll import read_conll, write_conll
@@ -207,6 +208,14 @@ def test_files_are_told_by_their_lines(tmp_path: Path) -> None:
     assert not is_tagged(write(tmp_path / "texts.tsv", "text\tlabel\nfine\tpos\n\nbad\tneg\n"))
     assert not is_tagged(write(tmp_path / "plain.txt", "one line\nanother line\n"))
     assert not is_tagged(write(tmp_path / "broken.jsonl", '{"words": ['))
+
+
+def test_a_parquet_file_without_rows_is_looked_at(tmp_path: Path) -> None:
+    words = pa.table({"words": pa.array([], pa.list_(pa.string())), "tags": pa.array([], pa.list_(pa.string()))})
+    parquet.write_table(words, tmp_path / "words.parquet")
+    parquet.write_table(pa.table({"text": pa.array([], pa.string()), "label": pa.array([], pa.string())}), tmp_path / "texts.parquet")
+    assert is_tagged(tmp_path / "words.parquet")
+    assert not is_tagged(tmp_path / "texts.parquet")
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import pyarrow.parquet as parquet
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
-from bertworks.errors import DataError
+from bertworks.errors import CheckpointError, DataError
 from bertworks.estimators.assessment import calibrate, compare_with_baselines
 from bertworks.estimators.classifier import TextClassifier
-from bertworks.estimators.row_results import RowResults
+from bertworks.estimators.row_results import RowResults, RowResultsWriter
 from bertworks.evaluation.calibration import fit_temperature
 from bertworks.tasks.text_classification import TextClassification
 
@@ -67,13 +67,23 @@ def test_metrics_and_mistakes_are_those_of_the_answers(fitted: Fitted, reviews: 
 def test_the_file_of_a_failed_assessment_is_not_there(fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     classifier = fitted()
 
-    def fails(_rows: Any) -> Any:
+    def fails(*_: Any) -> Any:
         raise InterruptedError
 
     monkeypatch.setattr(classifier, "_outputs", fails)
     with pytest.raises(InterruptedError):
         classifier.assess(["a"], [classifier.classes_[0]], results=tmp_path / "rows.parquet")
     assert not list(tmp_path.iterdir())
+
+
+def test_results_that_cannot_be_written_are_told(fitted: Fitted, tmp_path: Path) -> None:
+    task = fitted().task_
+    with pytest.raises(CheckpointError, match=r"cannot save .*answers\.parquet: No such file"):
+        RowResultsWriter(tmp_path / "nowhere" / "answers.parquet", task).__enter__()
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(CheckpointError, match=r"cannot save .*folder: Is a directory"), RowResultsWriter(tmp_path / "folder", task):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_results_that_are_none(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Pretraining: from a corpus to a folder that `transformers` loads, exactly resumable, judged on held-out text."""
 
+import json
 import re
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,13 @@ from bertworks.estimators.pretraining.batches import PretrainingBatches
 from bertworks.estimators.pretraining.config import PretrainingConfig
 from bertworks.estimators.pretraining.run import _Pretraining, pretrain
 from bertworks.estimators.workflows import prepare_corpus, train_tokenizer
+from bertworks.evaluation import ClassificationMetrics
+from bertworks.evaluation.language_model import MaskedLanguageModelMetrics
+from bertworks.evaluation.vectors import VectorMetrics
 from bertworks.inference.engine import evaluate, score
 from bertworks.tasks.masked_lm import MASKED_LM
 from bertworks.tasks.masking import IGNORED
+from bertworks.tasks.pretraining import PretrainingMetrics
 from bertworks.training.progress import Progress, StepReport
 
 SUBJECTS = ("the old baker", "a young sailor", "my neighbour", "the quiet teacher", "her brother", "the town clerk")
@@ -101,6 +107,29 @@ def test_it_learns(corpus: Path, tmp_path: Path) -> None:
     config = read_json(report.model / "config.json")
     assert config["architectures"] == ["BertForPreTraining"]
     assert config["hidden_dropout_prob"] == 0.1, "fine-tuning has dropout, whatever pretraining had"
+
+
+def test_the_best_is_kept_also_where_more_is_better(corpus: Path, tmp_path: Path) -> None:
+    values = {**settings(corpus, steps=40, learning_rate=0.02, evaluations=20), "objectives": {"next_sentence": {}}}
+    report = pretrain(values, output=tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text(encoding="utf-8").splitlines()]
+    judged = [line["next_sentence_accuracy"] for line in lines if line["kind"] == "validation"]
+    assert min(judged) < max(judged)
+    assert report.metrics is not None
+    assert report.metrics["next_sentence_accuracy"] == max(judged)
+
+
+@pytest.mark.parametrize(
+    ("parts", "headline", "higher"),
+    [
+        ({"distillation": VectorMetrics()}, "distillation_cosine", True),
+        ({"sentence_order": ClassificationMetrics(("a", "b"))}, "sentence_order_accuracy", True),
+        ({"distillation": VectorMetrics(), "masked_lm": MaskedLanguageModelMetrics()}, "masked_lm_loss", False),
+    ],
+)
+def test_what_is_judged_by_says_what_is_better(parts: dict[str, Any], headline: str, higher: bool) -> None:
+    metrics = PretrainingMetrics(parts, {})
+    assert (metrics.headline, metrics.higher_is_better) == (headline, higher)
 
 
 class Stops(Progress):
@@ -336,6 +365,52 @@ def test_it_is_told_where_nothing_is_held_out(corpus: Path, tmp_path: Path, caps
     assert "nothing was judged" in capsys.readouterr().out
 
 
+def test_too_few_held_out_documents_for_pairs_are_told(corpus: Path, tmp_path: Path) -> None:
+    text = write_text(tmp_path / "text.txt", 20)
+    for share in range(1, 20):
+        prepare_corpus([text], corpus / "tokenizer", tmp_path / "one", held_out=share / 100, processes=1)
+        if Corpus.open(tmp_path / "one").held_out.totals.documents == 1:
+            break
+    assert Corpus.open(tmp_path / "one").held_out.totals.documents == 1
+    heard = Listens()
+    assert pretrain(settings(tmp_path / "one", steps=1), output=tmp_path / "run", progress=heard).metrics is None
+    assert heard.told["held out"][0].startswith("too little for pairs of texts, so nothing is judged")
+
+
+@pytest.mark.parametrize("budget", [{"steps": 1}, {"steps": None, "tokens": 1000}])
+def test_documents_of_one_sentence_have_no_order(short_documents: Path, tmp_path: Path, budget: dict[str, Any]) -> None:
+    values = settings(short_documents, **budget)
+    values["objectives"] = {"sentence_order": {}}
+    values["training"] = {key: value for key, value in values["training"].items() if value is not None}
+    with pytest.raises(DataError, match="no document has two sentences"):
+        pretrain(values, output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_goes_on_from_another_folder(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretrain(settings(corpus, steps=1), output=tmp_path / "first")
+    monkeypatch.setenv("HOME", str(corpus.parent))
+    monkeypatch.chdir(tmp_path)
+    values = settings(corpus)
+    values["corpus"]["path"] = f"~/{corpus.name}"
+    values["model"] = {"start": Path("first/model")}
+    values["objectives"] = {"masked_lm": {}, "distillation": {"teacher": "first/model"}}
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(values, output="run", progress=Stops(7))
+    stored = tomllib.loads(Path("run/config.toml").read_text(encoding="utf-8"))["pretraining"]
+    assert stored["corpus"]["path"] == str(corpus)
+    assert stored["model"]["start"] == stored["objectives"]["distillation"]["teacher"] == str(tmp_path / "first/model")
+    assert PretrainingConfig.from_dict(values).describes(PretrainingConfig.from_dict(stored))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(corpus)
+    assert pretrain(resume=tmp_path / "run").steps == 12
+
+
+def test_a_name_that_is_no_folder_stays(corpus: Path) -> None:
+    placed = PretrainingConfig.from_dict({**settings(corpus), "model": {"start": "organisation/name"}}).placed()
+    assert placed.model.start == "organisation/name"
+
+
 def test_the_python_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     page = (Path(__file__).parents[2] / "docs" / "pretraining.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
@@ -370,6 +445,14 @@ def test_the_python_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         ({"model": {"frequency_bias": True}, "objectives": {"next_sentence": {}}}, "frequency_bias .* only masked_lm has such scores"),
         ({"corpus": {"path": "x", "max_tokens": 4096}}, "above .* max_positions"),
         ({"objectives": {"next_sentence": {}, "sentence_order": {}}}, "different pairs"),
+        ({"training": {"steps": 1e4}}, r"\[training\]: 'steps' must be a whole number"),
+        (
+            {"training": {"steps": 5, "batch_ramp": "0.5", "threads": True}},
+            "'batch_ramp' must be a number.*'threads' must be a whole number",
+        ),
+        ({"corpus": {"path": "x", "max_tokens": "128", "short_share": "0.1"}}, "'max_tokens' must be .*'short_share' must be a number"),
+        ({"corpus": {"path": "x", "held_out_tokens": 2e5}}, "'held_out_tokens' must be a whole number"),
+        ({"model": {"config": 3}}, "'config' must be a table"),
         ({"objectives": {"replaced_token_detection": {}}}, r'set \[model\] architecture = "electra", not "bert"'),
     ],
 )

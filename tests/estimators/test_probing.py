@@ -244,11 +244,32 @@ def test_what_is_finished_is_read(glue: Path, tiny_bert: Path, make_bert: Callab
     assert "no pretraining" not in more.table()[0]
     with pytest.raises(SettingsError, match="another limit"):
         probe(tiny_bert, glue, limit=9, **options)
+    with pytest.raises(SettingsError, match="made with other precision"):
+        probe(tiny_bert, glue, **{**options, "precision": "bfloat16"})
     with pytest.raises(SettingsError, match="another model"):
         probe(make_bert(initializer_range=0.5, hidden_size=16, intermediate_size=16), glue, **options)
     write(glue / "SST-2/train.tsv", sentiment(50, 0))
     with pytest.raises(SettingsError, match="made with other rows"):
         probe(tiny_bert, glue, **options)
+
+
+def test_a_result_of_an_earlier_version_is_read_and_its_checkpoints_are_forgotten(
+    glue: Path, tiny_bert: Path, tmp_path: Path, one_thread: None
+) -> None:
+    folder = tmp_path / "probe"
+    options: dict[str, Any] = {"tasks": ["sst2"], "output": folder, "floor": False, **MACHINE}
+    first = probe(tiny_bert, glue, **options)
+    kept = folder / "results/sst2-seed-0.json"
+    stored = json.loads(kept.read_text())
+    assert stored["made_of"].pop("precision") == "float32"
+    kept.write_text(json.dumps(stored))  # as it was before the precision stood there
+    checkpoint = folder / "working/sst2-seed-0/checkpoints/step-1"
+    checkpoint.mkdir(parents=True)  # as a kill right after the result leaves it
+    assert probe(tiny_bert, glue, progress=(counts := Counts()), **options).results == first.results
+    assert counts.trainings == 0
+    assert not (folder / "working").exists()
+    with pytest.raises(SettingsError, match="made with other precision"):
+        probe(tiny_bert, glue, **{**options, "precision": "bfloat16"})
 
 
 def test_what_is_asked_for_must_be_there(glue: Path, tiny_bert: Path, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Run folders of a classifier: what stands in them, and the same model after an interruption."""
 
 import json
+import shutil
 import signal
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 import bertworks as bw
 from bertworks import TextClassifier
 from bertworks.errors import CheckpointError, Interrupted
+from bertworks.estimators import runs
 from bertworks.training.progress import Progress, StepReport
 
 Make = Callable[..., TextClassifier]
@@ -71,3 +74,22 @@ def test_what_stands_in_a_run_folder(make: Make, reviews: Callable[..., Any], tm
     assert kinds == ["train", "validation"]
     run.rename(tmp_path / "moved")
     assert bw.load(tmp_path / "moved", verify=True).predict(["good tea"]).shape == (1,)
+
+
+def test_a_model_that_cannot_be_copied_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "seed-0" / "model"
+    source.mkdir(parents=True)
+    (source / "model.safetensors").write_bytes(bytes(1000))
+    (source / "gone").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match=r"cannot save .*model: .*gone cannot be copied \(.*No such file"):
+        runs.copy_model(source, tmp_path / "model")
+    (source / "gone").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=10**9, free=999))
+        with pytest.raises(CheckpointError, match="the disk is full"):
+            runs.copy_model(source, tmp_path / "model")
+        with pytest.raises(CheckpointError, match="the disk is full"):
+            runs.copy_file(source / "model.safetensors", tmp_path / "answers")
+    assert [path.name for path in tmp_path.iterdir()] == ["seed-0"]
+    runs.copy_model(source, tmp_path / "model")
+    assert (tmp_path / "model/model.safetensors").read_bytes() == bytes(1000)

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
+from bertworks.checkpoints import lock
+from bertworks.checkpoints.lock import LOCK, RunLock
 from bertworks.errors import CheckpointError, SettingsError
-from bertworks.training import lock
-from bertworks.training.lock import LOCK, RunLock
 from bertworks.training.progress import Progress, StepReport
 from bertworks.training.run import RunFolder
 
 HOLDER = """
 import sys
 from pathlib import Path
-from bertworks.training.lock import RunLock
+from bertworks.checkpoints.lock import RunLock
 held = RunLock(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.readline()
@@ -155,7 +155,7 @@ def test_a_file_system_without_locks_is_noted(
     problem = make_problem(rows=32)
     result = problem.train(problem.load().model, run=RunFolder.create(tmp_path / "run", {}), progress=recorder, validate=False)
     assert result.state.step == 2
-    assert recorder.messages[0] == f"the file system of {tmp_path / 'run'} has no locks: make sure that no other process trains there"
+    assert recorder.messages[0] == f"the file system of {tmp_path / 'run'} has no locks: make sure that no other process works there"
     assert not (tmp_path / "run" / LOCK).exists()
 
 

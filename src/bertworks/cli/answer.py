@@ -1,12 +1,12 @@
 """`bertworks answer`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bertworks.cli import options
+from bertworks.cli.texts import incoming, refuse_options_of_file
 
 _AROUND = 60
 """Characters that are shown on both sides of an answer."""
@@ -35,8 +35,10 @@ def answer(
     from bertworks.data.files import decode_text, read_bytes
     from bertworks.estimators.answers.verbs import answer as run
 
+    if file is None:
+        refuse_options_of_file(answer, {"encoding": encoding})
     if context == "-":
-        context = sys.stdin.read()
+        context = "".join(incoming())
     machine = {"device": device, "precision": precision, "threads": threads}
     found = run(model, question, context=context, file=file, candidates=candidates, encoding=encoding, **machine)
     if json:

@@ -1,13 +1,15 @@
 """`bertworks embed`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bertworks.cli import options
-from bertworks.errors import DataError, SettingsError
+from bertworks.cli.texts import piped_lines, refuse_options_of_file
+from bertworks.errors import SettingsError
+
+_NOTHING = "there is nothing to embed: give a text in quotes, --file, or pipe texts in (cat texts.txt | bertworks embed …)"
 
 
 def embed(
@@ -56,7 +58,8 @@ def embed(
         raise SettingsError("give either texts or --file, not both")
     arguments = {k: v for k, v in locals().items() if k not in ("json", "texts", "file")}
     if file is None:
-        rows = texts or _lines()
+        refuse_options_of_file(embed, arguments)
+        rows = texts or piped_lines(_NOTHING)
         arguments["texts"] = rows
     else:
         arguments["file"] = file
@@ -81,14 +84,3 @@ def embed(
     console = Console()
     show.heading(console, f"{report.accounting.rows:,} texts → {report.output} ({report.width:,} values each, {report.seconds:.1f} s)")
     show.lines(console, report.notes + report.accounting.lines())
-
-
-def _lines() -> list[str]:
-    if sys.stdin.isatty():
-        raise SettingsError(
-            "there is nothing to embed: give a text in quotes, --file, or pipe texts in (cat texts.txt | bertworks embed …)"
-        )
-    rows = [line.rstrip("\r\n") for line in sys.stdin]
-    if not rows:
-        raise DataError("standard input held no text")
-    return rows

@@ -1,12 +1,12 @@
 """`bertworks explain`."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bertworks.cli import options
+from bertworks.cli.texts import piped_text
 from bertworks.errors import DataError, SettingsError
 
 if TYPE_CHECKING:
@@ -77,11 +77,7 @@ def explain(
     arguments = {k: v for k, v in locals().items() if k not in ("json", "texts", "output")}
     piped = not texts
     if not texts:
-        if sys.stdin.isatty():
-            raise SettingsError("there is nothing to explain: give a text in quotes, or pipe one in")
-        texts = [sys.stdin.read().strip()]
-        if not texts[0]:
-            raise DataError("standard input held no text")
+        texts = [piped_text("there is nothing to explain: give a text in quotes, or pipe one in").strip()]
     arguments |= _asked(model, texts, piped)
     from rich.console import Console
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from bertworks.cli import options
+from bertworks.cli.texts import refuse_options_of_file
 from bertworks.errors import SettingsError
 
 
@@ -53,6 +54,8 @@ def features(
     arguments: dict[str, Any] = {k: v for k, v in locals().items() if k not in ("json", "texts", "file", "layers")}
     if texts and file is not None:
         raise SettingsError("give either texts or --file, not both")
+    if file is None:
+        refuse_options_of_file(features, arguments)
     if not texts and file is None:
         raise SettingsError("there is nothing to read: give texts in quotes, or --file")
     if file is not None and output is None and not json:

@@ -1,12 +1,12 @@
 """`bertworks fill-mask`."""
 
-import sys
 from typing import Annotated, Any
 
 import typer
 
 from bertworks.cli import options
-from bertworks.errors import DataError, SettingsError
+from bertworks.cli.texts import piped_lines
+from bertworks.errors import SettingsError
 
 
 def fill_mask(
@@ -38,13 +38,8 @@ def fill_mask(
     """
     if likelihood and candidates:
         raise SettingsError("--likelihood judges texts as they are: leave out --candidates")
-    rows = list(texts or [])
-    if not rows:
-        if sys.stdin.isatty():
-            raise SettingsError('there is nothing to fill: give a text in quotes ("The soup was [MASK].") or pipe some in')
-        rows = [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
-        if not rows:
-            raise DataError("standard input held no text")
+    nothing = 'there is nothing to fill: give a text in quotes ("The soup was [MASK].") or pipe some in'
+    rows = texts or [line for line in piped_lines(nothing) if line.strip()]
     from bertworks.cli.output import print_json
     from bertworks.estimators.mask_filler import MaskFiller
 

@@ -7,7 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from bertworks.cli import options
-from bertworks.errors import DataError, SettingsError
+from bertworks.cli.texts import piped_text, refuse_options_of_file
+from bertworks.errors import SettingsError
+
+_NOTHING = "there is nothing to continue: give a text in quotes, --file, or pipe one in"
 
 
 def _sampling(flag: str, text: str) -> Any:
@@ -48,24 +51,16 @@ def generate(
     given = {**{name: value for name, value in locals().items() if name in names}, "stop": tuple(stop or ())}
     if prompt is not None and file is not None:
         raise SettingsError("give either a prompt or --file, not both")
+    table = {"text": text, "split": split, "limit": limit, "encoding": encoding, "delimiter": delimiter}
     if file is not None:
-        table = {"text": text, "split": split, "limit": limit, "encoding": encoding, "delimiter": delimiter}
         _print_all(model, {"file": file, **table, **given}, json)
         return
-    prompt = _from_pipe() if prompt is None else prompt
+    refuse_options_of_file(generate, table)
+    prompt = piped_text(_NOTHING).rstrip("\r\n") if prompt is None else prompt
     if json:
         _print_all(model, {"prompts": [prompt], **given}, json)
     else:
         _print_pieces(model, prompt, given)
-
-
-def _from_pipe() -> str:
-    if sys.stdin.isatty():
-        raise SettingsError("there is nothing to continue: give a text in quotes, --file, or pipe one in")
-    found = sys.stdin.read().rstrip("\r\n")
-    if not found:
-        raise DataError("standard input held no text")
-    return found
 
 
 def _print_all(model: str, arguments: dict[str, Any], json: bool) -> None:

@@ -1,11 +1,11 @@
 """`bertworks next-sentence`."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from bertworks.cli import options
+from bertworks.cli.texts import piped_lines
 from bertworks.errors import DataError, SettingsError
 
 
@@ -29,15 +29,12 @@ def next_sentence(
         raise SettingsError(f"two texts are compared, not {len(texts)}: put each in quotes")
     if texts:
         pairs = [(texts[0], texts[1])]
-    elif sys.stdin.isatty():
-        raise SettingsError("there is nothing to judge: give two texts, each in quotes, or pipe in lines with a tab between the two")
     else:
-        lines = [line.rstrip("\r\n") for line in sys.stdin if line.strip()]
+        nothing = "there is nothing to judge: give two texts, each in quotes, or pipe in lines with a tab between the two"
+        lines = [line for line in piped_lines(nothing) if line.strip()]
         wrong = next((line for line in lines if line.count("\t") != 1), None)
-        if wrong is not None or not lines:
-            raise DataError(
-                "standard input held no text" if wrong is None else f"a line is two texts with a tab between them, not: {wrong:.60}"
-            )
+        if wrong is not None:
+            raise DataError(f"a line is two texts with a tab between them, not: {wrong:.60}")
         pairs = [(first, second) for first, second in (line.split("\t") for line in lines)]
     from bertworks.cli.output import print_json
     from bertworks.estimators.next_sentence import NextSentence

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from bertworks.cli import options
-from bertworks.errors import DataError, SettingsError
+from bertworks.cli.texts import incoming, refuse_options_of_file
+from bertworks.errors import BertworksError, DataError, SettingsError
 
 _MOST_AT_ONCE = 256
 
@@ -55,6 +56,7 @@ def predict(
     if output is not None and file is None:
         raise SettingsError("--output writes the table of --file: name it")
     if file is None:
+        refuse_options_of_file(predict, arguments)
         _predict_lines(model, texts, {"device": device, "precision": precision, "threads": threads}, probabilities, json)
         return
     from rich.console import Console
@@ -87,7 +89,7 @@ def _predict_lines(model: str, texts: list[str] | None, machine: dict[str, Any],
 
     classifier = load(model, **machine)
     seen = Accounting()
-    batches: Iterable[list[str]] = [texts] if texts else _as_they_come(line.rstrip("\r\n") for line in sys.stdin)
+    batches: Iterable[list[str]] = [texts] if texts else _as_they_come(line.rstrip("\r\n") for line in incoming())
     for lines in batches:
         for found, accounting in answers(classifier, _rows(classifier.task_, lines, piped=not texts), probabilities=probabilities):
             _print_answers(found, json)
@@ -154,6 +156,8 @@ def _as_they_come(lines: Iterator[str]) -> Iterator[list[str]]:
         group: list[str] = []
         line = arrived.get()
         while True:
+            if isinstance(line, BertworksError):
+                raise line
             if isinstance(line, BaseException):
                 raise DataError(f"standard input cannot be read: {line}") from line
             if line is None:

@@ -1,5 +1,6 @@
 """`bertworks tune`, `cross-validate` and `learning-curve`: several trainings, one table."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -103,9 +104,12 @@ def _grid(text: str) -> dict[str, list[float]]:
 
 def _numbers(text: str, option: str) -> list[float]:
     try:
-        return [float(value) for value in text.split(",") if value.strip()]
+        values = [float(value) for value in text.split(",") if value.strip()]
     except ValueError:
-        raise SettingsError(f"{option} takes numbers with commas in between, not '{text}'") from None
+        values = [math.nan]
+    if not all(map(math.isfinite, values)):
+        raise SettingsError(f"{option} takes numbers with commas in between, not '{text}'")
+    return values
 
 
 def _show(found: Any, json: bool, strong: str | None = None) -> None:

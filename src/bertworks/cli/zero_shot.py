@@ -1,13 +1,15 @@
 """`bertworks zero-shot`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bertworks.cli import options
-from bertworks.errors import DataError, SettingsError
+from bertworks.cli.texts import piped_lines, refuse_options_of_file
+from bertworks.errors import SettingsError
+
+_NOTHING = "there is nothing to sort: give a text in quotes, --file, or pipe texts in (cat texts.txt | bertworks zero-shot …)"
 
 
 def zero_shot(
@@ -50,7 +52,8 @@ def zero_shot(
     if texts and file is not None:
         raise SettingsError("give either texts or --file, not both")
     if file is None:
-        arguments["texts"] = texts or _lines()
+        refuse_options_of_file(zero_shot, arguments)
+        arguments["texts"] = texts or piped_lines(_NOTHING)
     from rich.console import Console
 
     from bertworks.cli import output as show
@@ -69,14 +72,3 @@ def zero_shot(
         show.heading(console, f"{report.accounting.rows:,} rows → {report.output} ({report.seconds:.1f} s)")
         show.lines(console, [f"{name}: {count:,}" for name, count in report.counts.most_common(20)])
     show.lines(console, report.notes + report.accounting.lines()[output is None :])
-
-
-def _lines() -> list[str]:
-    if sys.stdin.isatty():
-        raise SettingsError(
-            "there is nothing to sort: give a text in quotes, --file, or pipe texts in (cat texts.txt | bertworks zero-shot …)"
-        )
-    rows = [line.rstrip("\r\n") for line in sys.stdin]
-    if not rows:
-        raise DataError("standard input held no text")
-    return rows

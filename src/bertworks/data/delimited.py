@@ -28,6 +28,7 @@ from bertworks.errors import DataError, SettingsError
 _LARGEST_BLOCK = 1 << 26
 _QUOTED_FIELD = r'"[^"]*+(?:""[^"]*+)*+"'
 _DELIMITERS = ",\t;|"
+_LINE_END = re.compile(r"\r\n|\r|\n")
 UNQUOTED = "double quotes kept as written (tab-separated without quoting)"
 
 
@@ -55,7 +56,7 @@ def read_delimited(text: str, source: str, *, tabs: bool, delimiter: str | None 
     if table is None and undecided:
         table = _through_arrow(text, delimiter, not quoted)
         quoted = table is None
-    notes = Counter[str]() if quoted or '"' not in text else Counter({UNQUOTED: sum('"' in line for line in text.split("\n"))})
+    notes = Counter[str]() if quoted or '"' not in text else Counter({UNQUOTED: sum('"' in line for line in _LINE_END.split(text))})
     if table is not None:
         return Loaded(_with_names(table, source), notes=notes)
     records = _walk(text, source, delimiter, quoted, MOST_FAULTS if on_bad_rows == "error" else None)
@@ -144,7 +145,7 @@ def _width(text: str, delimiter: str, quoted: bool) -> int:
 
 def _records(text: str, delimiter: str, quoted: bool) -> Iterator[tuple[int, list[str] | BadRow]]:
     """Each record with the line it begins in; blank lines are no records."""
-    pattern, newline = _field(delimiter, quoted), "\n" if "\n" in text else "\r"
+    pattern = _field(delimiter, quoted)
     position, line = 0, 1
     while position < len(text):
         start, fields, blank, end = position, [], True, delimiter
@@ -159,10 +160,17 @@ def _records(text: str, delimiter: str, quoted: bool) -> Iterator[tuple[int, lis
         if match is None:
             yield line, _fault(text, position, line)
             # Reading goes on after the line in which the faulty record begins, so that one stray quote costs one row.
-            position = next((at + 1 for at in (text.find(newline, start),) if at >= 0), len(text))
+            ended = _LINE_END.search(text, start)
+            position = len(text) if ended is None else ended.end()
         elif not (blank and len(fields) == 1):
             yield line, fields
-        line += text.count(newline, start, position)
+        line += _line_ends(text, start, position)
+
+
+def _line_ends(text: str, start: int, stop: int) -> int:
+    """How often a line ends between two places, by a line feed, a carriage return or both."""
+    feeds, returns, both = (text.count(end, start, stop) for end in ("\n", "\r", "\r\n"))
+    return feeds + returns - both
 
 
 def _fault(text: str, position: int, line: int) -> BadRow:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from bertworks.data.files import COMPRESSIONS, decode_text, read_bytes, split_suffixes
@@ -74,11 +75,16 @@ def _reader(name: str, files: Sequence[Path], options: ReadOptions) -> Callable[
 
 
 def _join(parts: Sequence[Loaded], source: str) -> Loaded:
-    """Shards in a row. Row numbers count through all of them."""
+    """Shards in a row. Row numbers count through all of them, rows that were dropped included."""
     dropped: Counter[str] = sum((part.dropped for part in parts), Counter())
     notes: Counter[str] = sum((part.notes for part in parts), Counter())
+    numbers, begun = [], 0
+    for part in parts:
+        numbers.append(begun + part.row_numbers())
+        begun += part.table.num_rows + part.dropped.total()
     try:
-        return Loaded(pa.concat_tables([part.table for part in parts], promote_options="permissive"), None, dropped, notes)
+        table = pa.concat_tables([part.table for part in parts], promote_options="permissive")
+        return Loaded(table, np.concatenate(numbers), dropped, notes)
     except pa.ArrowException as error:
         raise DataError(f"the shards in '{source}' have different columns: {error}") from error
 

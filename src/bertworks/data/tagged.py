@@ -103,7 +103,8 @@ def _beginning(path: Path) -> pa.Table | None:
     suffix, compression = split_suffixes(path)[1:]
     if suffix == ".parquet" and not compression:
         with parquet.ParquetFile(path) as file:
-            return with_class_names(pa.Table.from_batches([next(file.iter_batches(_LOOKED_AT))]).cast(file.schema_arrow))
+            first, schema = next(file.iter_batches(_LOOKED_AT), None), file.schema_arrow
+            return with_class_names(schema.empty_table() if first is None else pa.Table.from_batches([first]).cast(schema))
     if suffix not in (".jsonl", ".ndjson"):
         return None
     with opened(path) as (stream, _):

@@ -13,7 +13,7 @@ from bertworks.estimators.classifier import TextClassifier
 from bertworks.estimators.data_settings import DataSettings, Rows, with_reading
 from bertworks.estimators.first_look import first_look
 from bertworks.estimators.task_training import Material, TaskTraining
-from bertworks.estimators.train_report import TrainReport, write_files
+from bertworks.estimators.train_report import TrainReport, telling_what_is_left, write_files
 from bertworks.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def judged(
     accounting = {"training": with_reading(classifier.accounting_, rows.accounting)}
     if validation is None:
         return None, accounting, {}
-    assessed = classifier.assess(validation.texts, validation.labels, results=folder / row_results.FILE)
+    with telling_what_is_left(folder):
+        assessed = classifier.assess(validation.texts, validation.labels, results=folder / row_results.FILE)
     accounting["validation"] = with_reading(assessed.accounting, validation.accounting)
     baselines = compare_with_baselines(classifier.task_, rows.texts, rows.labels, validation.texts, validation.labels)
     mistakes = [{**mistake, "row": int(validation.numbers[mistake["row"]])} for mistake in assessed.mistakes]

@@ -152,7 +152,7 @@ class DataSettings:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for config.toml; data in memory are only said to be so."""
         values = asdict(replace(self, source=None, validation=None))
-        return values | {name: _named(getattr(self, name)) for name in ("source", "validation")}
+        return values | {name: named(getattr(self, name)) for name in ("source", "validation")}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], source: Any = None, validation: Any = None) -> Self:
@@ -182,7 +182,8 @@ def _absolute(source: Any) -> Any:
     return str(source) if isinstance(source, Path) else source
 
 
-def _named(source: Any) -> str | None:
+def named(source: Any) -> str | None:
+    """What config.toml calls a source."""
     source = _absolute(source)
     return source if source is None or isinstance(source, str) else IN_MEMORY
 
@@ -208,6 +209,15 @@ def check_pairs(data: TextData, pairs: bool | None) -> None:
         )
     if not pairs and data.pairs is not None:
         raise DataError(f"this model reads single texts, but {data.table.name} gives pairs: name the column with text (--text)")
+
+
+def refuse_beside_texts(reading: Mapping[str, Any]) -> None:
+    """Raises `SettingsError` where it is said how a table is read, though texts are handed over; `reading` are fields of
+    `DataSettings`."""
+    usual = DataSettings()
+    odd = [name for name, value in reading.items() if value != getattr(usual, name)]
+    if odd:
+        raise SettingsError(f"texts are read as they are: leave out {', '.join(odd)}, or name a file")
 
 
 def with_reading(encoded: Accounting, read: Accounting) -> Accounting:

@@ -5,7 +5,9 @@ only the numbers); the file's metadata say what kind of task it was, its labels 
 """
 
 import json
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -15,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from bertworks.batch import Array
-from bertworks.errors import DataError
+from bertworks.errors import CheckpointError, DataError
 from bertworks.tasks.text_classification import TextClassification
 
 FILE = "predictions.parquet"
@@ -24,7 +26,10 @@ _ROWS_AT_ONCE = 4096
 
 
 class RowResultsWriter:
-    """Writes the results of rows as they come, in constant memory; the file stands under its name when all are written."""
+    """Writes the results of rows as they come, in constant memory; the file stands under its name when all are written.
+
+    Raises `CheckpointError` where the disk refuses it.
+    """
 
     def __init__(self, path: Path, task: TextClassification) -> None:
         self._path, self._task = path, task
@@ -37,7 +42,8 @@ class RowResultsWriter:
         self._file: parquet.ParquetWriter | None = None
 
     def __enter__(self) -> Self:
-        self._file = parquet.ParquetWriter(self._unfinished, self._schema, compression="zstd")
+        with self._explained():
+            self._file = parquet.ParquetWriter(self._unfinished, self._schema, compression="zstd")
         return self
 
     def add(self, rows: Sequence[Any], labels: Sequence[Any], outputs: Array) -> None:
@@ -47,7 +53,8 @@ class RowResultsWriter:
         texts = {"text": [row[0] for row in rows], "pair": [row[1] for row in rows]} if task.pairs else {"text": list(rows)}
         columns: dict[str, Any] = {**texts, "label": [self._named(v) for v in labels], "prediction": [self._named(v) for v in decided]}
         columns |= {_column(name): outputs[:, i].astype(np.float64) for i, name in enumerate(task.labels)}
-        self._file.write_table(pa.table(columns, schema=self._schema))
+        with self._explained():
+            self._file.write_table(pa.table(columns, schema=self._schema))
 
     def _named(self, value: Any) -> Any:
         if self._task.kind == "number":
@@ -56,11 +63,25 @@ class RowResultsWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         assert self._file is not None
-        self._file.close()
-        if kind is None:
-            self._unfinished.replace(self._path)
-        else:
-            self._unfinished.unlink(missing_ok=True)
+        try:
+            with self._explained():
+                self._file.close()
+                if kind is None:
+                    self._unfinished.replace(self._path)
+        except CheckpointError:
+            if kind is None:  # else it is what has been told already
+                raise
+        finally:
+            with suppress(OSError):
+                self._unfinished.unlink(missing_ok=True)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, pa.ArrowException) as error:
+            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
+            raise CheckpointError(f"cannot save {self._path}: {reason}; free some space or choose another place") from error
 
 
 class RowResults:

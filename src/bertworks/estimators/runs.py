@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bertworks.checkpoints.atomic import atomic_folder, atomic_write
-from bertworks.checkpoints.files import read_json, write_json
+from bertworks.checkpoints.atomic import atomic_file, atomic_folder, atomic_write
+from bertworks.checkpoints.files import read_json
 from bertworks.checkpoints.toml_files import read_toml, toml_text
 from bertworks.data.files import split_suffixes
 from bertworks.errors import CheckpointError, SettingsError, nearest
@@ -99,21 +99,28 @@ def is_finished(folder: Path) -> bool:
     return (folder / METRICS).exists()
 
 
-def write_results(folder: Path, metrics: Mapping[str, Any], accounting: Mapping[str, Any]) -> None:
-    """Writes accounting.json, then metrics.json."""
-    write_json(folder / ACCOUNTING, accounting)
-    write_json(folder / METRICS, metrics)
-
-
 def read_results(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What `write_results` wrote."""
+    """metrics.json and accounting.json."""
     return read_json(folder / METRICS), read_json(folder / ACCOUNTING)
 
 
 def copy_model(source: Path, target: Path) -> None:
-    """Copies a model folder, whole or not at all."""
-    with atomic_folder(target, replace=True) as writing:
-        shutil.copytree(source, writing, dirs_exist_ok=True)
+    """Copies a model folder, whole or not at all. Raises `CheckpointError` where that fails."""
+    needed = sum(file.stat().st_size for file in source.rglob("*") if file.is_file())
+    with atomic_folder(target, replace=True, needed=needed) as writing:
+        try:
+            shutil.copytree(source, writing, dirs_exist_ok=True)
+        except shutil.Error as error:  # of every file that could not be copied: from where, to where, why
+            file, _, why = error.args[0][0]
+            raise CheckpointError(
+                f"cannot save {target}: {file} cannot be copied ({why}); free some space or choose another folder"
+            ) from error
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copies a file, whole or not at all. Raises `CheckpointError` where the disk refuses it."""
+    with open(source, "rb") as reading, atomic_file(target, needed=source.stat().st_size) as writing:
+        shutil.copyfileobj(reading, writing)
 
 
 def next_steps(folder: Path, pairs: bool) -> list[str]:

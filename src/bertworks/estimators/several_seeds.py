@@ -1,12 +1,11 @@
 """Several trainings that differ in their seed only: the best model is kept, and the spread is told."""
 
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from bertworks.estimators import row_results, runs
-from bertworks.estimators.train_report import SeedResult, TrainReport, told_of, write_files
+from bertworks.estimators.train_report import SeedResult, TrainReport, telling_what_is_left, told_of, write_files
 from bertworks.training.progress import Progress
 
 
@@ -24,10 +23,11 @@ def train_seeds(folder: Path, train: Callable[[Path, int], TrainReport], first: 
         reports.append(report)
         results.append(SeedResult(seed, one, float((report.metrics or {})[report.headline])))
     best = max(zip(results, reports, strict=True), key=lambda pair: pair[0].score)[1]
-    for name in (row_results.FILE, runs.INSPECTION):
-        if (best.folder / name).exists():  # vectors have no answers
-            shutil.copyfile(best.folder / name, folder / name)
-    runs.copy_model(best.model, folder / "model")
+    with telling_what_is_left(folder):
+        for name in (row_results.FILE, runs.INSPECTION):
+            if (best.folder / name).exists():  # vectors have no answers
+                runs.copy_file(best.folder / name, folder / name)
+        runs.copy_model(best.model, folder / "model")
     seconds = sum(report.seconds for report in reports)
     whole = replace(best, folder=folder, seeds=results, seconds=seconds, steps=sum(report.steps for report in reports), was_finished=False)
     write_files(whole)

@@ -10,7 +10,7 @@ from bertworks.data.inspection import Inspection
 from bertworks.errors import BertworksError, DataError, SettingsError, nearest
 from bertworks.estimators import runs
 from bertworks.estimators.base import Estimator
-from bertworks.estimators.data_settings import DataSettings
+from bertworks.estimators.data_settings import IN_MEMORY, DataSettings, named
 from bertworks.estimators.fingerprints import fingerprint_of_rows
 from bertworks.estimators.several_seeds import train_seeds
 from bertworks.estimators.train_arguments import checked_seeds, new_run_folder, refuse_beside_resume, seed_of, with_models
@@ -110,6 +110,9 @@ class TaskTraining:
             raise SettingsError(
                 f"{folder} holds several trainings: go on with them by the same command that began them (bertworks {kind} …)"
             )
+        stored_validation = stored["data"].get("validation")
+        if validation is not None and stored_validation not in (IN_MEMORY, named(validation)):
+            raise SettingsError("a run is resumed with its own validation data: leave out validation (--validation)")
         if runs.is_finished(folder):
             return self._finished(folder)
         chosen, settings = self.data.from_dict(stored["data"], data, validation), self._own(stored)

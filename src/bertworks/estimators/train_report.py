@@ -1,5 +1,6 @@
 """What a training left behind: its report, as it is written into the run folder and read from it again."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -7,10 +8,12 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from bertworks.checkpoints.files import write_json
 from bertworks.checkpoints.sentence_layout import has_layout
-from bertworks.errors import Interrupted, TrainingError
+from bertworks.errors import CheckpointError, Interrupted, TrainingError
 from bertworks.estimators import runs
 from bertworks.estimators.reports import read_run, write_model_card, write_report
+from bertworks.training.run import RunFolder
 
 
 @dataclass(frozen=True)
@@ -82,13 +85,27 @@ def told_of(folder: Path, part: Path) -> Iterator[None]:
         raise type(stopped)(str(stopped).replace(str(part), str(folder))) from stopped.__cause__
 
 
+@contextmanager
+def telling_what_is_left(folder: Path) -> Iterator[None]:
+    """Adds to an error of the disk, once a training has ended, that only its results are missing, and how to get them."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise TrainingError(f"{error}. What was trained is kept; go on with: {RunFolder(folder).command}") from error
+
+
 def write_files(report: TrainReport) -> None:
+    """Writes accounting.json, the model's card, the report, and metrics.json, by which the run is finished, last."""
     values = report.to_dict()
     for seed in values.get("seeds", []):
         seed["folder"] = Path(seed["folder"]).name  # a run folder can be moved
-    runs.write_results(report.folder, {k: v for k, v in values.items() if k not in ("folder", "model", "accounting")}, report.accounting)
-    write_model_card(report.model, read_run(report.folder))
-    write_report(report.folder)
+    metrics = {k: v for k, v in values.items() if k not in ("folder", "model", "accounting")}
+    with telling_what_is_left(report.folder):
+        write_json(report.folder / runs.ACCOUNTING, report.accounting)
+        record = read_run(report.folder, json.loads(json.dumps(metrics)))
+        write_model_card(report.model, record)
+        write_report(report.folder, record)
+        write_json(report.folder / runs.METRICS, metrics)
 
 
 def read_report(folder: Path) -> TrainReport:

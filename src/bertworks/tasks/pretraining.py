@@ -57,16 +57,23 @@ class Objective(Protocol):
 class PretrainingMetrics:
     """The metrics of several objectives, each with the objective's name before its own: masked_lm_loss."""
 
-    higher_is_better: ClassVar[bool] = False
-
     def __init__(self, parts: Mapping[str, Metrics], reported: Mapping[str, tuple[str, ...]]) -> None:
         self.parts, self._reported = dict(parts), dict(reported)
 
     @property
+    def _leading(self) -> str:
+        """The objective by which a model is judged: the first whose lower values are better, else the first."""
+        return next((name for name, part in self.parts.items() if not part.higher_is_better), next(iter(self.parts)))
+
+    @property
     def headline(self) -> str:
-        """That of the first objective whose lower values are better, else the first's."""
-        name = next((name for name, part in self.parts.items() if not part.higher_is_better), next(iter(self.parts)))
-        return f"{name}_{self.parts[name].headline}"
+        """That of the leading objective."""
+        return f"{self._leading}_{self.parts[self._leading].headline}"
+
+    @property
+    def higher_is_better(self) -> bool:
+        """As the leading objective has it."""
+        return self.parts[self._leading].higher_is_better
 
     def merge(self, other: "PretrainingMetrics") -> None:
         """Adds what `other` has seen."""

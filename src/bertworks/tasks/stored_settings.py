@@ -43,7 +43,7 @@ def from_stored(kind: type[Settings], stored: Any, name: str) -> Settings:
 
 
 def _is_a(value: Any, kind: Any) -> bool:
-    """Whether a value is of a type made of literals, unions, tuples of one type, and plain types."""
+    """Whether a value is of a type made of literals, unions, tuples of one type, tables, and plain types."""
     origin, parts = get_origin(kind), get_args(kind)
     if kind is Any:
         return True
@@ -53,6 +53,8 @@ def _is_a(value: Any, kind: Any) -> bool:
         return any(_is_a(value, part) for part in parts)
     if origin is tuple:
         return isinstance(value, tuple) and all(_is_a(one, parts[0]) for one in value)
+    if origin is Mapping:
+        return isinstance(value, Mapping)
     if kind is float:
         return type(value) in (int, float) and abs(value) < 1e300 and isfinite(value)
     return type(value) is kind
@@ -66,4 +68,6 @@ def _words(kind: Any) -> str:
         return " or ".join(dict.fromkeys(_words(part) for part in parts))
     if origin is tuple:
         return f"a list, each {_words(parts[0])}"
+    if origin is Mapping:
+        return "a table"
     return {int: "a whole number", float: "a number", str: "a text", bool: "true or false", NoneType: "null"}[kind]

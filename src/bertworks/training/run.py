@@ -21,10 +21,10 @@ from typing import Any, BinaryIO
 
 from bertworks.checkpoints.atomic import atomic_write, explained, recover_all, require_writable
 from bertworks.checkpoints.leftovers import throw_away
+from bertworks.checkpoints.lock import RunLock
 from bertworks.checkpoints.toml_files import toml_text
 from bertworks.errors import CheckpointError, SettingsError, TrainingError
 from bertworks.training.events import Events
-from bertworks.training.lock import RunLock
 
 
 class RunFolder:

@@ -45,6 +45,10 @@ def failing(kind: type[Exception]) -> Callable[[int], int]:
     return fail
 
 
+def unmakeable(kind: type[Exception]) -> Callable[[int], int]:
+    raise kind("no function")
+
+
 def dying(how: int) -> Callable[[int], int]:
     def die(number: int) -> int:
         if number == 2:
@@ -95,6 +99,12 @@ def test_errors_of_the_work_are_raised_here(kind: type[Exception]) -> None:
         list(workers.map(range(9)))
     traceback_of_the_process = "".join(getattr(caught.value, "__notes__", []))
     assert ("in fail" in traceback_of_the_process) == (kind is ZeroDivisionError)
+
+
+@pytest.mark.parametrize("kind", [DataError, EOFError])
+def test_where_the_function_cannot_be_made_every_item_is_answered(kind: type[Exception]) -> None:
+    with Processes(partial(unmakeable, kind), 2) as workers, pytest.raises(kind, match="no function"):
+        list(workers.map(range(9)))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bertworks.checkpoints.lock import LOCK, RunLock
 from bertworks.data.corpus import prepare as preparing
 from bertworks.data.corpus import segments
 from bertworks.data.corpus.corpus import Corpus
@@ -276,3 +277,12 @@ def test_folders_of_others_are_not_touched(prepared: Prepare, texts: list[Path],
             prepared(texts, output)
     (tmp_path / "empty").mkdir()
     assert len(prepared(texts, "empty").shards) == 1
+
+
+def test_two_preparations_never_work_in_one_folder(prepared: Prepare, texts: list[Path], tmp_path: Path) -> None:
+    held = RunLock(tmp_path / "corpus", doing="prepared")
+    with pytest.raises(SettingsError, match=rf"corpus is being prepared by process {os.getpid()} on .+: wait until it has ended"):
+        prepared(texts)
+    held.release()
+    assert len(prepared(texts).shards) == 1
+    assert not (tmp_path / "corpus" / LOCK).exists()

@@ -71,7 +71,6 @@ class Shards(Sequence[Shard]):
         """What all of them hold."""
         return sum((shard.totals for shard in self.written), Totals())
 
-
     def token_counts(self, vocabulary: int, *, most: int = 100_000_000) -> Int[Array, "vocabulary"]:
         """How often each id occurs in the first shards, as many of them as come to `most` tokens."""
         counts = np.zeros(vocabulary, dtype=np.int64)

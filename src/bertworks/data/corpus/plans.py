@@ -26,6 +26,10 @@ Draw = Callable[[], float]
 _SHORTEST = 2
 
 
+class NoPairsError(DataError):
+    """Pairs of texts are wanted, and the documents make none."""
+
+
 @dataclass(frozen=True)
 class SequenceSettings:
     """How sequences are cut out of documents."""
@@ -81,7 +85,7 @@ def sequences_in(tokens: int, settings: SequenceSettings) -> int:
 def plan(shards: Sequence[tuple[int, Documents]], settings: SequenceSettings, epoch: int) -> Plan:
     """Cuts the documents of some shards (with their numbers in the corpus) into sequences, in the order of the text.
 
-    Raises `DataError` where pairs with text of another document are wanted, and there is one document only.
+    Raises `NoPairsError` where pairs with text of another document are wanted, and there is one document only.
     """
     first = min((number for number, _ in shards), default=0)
     draw = random.Random(f"{settings.seed}/{epoch}/{first}").random
@@ -135,7 +139,7 @@ class _Pairs:
         """Sequences whose lot was the true second text, but that had none; as many of the others take the true one instead of a
         random one, so that halves stay halves."""
         if settings.pairing == "next_sentence" and self._firsts[-1] < 2:
-            raise DataError("next sentence prediction needs text of at least two documents: separate documents by a blank line")
+            raise NoPairsError("next sentence prediction needs text of at least two documents: separate documents by a blank line")
 
     def rows(self) -> Iterator[tuple[list[Part], int]]:
         for index, (number, shard) in enumerate(self.shards):

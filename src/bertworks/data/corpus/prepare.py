@@ -7,12 +7,12 @@ from contextlib import closing, nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from jaxtyping import Int
 
 from bertworks.batch import Array
 from bertworks.checkpoints.files import read_json, write_json, write_tensors
+from bertworks.checkpoints.lock import LOCK, RunLock
 from bertworks.checkpoints.safetensors_file import SafetensorsFile
 from bertworks.data.corpus.corpus import KIND, MANIFEST, TOKENIZER, UNFINISHED, Corpus
 from bertworks.data.corpus.duplicates import near_duplicates_of_earlier
@@ -60,12 +60,19 @@ def prepare(
     if processes is not None and processes < 1:
         raise SettingsError(f"processes is a number, at least 1, not {processes}")
     recipe = make_recipe(files, tokenizer, settings)
-    if _is_finished(output, recipe, progress):
-        return Corpus.open(output)
-    tokenizer.save(output / TOKENIZER)
-    preparation = _Preparation(recipe, tokenizer, output, progress)
-    preparation.run(processes or _suitable(recipe))
-    return preparation.finish()
+    _require_corpus(output)
+    lock = RunLock(output, doing="prepared")
+    try:
+        if lock.note is not None:
+            progress.message(lock.note)
+        if _is_finished(output, recipe, progress):
+            return Corpus.open(output)
+        tokenizer.save(output / TOKENIZER)
+        preparation = _Preparation(recipe, tokenizer, output, progress)
+        preparation.run(processes or _suitable(recipe))
+        return preparation.finish()
+    finally:
+        lock.release()
 
 
 def _suitable(recipe: Recipe) -> int:
@@ -73,23 +80,26 @@ def _suitable(recipe: Recipe) -> int:
     return available_processors() if sum(file.bytes for file in recipe.files) > _SMALL else 1
 
 
-def _is_finished(output: Path, recipe: Recipe, progress: PreparationProgress) -> bool:
-    """Whether the corpus is there already. If not, whatever of the folder does not belong to the recipe is removed.
+def _described(output: Path) -> Path | None:
+    """The file that says what corpus a folder holds, finished or not."""
+    return next((path for path in (output / MANIFEST, output / UNFINISHED / _RECIPE) if path.is_file()), None)
 
-    Raises `SettingsError` where the folder holds other things than a corpus.
-    """
+
+def _require_corpus(output: Path) -> None:
+    """Raises `SettingsError` where the folder holds other things than a corpus."""
     if output.exists() and not output.is_dir():
         raise SettingsError(f"'{output}' is a file: name a folder for the corpus")
-    found = next((path for path in (output / MANIFEST, output / UNFINISHED / _RECIPE) if path.is_file()), None)
-    if found is None:
-        if output.is_dir() and any(output.iterdir()):
-            raise SettingsError(f"'{output}' is not empty and holds no corpus: name another folder")
-        old: dict[str, Any] = {}
-    else:
-        try:
-            old = read_json(found)
-        except CheckpointError:
-            old = {}
+    if output.is_dir() and _described(output) is None and any(path.name != LOCK for path in output.iterdir()):
+        raise SettingsError(f"'{output}' is not empty and holds no corpus: name another folder")
+
+
+def _is_finished(output: Path, recipe: Recipe, progress: PreparationProgress) -> bool:
+    """Whether the corpus is there already. If not, whatever of the folder does not belong to the recipe is removed."""
+    found = _described(output)
+    try:
+        old = {} if found is None else read_json(found)
+    except CheckpointError:
+        old = {}
     if old.get("key") == recipe.key:
         try:
             Corpus.open(output)

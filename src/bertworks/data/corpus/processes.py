@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from bertworks.errors import BertworksError
@@ -126,18 +127,10 @@ def serve() -> None:
     """What such a process does: takes the function and items from standard input and answers on standard output."""
     answers = os.fdopen(os.dup(1), "wb", buffering=1 << 20)
     os.dup2(2, 1)  # what anyone prints is no answer
-    function: Callable[[Any], Any] | None = None
+    function = _made()
     while True:
         try:
-            if function is None:
-                make = pickle.load(sys.stdin.buffer)
-                item = pickle.load(sys.stdin.buffer)
-                function = make()
-            else:
-                item = pickle.load(sys.stdin.buffer)
-            answer = True, function(item)
-        except EOFError:
-            return
+            answer = True, function(_received())
         except Exception as error:
             if not isinstance(error, BertworksError):
                 error.add_note("".join(traceback.format_exception(error)))  # of this process: the other has none of it
@@ -147,3 +140,24 @@ def serve() -> None:
             answers.flush()
         except BrokenPipeError:
             os._exit(0)
+
+
+def _received() -> Any:
+    """What the parent sends next. Ends this process where there is nobody any more."""
+    try:
+        return pickle.load(sys.stdin.buffer)
+    except EOFError:
+        sys.exit()
+
+
+def _made() -> Callable[[Any], Any]:
+    """The function that the parent wants; where it cannot be made, one that answers every item with the reason."""
+    try:
+        function: Callable[[Any], Any] = _received()()
+    except Exception as error:
+        return partial(_refuse, error)
+    return function
+
+
+def _refuse(error: Exception, item: Any) -> None:
+    raise error

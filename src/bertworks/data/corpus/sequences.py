@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from bertworks.batch import Array, PackedBatch
-from bertworks.data.corpus.plans import Plan, SequenceSettings, plan, sequences_in
+from bertworks.data.corpus.plans import NoPairsError, Plan, SequenceSettings, plan, sequences_in
 from bertworks.data.corpus.shards import Documents, Shard
 from bertworks.data.sampler import permutation
 
@@ -42,6 +42,11 @@ class Sequences:
     def _make_plan(self, epoch: int, pool: int) -> tuple[Plan, Int[Array, "sequences"]]:
         numbers = self._pools(epoch)[pool]
         made = plan([(i, self.shards[i]) for i in numbers], self.settings, epoch)
+        if not len(made):
+            raise NoPairsError(
+                f"no document has two sentences that begin within {self.settings.room} tokens, and their order is what is learnt: "
+                "take text with longer documents, each sentence apart (corpus prepare … --lines), or longer sequences"
+            )
         return made, permutation(self.settings.seed + 1, epoch * 2**20 + pool, len(made))
 
     def mean_tokens(self) -> float:

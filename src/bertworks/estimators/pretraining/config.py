@@ -9,15 +9,16 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import isfinite
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 from bertworks.data.corpus.plans import SequenceSettings
 from bertworks.errors import BertworksError, SettingsError, nearest
 from bertworks.tasks.masking import Masking, Unit
+from bertworks.tasks.stored_settings import from_stored
 from bertworks.training.config import OptimizerName, PrecisionName, ScheduleName, TrainingConfig
 
 
@@ -167,6 +168,8 @@ class BudgetSettings:
 
 OBJECTIVES = ("distillation", "attention_relations", "masked_lm", "next_sentence", "sentence_order", "replaced_token_detection")
 _TAUGHT = ("distillation", "attention_relations")
+_MODELS = ("teacher", "generator")
+"""Settings of objectives that name a model folder."""
 _NOT_BESIDE_DETECTION = ("masked_lm", "next_sentence", "sentence_order")
 _OBJECTIVE_TABLES: dict[str, type] = {"replaced_token_detection": ReplacedTokenSettings}
 _TABLES: dict[str, type] = {"corpus": CorpusSettings, "model": ModelSettings, "training": BudgetSettings}
@@ -237,7 +240,7 @@ class PretrainingConfig:
         """Of folders and hub names, which are text."""
         named = [("corpus", "path", self.corpus.path), ("model", "start", self.model.start)]
         for name, settings in self.objectives.items():
-            named += [(f"objectives.{name}", key, getattr(settings, key, None)) for key in ("teacher", "generator")]
+            named += [(f"objectives.{name}", key, getattr(settings, key, None)) for key in _MODELS]
         wrong = [(table, key, value) for table, key, value in named if not isinstance(value, str | PathLike | None)]
         return [f"[{table}] {key} must be text, not {value!r}" for table, key, value in wrong]
 
@@ -295,21 +298,30 @@ class PretrainingConfig:
 
     @classmethod
     def read(cls, path: str | Path) -> "PretrainingConfig":
-        """Reads a TOML file; a relative path of the corpus, model or generator is taken from the file's folder, where it exists
-        there."""
+        """Reads a TOML file; a relative path of the corpus or of a model is taken from the file's folder, where it exists there."""
         try:
             values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise SettingsError(f"the configuration '{path}' does not exist") from None
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(f"the configuration '{path}' cannot be read: {error}") from None
-        objectives = values.get("objectives", {})
-        detection = objectives.get("replaced_token_detection") if isinstance(objectives, dict) else None
-        for table, name in ((values.get("corpus"), "path"), (values.get("model"), "start"), (detection, "generator")):
+        objectives = values["objectives"] if isinstance(values.get("objectives"), dict) else {}
+        places = [(values.get("corpus"), "path"), (values.get("model"), "start")]
+        places += [(table, key) for table in objectives.values() for key in _MODELS]
+        for table, name in places:
             given = table.get(name) if isinstance(table, dict) else None
             if isinstance(table, dict) and isinstance(given, str) and (Path(path).parent / given).exists():
                 table[name] = str((Path(path).parent / given).absolute())
         return cls.from_dict(values)
+
+    def placed(self) -> "PretrainingConfig":
+        """The same with each folder by its whole path: a run goes on from wherever it is called."""
+        objectives = {
+            name: replace(settings, **{key: _whole_path(getattr(settings, key)) for key in _MODELS if hasattr(settings, key)})
+            for name, settings in self.objectives.items()
+        }
+        corpus, model = replace(self.corpus, path=_whole_path(self.corpus.path)), replace(self.model, start=_whole_path(self.model.start))
+        return replace(self, corpus=corpus, model=model, objectives=objectives)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as the TOML file has them."""
@@ -317,22 +329,37 @@ class PretrainingConfig:
 
     def describes(self, run: "PretrainingConfig") -> bool:
         """Whether a run that keeps the configuration `run` was begun with this one: what was a budget of tokens or time is a
-        number of steps there, and the corpus has its absolute path."""
-        own, kept = self.to_dict(), run.to_dict()
+        number of steps there, and folders have their whole paths."""
+        own, kept = self.placed().to_dict(), run.placed().to_dict()
         for values in (own, kept):
-            values["corpus"]["path"] = str(Path(values["corpus"]["path"]).absolute())
             for name in ("tokens", "minutes", *([] if self.training.steps else ["steps"])):
                 del values["training"][name]
         return own == kept
 
 
 def _table(kind: type, values: Any, name: str) -> tuple[Any, list[str]]:
-    """The dataclass of a table, and what is wrong with its keys."""
+    """The dataclass of a table, and all that is wrong with its keys and their types."""
     if not isinstance(values, Mapping):
         return None, [f"[{name}] must be a table, not {values!r}"]
-    known = [f.name for f in fields(kind)]
-    wrong = [f"[{name}] has no setting '{key}'.{nearest(key, known)}" for key in values if key not in known]
-    return kind(**{key: value for key, value in values.items() if key in known}), wrong
+    plain = {key: fspath(value) if isinstance(value, PathLike) else value for key, value in values.items()}
+    wrong = []
+    for key, value in plain.items():
+        try:
+            from_stored(kind, {key: value}, f"[{name}]")
+        except SettingsError as error:
+            wrong.append(str(error))
+    return None if wrong else from_stored(kind, plain, f"[{name}]"), wrong
+
+
+def _whole_path(name: Any) -> Any:
+    """A folder by its whole path; what is none, the name of a model on the hub, as it is."""
+    if name is None:
+        return None
+    try:
+        path = Path(name).expanduser()
+        return str(path.absolute()) if path.is_dir() else str(name)
+    except (OSError, RuntimeError):  # a name too long, the home of nobody
+        return str(name)
 
 
 def _above_zero(value: object) -> bool:

@@ -15,6 +15,7 @@ from bertworks.checkpoints.atomic import atomic_folder
 from bertworks.checkpoints.files import read_json, write_json
 from bertworks.checkpoints.hub import resolve
 from bertworks.data.corpus.corpus import Corpus
+from bertworks.data.corpus.plans import NoPairsError
 from bertworks.data.corpus.sequences import Sequences
 from bertworks.data.corpus.shards import Shard
 from bertworks.errors import DataError, SettingsError
@@ -118,7 +119,7 @@ def _begun(
             raise SettingsError("there is nothing to pretrain by: name a configuration (a TOML file)")
         if launched and output is None:
             raise SettingsError("torchrun may begin the same run several times: name its folder (--output)")
-        chosen = _as_config(config)
+        chosen = _as_config(config).placed()
         folder = runs.free_name(Path("runs") / "pretraining") if output is None else Path(output)
         if not (launched and (folder / runs.SETTINGS).exists()):
             return {"config": chosen.to_dict(), "folder": str(folder), "resumed": False, "finished": None}
@@ -274,10 +275,19 @@ class _Pretraining:
         return Sequences(shards, chosen, start_id=self.tokenizer.cls_id, end_id=self.tokenizer.sep_id)
 
     def held_out(self) -> PackedBatch | None:
-        """Sequences of held-out documents, at most as many tokens as configured; None where there are no such documents."""
+        """Sequences of held-out documents, at most as many tokens as configured; None where these make none. Tells which."""
         shards: list[Shard] = list(self.corpus.held_out)
-        if not shards:
-            return None
+        batch, told = None, "no documents of the corpus, so nothing is judged (bertworks corpus prepare … --held-out 0.005 keeps some out)"
+        try:
+            if shards:
+                batch = self._held_out_sequences(shards)
+                told = f"judged on {batch.sequences:,} sequences, {batch.tokens:,} tokens, of documents that are not trained on"
+        except NoPairsError as error:
+            told = f"too little for pairs of texts, so nothing is judged (bertworks corpus prepare … --held-out keeps more out): {error}"
+        self.progress.facts("held out", [told])
+        return batch
+
+    def _held_out_sequences(self, shards: list[Shard]) -> PackedBatch:
         source = self._sequences(shards, _EVALUATION_SEED)
         count = min(source.per_epoch, max(1, self.config.corpus.held_out_tokens // self.config.corpus.max_tokens))
         task = Pretraining(self._objectives(self.loaded.model.spec.embedding.vocabulary, _EVALUATION_SEED, held_out=True))
@@ -292,7 +302,6 @@ class _Pretraining:
         batches = PretrainingBatches(self.sequences, self.task, batch_size=config.training.batch_size, ramp=ramp)
         self._tell(batches, steps)
         validation = self.held_out()
-        self.progress.facts("held out", [_told_of_held_out(validation)])
         material = {
             "corpus": self.corpus.key,
             "model": fingerprint_of_model(self.loaded.model),
@@ -305,8 +314,7 @@ class _Pretraining:
         launcher = self.group.launcher
         run = RunFolder(folder, verb="pretrain", launcher=launcher)
         if self.group.first and not (resumed and run.can_be_resumed()):
-            stored = {**config.to_dict(), "corpus": {**vars(config.corpus), "path": str(Path(config.corpus.path).absolute())}}
-            run = RunFolder.create(folder, {"pretraining": stored}, replace=resumed, verb="pretrain", launcher=launcher)
+            run = RunFolder.create(folder, {"pretraining": config.to_dict()}, replace=resumed, verb="pretrain", launcher=launcher)
         result = train(
             self.loaded.model,
             self.task,
@@ -412,12 +420,6 @@ class _Pretraining:
         if self.task.pairing != "none":
             lines.append(f"second text: {'the true next one' if batch.targets['pairing'][0] == 0 else 'not the next one'}")
         return lines
-
-
-def _told_of_held_out(batch: PackedBatch | None) -> str:
-    if batch is None:
-        return "no documents of the corpus, so nothing is judged (bertworks corpus prepare … --held-out 0.005 keeps some out)"
-    return f"judged on {batch.sequences:,} sequences, {batch.tokens:,} tokens, of documents that are not trained on"
 
 
 class _Stopwatch(Progress):

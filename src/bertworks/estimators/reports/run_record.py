@@ -182,14 +182,16 @@ def training_steps(lines: Sequence[Values]) -> list[Values]:
     return [line for line in lines if line.get("kind") == "train" and number(line.get("step")) is not None]
 
 
-def read_run(folder: str | Path) -> RunRecord:
-    """Reads what a run folder holds, be it finished or not.
+def read_run(folder: str | Path, metrics: Values | None = None) -> RunRecord:
+    """Reads what a run folder holds, be it finished or not. `metrics` are those of a run that ends just now: metrics.json, by which
+    it counts as finished, is written last.
 
     Raises `CheckpointError` where it is no run folder, or a file in it is damaged.
     """
     path = Path(folder)
     _require_run(path)
-    metrics = _optional(path / METRICS)
+    finished = metrics is not None or is_finished(path)
+    metrics = _optional(path / METRICS) if metrics is None else metrics
     parts = [str(seed.get("folder")) for seed in rows_in(metrics.get("seeds"))] or sorted(p.name for p in path.glob("seed-*"))
     logs = {part: _log(path / part / LOG) for part in parts} or {"": _log(path / LOG)}
     return RunRecord(
@@ -202,7 +204,7 @@ def read_run(folder: str | Path) -> RunRecord:
         machine=_optional(path / MACHINE),
         model=_of_model(path / "model"),
         config=_optional(path / "model" / "config.json"),
-        finished=is_finished(path),
+        finished=finished,
     )
 
 

@@ -13,14 +13,14 @@ from bertworks.estimators.reports.sections import build
 HTML, MARKDOWN, PICTURES = "report.html", "report.md", "report"
 
 
-def write_report(folder: str | Path) -> list[Path]:
-    """Writes report.html and report.md anew, from what the run folder holds; returns their paths.
+def write_report(folder: str | Path, run: RunRecord | None = None) -> list[Path]:
+    """Writes report.html and report.md anew, from what the run folder holds (`run`, where it was read already); returns their paths.
 
     What is not there is left out, so a run that is not finished has a report too. The same files give the same bytes.
     Raises `CheckpointError` where the folder is no run folder, a file in it is damaged, or it cannot be written to.
     """
     path = Path(folder)
-    run = read_run(path)
+    run = run or read_run(path)
     sections = build(run)
     pictures = [block for section in sections for block in section.blocks if isinstance(block, Picture)]
     drawings = {picture.name: (render(picture, LIGHT), render(picture, DARK)) for picture in pictures}

@@ -10,6 +10,7 @@ from bertworks.accounting import Accounting
 from bertworks.data.faults import OnBadRows
 from bertworks.data.table import split_names
 from bertworks.data.text_data import TextData, read_texts
+from bertworks.data.writing import check_writable
 from bertworks.errors import DataError, nearest
 from bertworks.estimators.data_settings import check_pairs, describe, known_labels, rows_of, with_reading
 from bertworks.estimators.load import load
@@ -70,6 +71,7 @@ def evaluate(
 
     Raises `CheckpointError` where there is no finished model, `DataError` where the data do not fit it.
     """
+    file = None if results is None else check_writable(results)
     classifier = load(model, device=device, precision=precision, threads=threads)
     task = classifier.task_
     names = split_names(data) if split is None else {}
@@ -88,7 +90,6 @@ def evaluate(
         if progress is not None:
             progress(done, len(read))
 
-    file = None if results is None else Path(results)
     found = classifier.assess(rows_of(read), labels, mistakes=mistakes, results=file, progress=count)
     shown = [{**mistake, "row": int(read.table.rows[mistake["row"]])} for mistake in found.mistakes]
     seen, seconds = with_reading(found.accounting, read.accounting), time.perf_counter() - started

@@ -14,7 +14,7 @@ from bertworks.batch import Array
 from bertworks.data.faults import OnBadRows
 from bertworks.data.text_data import read_texts
 from bertworks.errors import DataError, SettingsError
-from bertworks.estimators.data_settings import with_reading
+from bertworks.estimators.data_settings import refuse_beside_texts, with_reading
 from bertworks.estimators.embeddings.writing import SUFFIXES, check_output, write_npy, write_parquet, write_token_parquet
 from bertworks.estimators.feature_extractor import Combine, FeatureExtractor, Pool, TokenFeatures
 from bertworks.tokenization import Overflow
@@ -81,6 +81,10 @@ def features(
     """
     if (texts is None) == (file is None):
         raise SettingsError("give either texts or a file")
+    reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows}
+    reading |= {"encoding": encoding, "delimiter": delimiter}
+    if file is None:
+        refuse_beside_texts(reading)
     if tokens and pooling != "mean":
         raise SettingsError("pooling makes one vector of all tokens of a text: leave out either pooling or tokens")
     path = None if output is None else check_output(Path(output), (".parquet",) if tokens else SUFFIXES)
@@ -91,8 +95,7 @@ def features(
         rows, table, read = [texts] if isinstance(texts, str) else list(texts or []), None, Accounting()
         numbers: Sequence[int] = range(len(rows))
     else:
-        reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding}
-        data = read_texts(file, label=False, require_labels=False, delimiter=delimiter, **reading)
+        data = read_texts(file, label=False, require_labels=False, **reading)
         rows, table, read, numbers = list(data.texts), data.table.data, data.accounting, data.table.rows.tolist()
     if not rows:
         raise DataError("there are no texts to read")

@@ -13,7 +13,7 @@ from bertworks.data.text_data import read_texts
 from bertworks.data.writing import check_writable, with_columns, write_table
 from bertworks.errors import SettingsError
 from bertworks.estimators.classifier import TextClassifier
-from bertworks.estimators.data_settings import check_pairs, rows_of, with_reading
+from bertworks.estimators.data_settings import check_pairs, refuse_beside_texts, rows_of, with_reading
 from bertworks.estimators.load import load
 from bertworks.estimators.rows import split_pairs
 from bertworks.estimators.verbs import kinds
@@ -125,6 +125,10 @@ def predict(
         raise SettingsError("give either texts or a file to predict")
     if output is not None and file is None:
         raise SettingsError("an output table needs an input table: give it as file (--file)")
+    options: dict[str, Any] = {"split": split, "text": text, "pair": pair, "limit": limit, "on_bad_rows": on_bad_rows}
+    options |= {"encoding": encoding, "delimiter": delimiter}
+    if file is None:
+        refuse_beside_texts(options)
     if output is not None:
         check_writable(output)
     classifier = load(model, device=device, precision=precision, threads=threads)
@@ -133,8 +137,7 @@ def predict(
         rows = [texts] if isinstance(texts, str) else list(texts or [])
         found, seen = _answer(classifier, rows, probabilities, progress)
         return PredictionReport(found, None, seen, _counts(found), seconds=time.perf_counter() - started)
-    options: dict[str, Any] = {"split": split, "text": text, "pair": pair, "limit": limit, "on_bad_rows": on_bad_rows}
-    data = read_texts(file, label=False, require_labels=False, encoding=encoding, delimiter=delimiter, **options)
+    data = read_texts(file, label=False, require_labels=False, **options)
     check_pairs(data, classifier.task_.pairs)
     found, seen = _answer(classifier, rows_of(data), probabilities, progress)
     seen = with_reading(seen, data.accounting)

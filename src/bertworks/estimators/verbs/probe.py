@@ -18,6 +18,7 @@ from bertworks.estimators.probing.data import TaskFiles, TaskRows, find_files, r
 from bertworks.estimators.probing.tasks import PUBLISHED, SETTINGS, SHAPES, ProbeTask, chosen_tasks
 from bertworks.estimators.probing.trials import Trial, classify_features, fine_tune, forget, write_twin
 from bertworks.estimators.train_report import told_of
+from bertworks.nn.machine import choose
 from bertworks.training.progress import Progress
 
 REPORT = "probe.json"
@@ -239,16 +240,25 @@ class _Probe:
         rows = self._read(task, files, seed)
         name = f"{task.name}-seed-{seed}{'-floor' if floor else ''}"
         kept = self.folder / _RESULTS / f"{name}.json"
-        made_of = {**self.identity, "rows": rows.fingerprint(), "epochs": task.epochs, **(SETTINGS if task.epochs is not None else {})}
+        working = self.folder / _WORKING / name
+        trained = task.epochs is not None
+        made_of = {
+            **self.identity,
+            "rows": rows.fingerprint(),
+            "epochs": task.epochs,
+            **(SETTINGS if trained else {}),
+            "precision": choose(**self.machine, training=trained).precision,
+        }
         if kept.exists():
             stored = read_json(kept)
-            odd = [key for key, value in made_of.items() if stored.get("made_of", {}).get(key) != value]
+            was = {**stored["about"], **stored.get("made_of", {})}  # the precision stood in `about` only
+            odd = [key for key, value in made_of.items() if was.get(key) != value]
             if odd:
                 raise SettingsError(f"{kept} was made with other {', '.join(odd)}: choose another folder, or delete the file")
+            forget(working, _twin_of(working))  # where a kill came between the result and this
             return ProbeResult(task.name, seed, floor, stored["metrics"], stored["about"])
         told = f"{task.name}, seed {seed}{f', {FLOOR}' if floor else ''}"
         self.progress.facts("probe", [f"{told} ({place})"])
-        working = self.folder / _WORKING / name
         found = self._train(task, rows, seed, floor, working)
         about = {key: found.pop(key) for key in ("training", "evaluation", "precision", "seconds")}
         write_json(kept, {"made_of": made_of, "metrics": found, "about": about})

@@ -1,7 +1,7 @@
-"""One process a run folder: a lock that the operating system lets go of when its holder dies, however it dies.
+"""One process a folder, of a run or a corpus: a lock that the operating system lets go of when its holder dies, however it dies.
 
 The lock is on an open file, not the file itself: a file that a killed process left is no lock. It goes with a folder that is
-moved, and it excludes two trainings of one process as well.
+moved, and it excludes two of one process as well.
 """
 
 import errno
@@ -22,15 +22,15 @@ _UNSUPPORTED = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOLCK, err
 
 
 class RunLock:
-    """The lock of a run folder, held from the moment that it is made until `release`.
+    """The lock of a folder, held from the moment that it is made until `release`; `doing` is what is done there meanwhile.
 
     Raises `SettingsError`, naming the other process, where it is held already, and `CheckpointError` where the folder
-    cannot be written to. `note` says so where the file system has no locks: the training goes on without.
+    cannot be written to. `note` says so where the file system has no locks: the work goes on without.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, doing: str = "trained") -> None:
         self.note: str | None = None
-        self._path = folder / LOCK
+        self._path, self._doing = folder / LOCK, doing
         self._process = os.getpid()
         with explained(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,11 +45,11 @@ class RunLock:
                 held_by = os.pread(handle, 4096, 0) if hasattr(os, "pread") else os.read(handle, 4096)
                 os.close(handle)
                 if error.errno in _HELD:
-                    raise SettingsError(_explain(self._path.parent, held_by)) from None
+                    raise SettingsError(_explain(self._path.parent, held_by, self._doing)) from None
                 if error.errno not in _UNSUPPORTED:
                     raise
                 self._path.unlink(missing_ok=True)
-                self.note = f"the file system of {self._path.parent} has no locks: make sure that no other process trains there"
+                self.note = f"the file system of {self._path.parent} has no locks: make sure that no other process works there"
                 return -1
             if _is_at(handle, self._path):
                 break
@@ -85,13 +85,13 @@ def _is_at(handle: int, path: Path) -> bool:
         return False
 
 
-def _explain(folder: Path, held_by: bytes) -> str:
+def _explain(folder: Path, held_by: bytes, doing: str) -> str:
     try:
         holder: dict[str, Any] = json.loads(held_by)
         who = f"process {holder['process']} on {holder['machine']}"
     except (ValueError, TypeError, KeyError):  # it has the lock, and has not yet written who it is
         who = "another process"
-    return f"{folder} is being trained by {who}: wait until it has ended, or choose another folder"
+    return f"{folder} is being {doing} by {who}: wait until it has ended, or choose another folder"
 
 
 if sys.platform == "win32":
