@@ -211,9 +211,15 @@ def check_pairs(data: TextData, pairs: bool | None) -> None:
         raise DataError(f"this model reads single texts, but {data.table.name} gives pairs: name the column with text (--text)")
 
 
-def refuse_beside_texts(reading: Mapping[str, Any]) -> None:
-    """Raises `SettingsError` where it is said how a table is read, though texts are handed over; `reading` are fields of
-    `DataSettings`."""
+def check_given(texts: Any, file: Any, output: Any, reading: Mapping[str, Any], either: str = "texts or a file to predict") -> None:
+    """Raises `SettingsError` unless a verb was given `either` texts or a file, and all else for the one that it was given: an `output`
+    is the table of a file with further columns, and `reading`, fields of `DataSettings`, says how a file is read."""
+    if (texts is None) == (file is None):
+        raise SettingsError(f"give either {either}")
+    if file is not None:
+        return
+    if output is not None:
+        raise SettingsError("an output table needs an input table: give it as file (--file)")
     usual = DataSettings()
     odd = [name for name, value in reading.items() if value != getattr(usual, name)]
     if odd:

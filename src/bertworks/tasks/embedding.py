@@ -22,6 +22,7 @@ from bertworks.tasks.stored_settings import from_stored
 from bertworks.tasks.task import SMOKE_TEXTS, Scores, count_windows
 from bertworks.tokenization import Encoding, Overflow, Tokenizer
 from bertworks.tokenization.encoding import Piece
+from bertworks.tokenization.tokenizer import row_numbers
 
 HEAD = "vectors"
 SKIPPED = "skipped_tokens"
@@ -100,7 +101,7 @@ class SentenceEmbedding:
         groups: list[int] = []
         seen = Accounting(rows=len(texts))
         leading, prompt_ids = self._prompt_ids(tokenizer, prompt)
-        numbers = _numbers(first_row, len(texts))
+        numbers = row_numbers(first_row, len(texts))
         for start in range(0, len(texts), _CHUNK):
             part = slice(start, start + _CHUNK)
             for row, windows in enumerate(self.windows(texts[part], tokenizer, prompt, numbers[part]), start):
@@ -126,7 +127,7 @@ class SentenceEmbedding:
         """
         whole = [self.cased(prompt + text) if isinstance(text, str) else text for text in texts]
         options: dict[str, Any] = {"overflow": self.overflow, "stride": self.stride, "offsets": offsets}
-        numbers = _numbers(first_row, len(texts))
+        numbers = row_numbers(first_row, len(texts))
         rows = tokenizer.encode_batch(whole, max_tokens=self.max_tokens, first_row=numbers, **options)
         several = [row for row, windows in enumerate(rows) if len(windows) > 1] if prompt else []
         if several:
@@ -198,10 +199,6 @@ class SentenceEmbedding:
         task = replace(self, overflow="window") if self.overflow == "error" else self
         batch, _ = task.encode(inputs, tokenizer, task.prompt(None))
         return task.vectors(score(batch)[HEAD], batch).tolist()  # type: ignore[no-any-return]
-
-
-def _numbers(first_row: int | Sequence[int], count: int) -> Sequence[int]:
-    return range(first_row, first_row + count) if isinstance(first_row, int) else first_row
 
 
 def _inserted(window: Encoding, place: int, ids: Int[Array, "inserted"]) -> Encoding:

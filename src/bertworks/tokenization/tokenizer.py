@@ -135,7 +135,7 @@ class Tokenizer:
         columns = [_checked(texts, "texts", first_row)]
         if pairs is not None:
             columns.append(_checked(pairs, "pairs", first_row))
-        numbers = _numbers(first_row, len(columns[0]))
+        numbers = row_numbers(first_row, len(columns[0]))
         if len({len(column) for column in columns}) > 1:
             raise DataError(f"{len(columns[0])} texts but {len(columns[1])} pairs: there must be as many")
         template = self._templates[len(columns) - 1]
@@ -320,7 +320,12 @@ class Tokenizer:
         return out
 
 
-def _numbers(first_row: int | Sequence[int], count: int) -> Sequence[int]:
+def row_numbers(first_row: int | Sequence[int], count: int) -> Sequence[int]:
+    """The numbers of `count` rows in messages: from the first on, or as they are given.
+
+    >>> list(row_numbers(7, 3)), row_numbers([4, 4, 9], 3)
+    ([7, 8, 9], [4, 4, 9])
+    """
     return range(first_row, first_row + count) if isinstance(first_row, int) else first_row
 
 
@@ -329,7 +334,7 @@ def _checked(texts: object, name: str, first_row: int | Sequence[int]) -> list[s
     if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
         raise DataError(f"{name} must be a list of strings, not one {type(texts).__name__}: write [text]")
     rows = list(texts)
-    for number, text in zip(_numbers(first_row, len(rows)), rows, strict=True):
+    for number, text in zip(row_numbers(first_row, len(rows)), rows, strict=True):
         if not isinstance(text, str):
             raise DataError(f"row {number} of {name} is {text!r:.40} ({type(text).__name__}), not a string: leave it out or convert it")
         if not text.isascii():

@@ -18,7 +18,7 @@ from bertworks.data.questions import read_questions
 from bertworks.data.writing import check_writable, write_table
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.answers.answerer import QuestionAnswerer
-from bertworks.estimators.data_settings import with_reading
+from bertworks.estimators.data_settings import check_given, with_reading
 from bertworks.estimators.load import load
 from bertworks.estimators.verbs.predict import PredictionReport
 from bertworks.tasks.question_answering import Answer, QuestionAnswering
@@ -114,10 +114,8 @@ def predict(
     `….no_answer.json` has the doubts that go with it where questions may have no answer. With `probabilities` the next best
     answers are told. The other arguments are those of `verbs.predict`.
     """
-    if (texts is None) == (file is None):
-        raise SettingsError("give either texts (question and context) or a file to predict")
-    if output is not None and file is None:
-        raise SettingsError("an output file needs an input file: give it as file (--file)")
+    columns = {"split": split, "text": text, "pair": pair, "limit": limit, "encoding": encoding, "delimiter": delimiter}
+    check_given(texts, file, output, columns, "texts (question and context) or a file to predict")
     if output is not None:
         check_writable(output)
     answerer: QuestionAnswerer = load(model, device=device, precision=precision, threads=threads)

@@ -15,9 +15,8 @@ from bertworks.data.choice_examples import ChoiceQuestion
 from bertworks.data.choices import read_choices
 from bertworks.data.faults import OnBadRows
 from bertworks.data.writing import check_writable, with_columns, write_table
-from bertworks.errors import SettingsError
 from bertworks.estimators.choices.rows import question_row
-from bertworks.estimators.data_settings import with_reading
+from bertworks.estimators.data_settings import check_given, with_reading
 from bertworks.estimators.load import load
 from bertworks.estimators.multiple_choice import QUESTIONS_AT_ONCE, MultipleChoice
 from bertworks.estimators.verbs.predict import PredictionReport
@@ -98,16 +97,14 @@ def predict(
     `choice` (its number, from 0), `score` (its probability) and, with `probabilities`, a list of those of all choices. The other
     arguments are those of `verbs.predict`.
     """
-    if (texts is None) == (file is None):
-        raise SettingsError("give either texts (questions, each with its choices) or a file to predict")
-    if output is not None and file is None:
-        raise SettingsError("an output table needs an input table: give it as file (--file)")
+    reading: dict[str, Any] = {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
+    columns = {"split": split, "text": text, "pair": pair, "limit": limit}
+    check_given(texts, file, output, reading | columns, "texts (questions, each with its choices) or a file to predict")
     if output is not None:
         check_writable(output)
     chooser: MultipleChoice = load(model, device=device, precision=precision, threads=threads)
     started, read = time.perf_counter(), None
     if file is not None:
-        reading: dict[str, Any] = {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
         read = read_choices(file, split=split, question=text, context=pair, choices=choices, with_answers=False, limit=limit, **reading)
     found: list[ChoicePrediction] = []
     seen = Accounting()

@@ -16,7 +16,7 @@ from bertworks.data.faults import OnBadRows
 from bertworks.data.table import split_names
 from bertworks.data.text_data import TextData, read_texts
 from bertworks.errors import DataError, SettingsError
-from bertworks.estimators.data_settings import with_reading
+from bertworks.estimators.data_settings import check_given, with_reading
 from bertworks.estimators.embeddings.data_settings import read_rows
 from bertworks.estimators.embeddings.encoder_training import TRAINING
 from bertworks.estimators.embeddings.encoding import VectorDtype, Vectors
@@ -210,8 +210,8 @@ def embed(
 
     Raises `CheckpointError` where there is no such model, `DataError` where the texts cannot be read.
     """
-    if (texts is None) == (file is None):
-        raise SettingsError("give either texts or a file to embed")
+    reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding}
+    check_given(texts, file, None, reading | {"delimiter": delimiter}, "texts or a file to embed")
     path = None if output is None else check_output(Path(output))
     options: dict[str, Any] = {"device": device, "precision": precision, "threads": threads, "overflow": overflow}
     encoder = model if isinstance(model, SentenceEncoder) else SentenceEncoder(model, **options)
@@ -220,7 +220,6 @@ def embed(
     if file is None:
         rows = [texts] if isinstance(texts, str) else list(texts or [])
     else:
-        reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding}
         data = read_texts(file, label=False, require_labels=False, delimiter=delimiter, **reading)
         rows = data.texts
     if not rows:

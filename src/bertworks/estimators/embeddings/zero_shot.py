@@ -12,7 +12,7 @@ from bertworks.data.faults import OnBadRows
 from bertworks.data.text_data import check_one_text, read_texts
 from bertworks.data.writing import check_writable, with_columns, write_table
 from bertworks.errors import DataError, SettingsError
-from bertworks.estimators.data_settings import with_reading
+from bertworks.estimators.data_settings import check_given, with_reading
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
 from bertworks.estimators.verbs.predict import PredictionReport
 
@@ -113,10 +113,8 @@ def zero_shot(
     Raises `SettingsError` for labels that are none, `DataError` for an empty text among `texts`, and where a file cannot be read or
     has two texts in a row, `CheckpointError` where there is no such model.
     """
-    if (texts is None) == (file is None):
-        raise SettingsError("give either texts or a file to sort")
-    if output is not None and file is None:
-        raise SettingsError("an output table needs an input table: give it as file (--file)")
+    reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding}
+    check_given(texts, file, output, reading | {"delimiter": delimiter}, "texts or a file to sort")
     described = _described(labels)
     if output is not None:
         check_writable(output)
@@ -129,7 +127,6 @@ def zero_shot(
             which = "the text" if len(rows) == 1 else f"text {empty} (the first is 0)"
             raise DataError(f"{which} is empty, and no label is near to nothing: leave it out (of a file such rows are left out: --file)")
     else:
-        reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding}
         data = read_texts(file, label=False, delimiter=delimiter, **reading)
         check_one_text(data)
         rows = data.texts

@@ -18,7 +18,7 @@ from bertworks.data.tagged import read_tagged, tagged_splits
 from bertworks.data.writing import check_writable, with_columns, write_table
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators import runs
-from bertworks.estimators.data_settings import with_reading
+from bertworks.estimators.data_settings import check_given, with_reading
 from bertworks.estimators.entities.data_settings import as_key, describe, in_scheme, rows_of
 from bertworks.estimators.entities.explanation import explain_entity
 from bertworks.estimators.entities.inspection import inspect_tagged
@@ -106,6 +106,7 @@ def evaluate(
 
     The tags of the data may be of another scheme than the model's: they are read in their own, and compared as entities.
     """
+    file = None if results is None else check_writable(results)
     recognizer: EntityRecognizer = load(model, device=device, precision=precision, threads=threads)
     names = tagged_splits(data) if split is None else {}
     options: dict[str, Any] = {"text": text, "label": label, "scheme": scheme, "shuffle_seed": shuffle_seed, "limit": limit}
@@ -120,7 +121,6 @@ def evaluate(
         if progress is not None:
             progress(done, len(read))
 
-    file = None if results is None else Path(results)
     labels = rows.labels if read.is_text else in_scheme(rows.labels, read.scheme, recognizer.task_.scheme)
     found = recognizer.assess(rows.sentences, labels, mistakes=mistakes, results=file, progress=count)
     shown = [{**mistake, "row": int(rows.numbers[mistake["row"]])} for mistake in found.mistakes]
@@ -199,10 +199,9 @@ def predict(
     (text, label, start, end, score), or `prediction`, a tag for each word. Words can also be written as .conll: word, the
     tag that the file has, and the predicted one. `progress` is called with the rows done and the rows in all.
     """
-    if (texts is None) == (file is None):
-        raise SettingsError("give either texts or a file to predict")
-    if output is not None and file is None:
-        raise SettingsError("an output table needs an input table: give it as file (--file)")
+    options: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding}
+    options |= {"delimiter": delimiter}
+    check_given(texts, file, output, options)
     as_lines = output is not None and str(output).lower().endswith(SUFFIXES)
     if output is not None and not as_lines:
         check_writable(output)
@@ -212,8 +211,7 @@ def predict(
         rows = [texts] if isinstance(texts, str) else list(texts or [])
         found, seen = _all_answers(recognizer, rows, progress)
         return PredictionReport(found, None, seen, _counts(found), seconds=time.perf_counter() - started)
-    options: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "require_labels": False}
-    data = read_tagged(file, encoding=encoding, delimiter=delimiter, **options)
+    data = read_tagged(file, require_labels=False, **options)
     found, seen = _all_answers(recognizer, data.sentences, progress)
     seen = with_reading(seen, data.accounting)
     if output is None:

@@ -12,7 +12,7 @@ from bertworks.data.faults import OnBadRows
 from bertworks.data.text_data import read_texts
 from bertworks.data.writing import check_writable, with_columns, write_table
 from bertworks.errors import SettingsError
-from bertworks.estimators.data_settings import with_reading
+from bertworks.estimators.data_settings import check_given, with_reading
 from bertworks.estimators.load import load
 from bertworks.estimators.mask_filler import Filled, MaskFiller
 from bertworks.estimators.pretraining.evaluation import evaluate
@@ -95,16 +95,13 @@ def predict(
     filled, and `score`, a list of the probabilities of what stands best in each mask by itself. The other arguments are those of
     `verbs.predict`. Raises `SettingsError` for a text without a mask.
     """
-    if (texts is None) == (file is None):
-        raise SettingsError("give either texts or a file to predict")
-    if output is not None and file is None:
-        raise SettingsError("an output table needs an input table: give it as file (--file)")
+    reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding}
+    check_given(texts, file, output, reading | {"delimiter": delimiter})
     if output is not None:
         check_writable(output)
     filler: MaskFiller = load(model, device=device, precision=precision, threads=threads)
     started, read = time.perf_counter(), None
     if file is not None:
-        reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding}
         read = read_texts(file, label=False, require_labels=False, delimiter=delimiter, **reading)
     given = [texts] if isinstance(texts, str) else list(texts or [])
     found: list[FilledText] = []

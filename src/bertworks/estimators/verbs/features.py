@@ -14,7 +14,7 @@ from bertworks.batch import Array
 from bertworks.data.faults import OnBadRows
 from bertworks.data.text_data import read_texts
 from bertworks.errors import DataError, SettingsError
-from bertworks.estimators.data_settings import refuse_beside_texts, with_reading
+from bertworks.estimators.data_settings import check_given, with_reading
 from bertworks.estimators.embeddings.writing import SUFFIXES, check_output, write_npy, write_parquet, write_token_parquet
 from bertworks.estimators.feature_extractor import Combine, FeatureExtractor, Pool, TokenFeatures
 from bertworks.tokenization import Overflow
@@ -79,12 +79,9 @@ def features(
     Raises `CheckpointError` where there is no such model, `SettingsError` for parameters that make no sense, `DataError` where
     the texts cannot be read.
     """
-    if (texts is None) == (file is None):
-        raise SettingsError("give either texts or a file")
     reading: dict[str, Any] = {"split": split, "text": text, "limit": limit, "on_bad_rows": on_bad_rows}
     reading |= {"encoding": encoding, "delimiter": delimiter}
-    if file is None:
-        refuse_beside_texts(reading)
+    check_given(texts, file, None, reading, "texts or a file")
     if tokens and pooling != "mean":
         raise SettingsError("pooling makes one vector of all tokens of a text: leave out either pooling or tokens")
     path = None if output is None else check_output(Path(output), (".parquet",) if tokens else SUFFIXES)

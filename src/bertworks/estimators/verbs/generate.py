@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bertworks.data.text_data import read_texts
-from bertworks.errors import DataError, SettingsError
+from bertworks.errors import DataError
+from bertworks.estimators.data_settings import check_given
 from bertworks.estimators.generator import Generated, TextGenerator, TextStream
 
 
@@ -54,10 +55,9 @@ def generate(
     `settings` are those of `TextGenerator.generate`. Raises `CheckpointError` where there is no such model, `DataError`
     for prompts that cannot be continued, `SettingsError` for wrong settings.
     """
-    if (prompts is None) == (file is None):
-        raise SettingsError("give either prompts or a file of them")
+    source: dict[str, Any] = {"split": split, "text": text, "limit": limit, "encoding": encoding, "delimiter": delimiter}
+    check_given(prompts, file, None, source, "prompts or a file of them")
     if file is not None:
-        source: dict[str, Any] = {"split": split, "text": text, "limit": limit, "encoding": encoding, "delimiter": delimiter}
         data = read_texts(file, label=False, require_labels=False, **source)
         if data.pairs is not None:
             raise DataError(f'{data.table.name} has pairs of texts: name the column of the prompts with text="…" (--text …)')

@@ -11,9 +11,8 @@ from bertworks.accounting import Accounting
 from bertworks.data.faults import OnBadRows
 from bertworks.data.text_data import read_texts
 from bertworks.data.writing import check_writable, with_columns, write_table
-from bertworks.errors import SettingsError
 from bertworks.estimators.classifier import TextClassifier
-from bertworks.estimators.data_settings import check_pairs, refuse_beside_texts, rows_of, with_reading
+from bertworks.estimators.data_settings import check_given, check_pairs, rows_of, with_reading
 from bertworks.estimators.load import load
 from bertworks.estimators.rows import split_pairs
 from bertworks.estimators.verbs import kinds
@@ -121,14 +120,9 @@ def predict(
 
     Raises `CheckpointError` where there is no finished model, `DataError` where the data do not fit it.
     """
-    if (texts is None) == (file is None):
-        raise SettingsError("give either texts or a file to predict")
-    if output is not None and file is None:
-        raise SettingsError("an output table needs an input table: give it as file (--file)")
     options: dict[str, Any] = {"split": split, "text": text, "pair": pair, "limit": limit, "on_bad_rows": on_bad_rows}
     options |= {"encoding": encoding, "delimiter": delimiter}
-    if file is None:
-        refuse_beside_texts(options)
+    check_given(texts, file, output, options)
     if output is not None:
         check_writable(output)
     classifier = load(model, device=device, precision=precision, threads=threads)
