@@ -70,6 +70,24 @@ def test_any_mask_keeps_its_positions(data: st.DataObject, rows: int, columns: i
     assert not batch.segment_ids.any()
 
 
+@given(st.data(), st.integers(1, 5), st.integers(1, 7))
+def test_positions_that_leave_out_padding(data: st.DataObject, rows: int, columns: int) -> None:
+    """Of each row the tokens that are no padding are numbered, be they shown or not; padding that is shown has none."""
+    table = st.lists(st.lists(st.integers(0, 3), min_size=columns, max_size=columns), min_size=rows, max_size=rows)
+    ids, shown = np.array(data.draw(table)), np.array(data.draw(table)) > 0
+    shown[:, -1] = True
+    batch = PackedBatch.from_padded(ids, shown, padding_id=2)
+    expected = []
+    for row in range(rows):
+        number = 0
+        for column in range(columns):
+            token = ids[row, column] != 2
+            expected += [number if token else -1] if shown[row, column] else []
+            number += token
+    assert batch.position_ids.tolist() == expected
+    assert batch.input_ids.tolist() == ids[shown].tolist()
+
+
 def test_without_a_mask_all_are_tokens() -> None:
     batch = PackedBatch.from_padded(np.array([[3, 4], [0, 6]]))
     assert batch.input_ids.tolist() == [3, 4, 0, 6]

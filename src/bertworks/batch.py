@@ -143,11 +143,19 @@ class PackedBatch:
         input_ids: Int[Array, "sequences length"],
         attention_mask: Int[Array, "sequences length"] | None = None,
         token_type_ids: Int[Array, "sequences length"] | None = None,
+        *,
+        padding_id: int | None = None,
     ) -> "PackedBatch":
         """Packs a padded batch as other libraries make it. A sequence's tokens keep their padded positions, so
-        left padding and holes are taken as their model would take them.
+        left padding and holes are taken as BERT and most others take them.
+
+        RoBERTa, XLM-RoBERTa and CamemBERT number the tokens of a row that are no padding, whatever the mask says: for them,
+        `padding_id` is the `pad_token_id` of config.json. A token of padding that the mask shows is at position -1 there.
 
         Raises `DataError` where a row has no token at all.
+
+        >>> PackedBatch.from_padded(np.array([[1, 7, 8], [5, 6, 9]]), np.array([[0, 1, 1], [1, 1, 1]]), padding_id=1).position_ids.tolist()
+        [0, 1, 0, 1, 2]
         """
         input_ids = np.asarray(input_ids)
         mask = np.ones_like(input_ids, dtype=bool) if attention_mask is None else np.asarray(attention_mask).astype(bool)
@@ -159,7 +167,8 @@ class PackedBatch:
         lengths = mask.sum(axis=1)
         if (lengths == 0).any():
             raise DataError(f"padded batch: row {int(np.argmin(lengths))} has no token (its attention mask is all zero)")
-        positions = np.broadcast_to(np.arange(input_ids.shape[1]), input_ids.shape)
+        counted = np.ones_like(mask) if padding_id is None else input_ids != padding_id
+        positions = np.where(counted, np.cumsum(counted, axis=1) - 1, -1)
         numbered = np.arange(len(lengths), dtype=np.int64)
         return cls(
             input_ids=input_ids[mask].astype(np.int64),

@@ -24,10 +24,18 @@ COMMON = {
     "1_Pooling/config.json": b"{}",
 }
 SAFE = {**COMMON, "model.safetensors": b"new weights", "pytorch_model.bin": b"p" * 1000}
+MODULES = {
+    "2_Dense/config.json": b"{}",
+    "2_Dense/pytorch_model.bin": b"pickle",
+    "3_Dense/config.json": b"{}",
+    "3_Dense/model.safetensors": b"new weights",
+    "3_Dense/pytorch_model.bin": b"pickle",
+}
 REPOSITORIES = {
     "org/safe": {MAIN: SAFE, OLD: {**SAFE, "model.safetensors": b"old weights"}},
     "plain-name": {MAIN: SAFE},
     "org/legacy": {MAIN: {**COMMON, "pytorch_model.bin": b"pickle"}},
+    "org/mixed": {MAIN: {**SAFE, **MODULES}},
     "org/words": {MAIN: {"README.md": b"nothing else"}},
 }
 

@@ -49,6 +49,14 @@ def test_older_weights_only_where_there_are_no_others(hub: list[str]) -> None:
     assert names(resolve("org/legacy")) == WANTED - {"model.safetensors"} | {"pytorch_model.bin"}
 
 
+def test_a_module_may_have_older_weights_alone(hub: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = resolve("org/mixed")
+    modules = {"2_Dense/config.json", "2_Dense/pytorch_model.bin", "3_Dense/config.json", "3_Dense/model.safetensors"}
+    assert names(folder) == WANTED | modules
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert resolve("org/mixed") == folder
+
+
 def test_the_cache_serves_offline(hub: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     first = [resolve("org/safe"), resolve("org/legacy"), resolve("org/safe", revision="v1.0")]
     hub.clear()

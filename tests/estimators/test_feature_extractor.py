@@ -119,6 +119,11 @@ def test_wrong_texts(tiny_bert: Path) -> None:
         FeatureExtractor(tiny_bert, **FAST).transform("one text")
     with pytest.raises(DataError):
         FeatureExtractor(tiny_bert, **FAST).transform([("a", "pair")])  # type: ignore[list-item]
+    for row, wrong in ((3, 7), (600, None), (600, ("a", "b", "c"))):
+        texts = [*(["wine"] * row), wrong]
+        for stream in (FeatureExtractor(tiny_bert, **FAST).stream, FeatureExtractor(tiny_bert, **FAST).stream_tokens):
+            with pytest.raises(DataError, match=f"row {row} "):
+                list(stream(texts))  # type: ignore[arg-type]
     with pytest.raises(DataError, match="more than max_tokens"):
         FeatureExtractor(tiny_bert, max_tokens=5, overflow="error", **FAST).transform(TEXTS)
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from bertworks import Encoder, EntityRecognizer, MultipleChoice, SentenceEncoder, TextClassifier, train
+from bertworks.batch import PackedBatch
 from bertworks.errors import BertworksError, DataError, SettingsError
 from bertworks.estimators.rows import label_array, label_rows, text_rows
 
@@ -200,13 +201,33 @@ def test_numbers_have_no_classes(make: Make, setting: dict[str, Any]) -> None:
     [
         ([], {}, "there are no texts to encode: give one at least"),
         (["a film", "good " * 70], {}, "row 1 has 72 tokens, more than the 64 that the encoder reads: shorten it, or encode it in parts"),
-        (["a film"], {"attentions": "some"}, "attentions is True, all or a list of layers, not 'some'"),
+        (["a film"], {"attentions": "some"}, "attentions is True, all, or the number of a layer or of several, not 'some'"),
+        (["a film"], {"attentions": 1.5}, "the number of a layer or of several, not 1.5"),
+        (["a film"], {"attentions": [0, True]}, r"the number of a layer or of several, not \[0, True\]"),
+        (["a film"], {"attentions": None}, "the number of a layer or of several, not None"),
+        (["a film"], {"attentions": 3}, "layer 3 does not exist: the encoder has layers 0 to 1"),
+        (["a film"], {"attentions": -1}, "layer -1 does not exist"),
         (["a film"], {"attentions": [2]}, "layer 2 does not exist"),
     ],
 )
 def test_what_an_encoder_cannot_do(tiny_bert: Any, texts: list[str], options: dict[str, Any], message: str) -> None:
     with pytest.raises(BertworksError, match=message):
         Encoder(tiny_bert, precision="float32")(texts, **options)
+
+
+@pytest.mark.parametrize("number", [1, np.int64(1), [1], np.array([1]), range(1, 2), {1}])
+def test_attentions_of_one_layer(tiny_bert: Any, number: Any) -> None:
+    encoder = Encoder(tiny_bert, precision="float32")
+    (one,), both = encoder(["a film"], attentions=number).attentions, encoder(["a film"], attentions=True).attentions
+    assert len(both) == 2
+    np.testing.assert_array_equal(one, both[1])
+
+
+def test_a_position_before_the_first(tiny_bert: Any) -> None:
+    """Padding that is read has a position of its own in RoBERTa and its kind, not in BERT."""
+    batch = PackedBatch.from_padded(np.array([[0, 5, 6]]), padding_id=0)
+    with pytest.raises(DataError, match="position -1, which this encoder does not have: pack the batch without padding_id"):
+        Encoder(tiny_bert, precision="float32")(batch)
 
 
 def test_labels_to_evaluate_on_are_checked_too(fitted: Make) -> None:

@@ -19,8 +19,9 @@ from bertworks.errors import CheckpointError, DataError, SettingsError
 from bertworks.estimators import model_folder
 from bertworks.estimators.mask_filler import _Choice
 from bertworks.inference.models import new_model
+from bertworks.tasks import fill_mask
 from bertworks.tasks.fill_mask import FillMask
-from tests.conftest import CONFIG
+from tests.conftest import CONFIG, SPECIAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -199,6 +200,23 @@ def test_every_token_of_a_long_text_is_judged_once(filler: MaskFiller) -> None:
     assert filler.likelihood(" ".join(words)).tokens == words
 
 
+def test_likelihoods_are_computed_some_at_a_time(filler: MaskFiller, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory does not grow with the number of texts, nor with the square of a text's length; the results are the same."""
+    texts = ["the soup was cold", " ".join(["the", "soup", "was", "very", "cold", "and", "old"] * 8), "a dog", "wine"]
+    whole = filler.likelihood(texts)
+    (batch,) = filler.task_.hidden_in_turn(texts, filler.tokenizer)
+    monkeypatch.setattr(fill_mask, "TOKENS_AT_ONCE", 100)
+    parts = list(filler.task_.hidden_in_turn(texts, filler.tokenizer))
+    assert len(parts) > 10
+    assert max(part.tokens for part in parts) < 100 + 24
+    for name in ("input_ids", "segment_ids", "groups"):
+        assert np.array_equal(np.concatenate([getattr(part, name) for part in parts]), getattr(batch, name))
+    for one, other in zip(filler.likelihood(texts), whole, strict=True):
+        assert one.tokens == other.tokens
+        np.testing.assert_allclose(one.log_probabilities, other.log_probabilities, rtol=1e-5)
+    assert len(whole[1].tokens) == 56
+
+
 def test_next_sentence_is_that_of_transformers(folder: Path, theirs: Callable[..., Any]) -> None:
     pairs = [("the soup was cold", "he sent it back again"), ("a dog", "the old train was late"), ("rice", "wine .")]
     judge = NextSentence(folder, precision="float32", device="cpu")
@@ -303,3 +321,14 @@ def test_a_mask_is_never_filled_with_a_mask(folder: Path) -> None:
 
 def test_no_texts_have_no_likelihoods(filler: MaskFiller) -> None:
     assert filler.likelihood([]) == []
+
+
+def test_a_vocabulary_without_words(tmp_path: Path) -> None:
+    """There is nothing that a token could go on."""
+    tokens = [*SPECIAL, ".", ",", "!", "?", "##."]
+    (tmp_path / "vocab.txt").write_text("".join(token + "\n" for token in tokens), encoding="utf-8")
+    loaded = new_model({**CONFIG, "vocab_size": len(tokens)}, {"masked_lm": ("masked_lm", len(tokens))}, seed=3)
+    task = FillMask(max_tokens=24, vocabulary=len(tokens))
+    model_folder.save(tmp_path / "model", loaded, Tokenizer.load(tmp_path / "vocab.txt"), task, about={}, replace=False)
+    filled = MaskFiller(tmp_path / "model", precision="float32", device="cpu").fill("! [MASK] ?", candidates=[".", ","])
+    assert {candidate.text for candidate in filled.masks[0]} == {"! . ?", "! , ?"}

@@ -194,6 +194,12 @@ DAMAGE: dict[str, tuple[str, str, str, str]] = {
     "activation": ("2_Dense/config.json", "activation.Tanh", "activation.Mish", "unknown activation 'torch.nn.modules.activation.Mish'"),
     "shape": ("2_Dense/config.json", '"out_features": 12', '"out_features": 13', "its weights are linear"),
     "width": ("2_Dense/config.json", '"in_features": 32', '"in_features": 31', "takes 31 features, but gets 32"),
+    "width of tokens": (
+        "1_Pooling/config.json",
+        '"word_embedding_dimension": 32',
+        '"word_embedding_dimension": "wide"',
+        "embedding_dimension must be a whole number above 0, not 'wide'",
+    ),
     "similarity": ("config_sentence_transformers.json", '"cosine"', '"hamming"', "unknown similarity 'hamming'"),
     "limit": ("sentence_bert_config.json", "16", "-1", "max_seq_length must be"),
     "other settings": ("sentence_bert_config.json", '"do_lower_case": false', '"query_expansion": 3', "does not know 'query_expansion'"),

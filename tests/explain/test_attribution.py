@@ -12,7 +12,7 @@ import torch
 from bertworks import TextClassifier
 from bertworks.batch import PackedBatch
 from bertworks.errors import SettingsError
-from bertworks.explain import Target, Term, TokenAttributions, attribution, integrated_gradients
+from bertworks.explain import Target, Term, TokenAttributions, attribution, integrated_gradients, line
 from bertworks.nn.heads import IGNORED
 from bertworks.nn.model import Model
 from bertworks.spec import EmbeddingSpec, EncoderSpec, HeadSpec, PoolerSpec
@@ -222,3 +222,21 @@ def test_the_curve_is_what_the_model_says_of_the_shorter_text(classifier: TextCl
         left = " ".join(word.text for i, word in enumerate(explanation.words) if i not in order[:count])
         assert curve.most_first[count] == pytest.approx(classifier.predict_proba([left])[0, label], abs=1e-6)
     assert curve.most_first[9] == pytest.approx(classifier.predict_proba([""])[0, label], abs=1e-6)
+
+
+class OfApple(torch.Tensor):
+    """A tensor as on Apple's GPUs: without float64 until it is on the CPU."""
+
+    @classmethod
+    def __torch_function__(cls, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        if function is torch.Tensor.double:
+            raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64.")
+        with torch._C.DisableTorchFunctionSubclass():
+            out = function(*arguments, **(options or {}))
+            return out.as_subclass(torch.Tensor if function is torch.Tensor.cpu else cls)
+
+
+def test_a_device_without_float64() -> None:
+    values = line._numpy(torch.tensor([0.5, 3.0], requires_grad=True).as_subclass(OfApple))
+    assert values.tolist() == [0.5, 3.0]
+    assert values.dtype == np.float64

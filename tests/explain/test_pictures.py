@@ -110,6 +110,24 @@ def test_the_curve() -> None:
     assert "P($a$)" in texts_in(to_bytes(figure, "svg"))
 
 
+def test_characters_that_nothing_shows() -> None:
+    """An SVG is well-formed whatever stands in the text, and shows a mark where there is something that it cannot show."""
+    odd = "".join(map(chr, [*({*range(0x20)} - {9, 10, 13}), *range(0x7F, 0xA0), 0xD800, 0xFFFE, 0xFFFF]))
+    tokens, values = [f"a{character}b" for character in odd], np.linspace(-1, 1, len(odd))
+    runs: list[tuple[str, int | None]] = [(token, number) for number, token in enumerate(tokens)]
+    maps, parts = attention(2, len(odd)), np.zeros(len(odd), dtype=int)
+    curve = deletion_curve(values, lambda sets: np.array([values.sum() - values[words].sum() for words in sets]), quantity=f"P({odd})")
+    for figure in (
+        coloured_text([[*runs, (odd, None)]], values, odd, odd),
+        bar_chart(list(zip(tokens, values, strict=True)), odd),
+        heat_map(maps[0], tokens, parts, odd),
+        head_grid(maps[:, :9, :9], tokens[:9], parts[:9], odd),
+        curve_picture(curve),
+    ):
+        assert any("\ufffd" in text for text in texts_in(to_bytes(figure, "svg")))
+        assert to_bytes(figure, "png").startswith(b"\x89PNG")
+
+
 def test_the_same_picture_is_the_same_bytes() -> None:
     for kind in ("png", "svg"):
         one, other = (to_bytes(heat_map(attention(1, 5)[0], list("abcde"), np.zeros(5, dtype=int), "t"), kind) for _ in range(2))

@@ -210,24 +210,50 @@ def test_the_other_sequences_do_not_matter(
     torch.testing.assert_close(together, alone, atol=1e-6 if dtype == torch.float32 else TOLERANCE[dtype], rtol=0)
 
 
-def test_the_choice_is_explained() -> None:
+def test_the_choice_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
     assert explain_choice(cpu, torch.float32)[0] == "runs"
     assert explain_choice(cuda, torch.bfloat16)[0] == "varlen"
-    assert explain_choice(cuda, torch.bfloat16, with_dropout=True)[0] == "runs"
-    kernel, why = explain_choice(cuda, torch.float32)
-    assert kernel == "runs"
-    assert "float32" in why
+    assert explain_choice(cuda, torch.bfloat16, head_dim=256)[0] == "varlen"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    for arguments, named in (
+        ((cuda, torch.bfloat16, True), "attention dropout"),
+        ((cuda, torch.float32), "float32"),
+        ((cuda, torch.bfloat16, False, 264), "heads of 264 units"),
+        ((cuda, torch.float16), "compute capability 7.5"),
+    ):
+        kernel, why = explain_choice(*arguments)
+        assert kernel == "runs"
+        assert named in why
+
+
+@pytest.mark.parametrize("width", [1, 8, 10, 15, 16])
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_wider_heads_give_the_same(pattern: str, width: int) -> None:
+    """A kernel that takes whole eights only, which the reference stands for here: outputs and gradients are those without zeros."""
+    own, seen = layout(LENGTHS["unequal"]), []
+
+    def kernel(*states: Tensor) -> Tensor:
+        seen.append([x.shape[2] for x in states])
+        return reference(*states, own, own, PATTERNS[pattern])[0]
+
+    fused = torch.randn(sum(LENGTHS["unequal"]), 3, HEADS, width, generator=torch.Generator().manual_seed(0))
+    q, k, v = (x.requires_grad_() for x in fused.unbind(1))
+    both(lambda *x: room._in_wider_heads(kernel, *x[:3]), q, k, v, own, own, PATTERNS[pattern], None)
+    assert seen == [[8 if width <= 8 else 16] * 3]
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("lengths", LENGTHS)
+@pytest.mark.parametrize("width", [10, 16, 264])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_variable_length_kernel_on_cuda(dtype: torch.dtype, lengths: str, pattern: str) -> None:
+def test_half_precision_on_cuda(dtype: torch.dtype, width: int, lengths: str, pattern: str) -> None:
     own = layout(LENGTHS[lengths])
-    fused = torch.randn(sum(LENGTHS[lengths]), 3, HEADS, 16, generator=torch.Generator().manual_seed(0)).to("cuda", dtype)
-    q, k, v = (x.requires_grad_() for x in fused.unbind(1))
+    fused = torch.randn(sum(LENGTHS[lengths]), 3, HEADS, width, generator=torch.Generator().manual_seed(0))
+    fused *= (16 / width) ** 0.25  # products of the same size, and so the same rounding
+    q, k, v = (x.requires_grad_() for x in fused.to("cuda", dtype).unbind(1))
     weights = torch.randn(q.shape, device="cuda")
     out = attention(q, k, v, own, own, PATTERNS[pattern])
     gradients = torch.autograd.grad((out.float() * weights).sum(), (q, k, v))

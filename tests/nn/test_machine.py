@@ -67,6 +67,7 @@ def test_precision_follows_the_measurement(rates: dict[str, Any], bfloat16: floa
     [
         ({"device": "tpu9"}, "tpu9"),
         ({"device": "xpu"}, "xpu"),
+        ({"device": "meta"}, "meta"),
         ({"device": None}, "device is a name, such as auto, cpu, cuda, cuda:1 or mps, not None"),
         ({"device": "cuda:77"}, "cuda:77"),
         ({"device": "cpu", "precision": "float8"}, "float8"),

@@ -1,9 +1,13 @@
 """The pieces that attention is cut into hold every pair of tokens that see each other, once; and few others."""
 
+from dataclasses import dataclass, field
+
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from bertworks.nn.layout import Layout
 from bertworks.nn.pattern import AttentionPattern, pieces
@@ -65,3 +69,24 @@ def test_layers_of_one_pattern_share_the_pieces() -> None:
     masks = {id(piece.hidden) for piece in first if piece.hidden is not None}
     assert len(masks) < len(first)
     assert isinstance(first[0].hidden, torch.Tensor)
+
+
+@dataclass(frozen=True)
+class Interrupted(AttentionPattern):
+    """A pattern whose mask of seven queries cannot be made the first time, as where a user interrupts, or memory runs out."""
+
+    left: list[bool] = field(default_factory=lambda: [True], compare=False)
+
+    def hidden(self, queries: int, keys: int, device: torch.device, ahead: int | None = None) -> Tensor | None:
+        if queries == 7 and self.left and self.left.pop():
+            raise KeyboardInterrupt
+        return super().hidden(queries, keys, device, ahead)
+
+
+def test_an_interruption_leaves_nothing_half_done() -> None:
+    own, interrupted = layout([300, 7]), Interrupted(1.0, window=(9, 9))
+    with pytest.raises(KeyboardInterrupt):
+        pieces(own, own, interrupted, CPU)
+    again = pieces(own, own, interrupted, CPU)
+    whole = pieces(own, own, AttentionPattern(1.0, window=(9, 9)), CPU)
+    assert [piece[:2] for piece in again] == [piece[:2] for piece in whole]

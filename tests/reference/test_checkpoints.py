@@ -126,6 +126,26 @@ def test_a_written_decoder_must_be_the_embedding(reference: Make, tmp_path: Path
             from_folder(made, folder)
 
 
+@pytest.mark.parametrize("case", ["masked_lm", "pretraining", "roberta masked_lm", "distilbert masked_lm", "electra-generator masked_lm"])
+def test_a_decoder_that_equals_the_embedding_is_saved_as_tied(reference: Make, tmp_path: Path, case: str) -> None:
+    """A folder whose config.json says that the two are not tied, with a decoder that equals the embedding all the same."""
+    import transformers
+
+    made = reference(case)
+    class_, batch = getattr(transformers, made.case.class_name), make_batch()
+    theirs = class_.from_pretrained(made.folder, attn_implementation="eager")
+    theirs.config.tie_word_embeddings = False
+    theirs.get_output_embeddings().weight = torch.nn.Parameter(theirs.get_input_embeddings().weight.detach().clone())
+    theirs.save_pretrained(tmp_path / "untied")
+    save_model(tmp_path / "ours", load_model(tmp_path / "untied", made.case.heads))
+    again, info = class_.from_pretrained(tmp_path / "ours", output_loading_info=True, attn_implementation="eager")
+    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+    with torch.no_grad():
+        before, after = (made.case.computed_by(model.eval(), batch) for model in (theirs, again))
+    for name, values in before.items():
+        torch.testing.assert_close(after[name], values, atol=0, rtol=0)
+
+
 def test_shards(reference: Make, tmp_path: Path) -> None:
     made = reference("pretraining")
     folder = rewritten(made, tmp_path / "shards", lambda name: name)

@@ -10,13 +10,15 @@ import pytest
 import torch
 
 from bertworks.architectures import architecture_of
+from bertworks.batch import PackedBatch
 from bertworks.checkpoints import open_tensors, write_tensors
 from bertworks.checkpoints.table import Table
 from bertworks.errors import CheckpointError
-from bertworks.inference import LoadedModel, load_model
+from bertworks.inference import LoadedModel, load_model, save_model
+from bertworks.nn.inputs import model_inputs
 from bertworks.nn.model import Model
 from tests.architectures.published import PUBLISHED
-from tests.reference.comparison import Reference, compare, silent
+from tests.reference.comparison import CPU, Reference, compare, silent
 from tests.reference.families import FAMILY_CASES
 
 Make = Callable[[str, str], Reference]
@@ -149,3 +151,28 @@ def test_a_classifier_is_made_of_a_pretrained_model(reference: Make, family: str
     new = {name for name, _ in loaded.model.named_parameters() if name.startswith(("heads.", "encoder.pooler."))}
     assert set(loaded.report.new) == new
     assert set(loaded.report.ignored) == {"the head of another task"}
+
+
+@pytest.mark.parametrize("family", ["roberta", "xlm-roberta", "camembert"])
+def test_padding_on_any_side_has_no_position(reference: Make, tmp_path: Path, family: str) -> None:
+    """As the reference numbers positions, by the tokens that are no padding: left, right, within, and where the mask shows or hides
+    what it should not."""
+    import transformers
+
+    made = reference(f"{family} bare", "gelu")
+    loaded = made.load()
+    loaded.model.initialize(seed=8)
+    save_model(tmp_path, loaded)
+    theirs = getattr(transformers, made.case.class_name).from_pretrained(tmp_path, attn_implementation="eager").eval()
+    padding = theirs.config.pad_token_id
+    ids = np.random.default_rng(6).integers(2, 97, (5, 9))
+    ids[0, :4] = ids[1, 6:] = ids[2, 3:5] = ids[4, :2] = padding
+    mask = (ids != padding).astype(np.int64)
+    mask[3, 2:4] = 0
+    mask[4, 1] = 1
+    batch = PackedBatch.from_padded(ids, mask, padding_id=padding)
+    with torch.no_grad():
+        expected = theirs(torch.from_numpy(ids), torch.from_numpy(mask)).last_hidden_state[torch.from_numpy(mask).bool()]
+        torch.testing.assert_close(loaded.model.encoder(model_inputs(batch, CPU)).hidden, expected, atol=1e-5, rtol=1e-5)
+        plain = loaded.model.encoder(model_inputs(PackedBatch.from_padded(ids, mask), CPU)).hidden
+    assert not torch.allclose(plain, expected, atol=1e-2), "positions do not matter here"

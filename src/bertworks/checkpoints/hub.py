@@ -20,8 +20,8 @@ _MODULES = ["[0-9]_*/config.json", "[0-9]_*/model.safetensors"]
 _SAFETENSORS = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
 WANTED = [*_DESCRIPTION, *_TOKENIZER, *_MODULES, *_SAFETENSORS]
 """Files of a repository that are fetched, and nothing else: no checkpoints of its training, no other frameworks' weights."""
-WANTED_LEGACY = [*WANTED, "pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json", "[0-9]_*/pytorch_model.bin"]
-"""The same for a repository without safetensors."""
+_OLDER = ["pytorch_model.bin", "pytorch_model-*.bin", "pytorch_model.bin.index.json"]
+"""PyTorch's older weights, for a repository without safetensors."""
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95})?")
 _REVISION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)*")
@@ -33,7 +33,7 @@ def resolve(model: str | Path | None, *, revision: str | None = None) -> Path:
 
     `None` and "bertworks-mini" are the encoder that comes with bertworks. A local folder goes before any other name. `revision`
     is a branch, tag or commit of a hub repository. HF_ENDPOINT, HF_HUB_OFFLINE, HF_HOME and HF_HUB_CACHE are read at the call.
-    PyTorch's older weights are fetched only where a repository has no safetensors.
+    PyTorch's older weights are fetched only where a repository, or the folder of a module in it, has no safetensors.
 
     Raises `CheckpointError`, in one line with the remedy, when a path is absent (naming its nearest sibling), and
     when the hub does not know or does not give the model, or cannot be reached and the cache does not hold it.
@@ -121,13 +121,20 @@ def _fetch(name: str, revision: str | None) -> Path:
     }
     try:
         folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=WANTED, **options))
-        if not any(folder.glob("*.safetensors")):
-            folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=WANTED_LEGACY, **options))
+        if older := _older_weights(folder):
+            folder = Path(huggingface_hub.snapshot_download(name, allow_patterns=[*WANTED, *older], **options))
     except Exception as error:  # the hub client lets errors of several libraries through
         raise CheckpointError(_what_to_do(name, revision, error)) from error
     if not folder.is_dir():
         raise CheckpointError(f"the hub's '{name}' has no files of a model: is it a model of the BERT family?")
     return folder
+
+
+def _older_weights(folder: Path) -> list[str]:
+    """The patterns of PyTorch's older weights where a fetched folder has no others: in itself, and in the folders of modules."""
+    modules = [path for path in folder.glob("[0-9]_*") if not path.name.endswith("_Pooling")]  # a pooling has no weights
+    lacking = [path for path in (folder, *modules) if not any(path.glob("*.safetensors"))]
+    return [pattern if path == folder else f"{path.name}/{pattern}" for path in lacking for pattern in _OLDER]
 
 
 def _what_to_do(name: str, revision: str | None, error: Exception) -> str:

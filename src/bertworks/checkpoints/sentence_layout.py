@@ -164,16 +164,18 @@ def _layer_weights(folder: Path, path: str, layout: SentenceLayout, seen: list[s
 def _pooling(folder: Path, path: str, layout: SentenceLayout, seen: list[str]) -> SentenceLayout:
     _require_before_pooling(folder, "Pooling", seen)
     known: dict[str, Any] = {"embedding_dimension": None, "word_embedding_dimension": None, "pooling_mode": None, "include_prompt": True}
-    found = _settings(folder / path, known | dict.fromkeys(POOLING_KEYS.values(), False))
+    found, file = _settings(folder / path, known | dict.fromkeys(POOLING_KEYS.values(), False)), folder / path / "config.json"
     names = found["pooling_mode"]
     if names is None:
         names = [name for name, key in POOLING_KEYS.items() if found[key]] or ["mean"]
     names = [names] if isinstance(names, str) else names
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name in POOLINGS for name in names):
-        raise CheckpointError(f"{folder / path / 'config.json'}: unknown pooling {names!r:.80}; known: {', '.join(POOLINGS)}")
+        raise CheckpointError(f"{file}: unknown pooling {names!r:.80}; known: {', '.join(POOLINGS)}")
     width = found["embedding_dimension"] or found["word_embedding_dimension"]
+    if width is not None and (type(width) is not int or width < 1):
+        raise CheckpointError(f"{file}: embedding_dimension must be a whole number above 0, not {width!r:.60}; {COPY}")
     spec = replace(layout.spec, pooling=tuple(POOLINGS[name] for name in names), pools_prompt=found["include_prompt"])
-    return replace(layout, spec=spec, widths=() if width is None else (int(width),))
+    return replace(layout, spec=spec, widths=() if width is None else (width,))
 
 
 def _require_before_pooling(folder: Path, kind: str, seen: list[str]) -> None:

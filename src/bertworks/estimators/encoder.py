@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -108,34 +108,29 @@ class Encoder:
         pairs: str | Iterable[str] | None = None,
         *,
         hidden_states: bool = False,
-        attentions: bool | Collection[int] | Literal["all"] = False,
+        attentions: bool | int | Collection[int] | Literal["all"] = False,
     ) -> EncoderOutput:
-        """Computes the states of texts, of pairs of texts, or of a packed batch (`PackedBatch.from_padded`).
+        """Computes the states of texts, of pairs of texts, or of a packed batch (`PackedBatch.from_padded`; of RoBERTa and its kind
+        with its `padding_id`).
 
-        `attentions` is True for all layers, or the numbers of some, from 0: their probabilities are recomputed on the
+        `attentions` is True for all layers, or the number of one or of several, from 0: their probabilities are recomputed on the
         side, and nothing else changes. All is computed at once: give some dozens of texts, not a corpus.
 
         Raises `DataError` where there is no text or one is longer than the encoder reads, `SettingsError` for a layer it does not
         have.
         """
-        if isinstance(attentions, str) and attentions != "all":
-            raise SettingsError(f"attentions is True, all or a list of layers, not '{attentions}'")
-        layers = range(self.layers) if attentions is True or attentions == "all" else () if attentions is False else attentions
-        wrong = [layer for layer in layers if layer not in range(self.layers)]
-        if wrong:
-            raise SettingsError(f"layer {wrong[0]} does not exist: the encoder has layers 0 to {self.layers - 1}")
+        layers = self._layers(attentions)
         batch = texts if isinstance(texts, PackedBatch) else self._pack(texts, pairs)
         if not batch.sequences:
             raise DataError("there are no texts to encode: give one at least")
-        if batch.tokens and int(batch.position_ids.max()) >= self.max_tokens:
-            raise DataError(
-                f"a sequence reaches position {int(batch.position_ids.max())}, but the encoder reads {self.max_tokens} tokens at most"
-            )
-        if (
-            batch.tokens
-            and not 0 <= int(batch.input_ids.min()) <= int(batch.input_ids.max()) < self._loaded.model.spec.embedding.vocabulary
-        ):
-            raise DataError(f"token ids must lie in 0 … {self._loaded.model.spec.embedding.vocabulary - 1}")
+        first, last = int(batch.position_ids.min()), int(batch.position_ids.max())
+        if last >= self.max_tokens:
+            raise DataError(f"a sequence reaches position {last}, but the encoder reads {self.max_tokens} tokens at most")
+        if first + self._loaded.model.spec.embedding.position_offset < 0:
+            raise DataError(f"a token is at position {first}, which this encoder does not have: pack the batch without padding_id")
+        vocabulary = self._loaded.model.spec.embedding.vocabulary
+        if not 0 <= int(batch.input_ids.min()) <= int(batch.input_ids.max()) < vocabulary:
+            raise DataError(f"token ids must lie in 0 … {vocabulary - 1}")
         model = self._loaded.model.to(self.machine.torch_device).compute_in(self.machine.dtype)
         states = compute_states(model, batch, device=self.machine.torch_device, hidden_states=hidden_states, attentions=layers)
         edges = batch.offsets.tolist()
@@ -158,6 +153,18 @@ class Encoder:
     def explain(self, text: str | tuple[str, str]) -> Explanation:
         """The attention maps of one text or one pair. Raises `DataError` where it is longer than the encoder reads."""
         return explain_encoder(self._loaded.model, self.machine, self.tokenizer, text)
+
+    def _layers(self, asked: object) -> list[int]:
+        """The numbers of the layers whose attentions are asked for."""
+        if isinstance(asked, bool) or (isinstance(asked, str) and asked == "all"):
+            return list(range(self.layers)) if asked else []
+        numbers: list[Any] = list(asked) if isinstance(asked, Iterable) and not isinstance(asked, str) else [asked]
+        if not all(isinstance(number, int | np.integer) and not isinstance(number, bool) for number in numbers):
+            raise SettingsError(f"attentions is True, all, or the number of a layer or of several, not {asked!r:.60}")
+        wrong = [number for number in numbers if not 0 <= number < self.layers]
+        if wrong:
+            raise SettingsError(f"layer {wrong[0]} does not exist: the encoder has layers 0 to {self.layers - 1}")
+        return [int(number) for number in numbers]
 
     def _pack(self, texts: str | Iterable[str], pairs: str | Iterable[str] | None) -> PackedBatch:
         first = [texts] if isinstance(texts, str) else list(texts)

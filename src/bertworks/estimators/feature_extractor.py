@@ -151,9 +151,10 @@ class FeatureExtractor:
     def stream(self, texts: Iterable[str]) -> Iterator[Float[Array, "some width"]]:
         """The features of any number of texts, some hundreds at a time: memory does not grow with their number."""
         self.accounting_ = Accounting()
-        rest = iter(texts)
+        rest, done = iter(texts), 0
         while some := list(islice(rest, _TEXTS_AT_ONCE)):
-            yield self._pooled(text_rows(some))
+            yield self._pooled(some, done)
+            done += len(some)
 
     def tokens(self, texts: Iterable[str]) -> list[TokenFeatures]:
         """The features of texts token by token; all are kept in memory (`stream_tokens` gives them one by one).
@@ -168,7 +169,7 @@ class FeatureExtractor:
         self.accounting_ = Accounting()
         rest, done = iter(texts), 0
         while some := list(islice(rest, _TEXTS_OF_TOKENS_AT_ONCE)):
-            yield from self._of_tokens(text_rows(some), done)
+            yield from self._of_tokens(some, done)
             done += len(some)
 
     def _of_tokens(self, rows: list[str], first_row: int) -> list[TokenFeatures]:
@@ -208,7 +209,7 @@ class FeatureExtractor:
             raise SettingsError(f"{what}: layers go from 0, the embedding, to {count - 1}, or from -1, the last, to {-count}")
         return [number % count for number in numbers]
 
-    def _encode(self, rows: list[str], *, first_row: int = 0) -> tuple[list[list[Encoding]], PackedBatch]:
+    def _encode(self, rows: list[str], *, first_row: int) -> tuple[list[list[Encoding]], PackedBatch]:
         loaded, tokenizer = self._loaded()
         limit = loaded.model.spec.max_tokens
         max_tokens = limit if self.max_tokens is None else self.max_tokens
@@ -241,8 +242,8 @@ class FeatureExtractor:
             out[rows] = np.concatenate(chosen, axis=1) if self.combine == "concat" else np.sum(chosen, axis=0)
         return out / np.float32(len(numbers)) if self.combine == "mean" else out
 
-    def _pooled(self, rows: list[str]) -> Float[Array, "rows width"]:
-        _, batch = self._encode(rows)
+    def _pooled(self, rows: list[str], first_row: int) -> Float[Array, "rows width"]:
+        _, batch = self._encode(rows, first_row=first_row)
         if not rows:
             return np.zeros((0, len(self.get_feature_names_out())), dtype=np.float32)
         states = self._states(batch)

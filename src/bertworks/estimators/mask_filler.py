@@ -113,8 +113,9 @@ class MaskFiller:
         self._loaded, self.tokenizer, self.task_, self.about_ = loaded, tokenizer, task, about
         self.machine = choose(device, precision, threads=threads, training=False)
         self.mask_token = tokenizer.id_to_token(tokenizer.mask_id) or ""
-        plain = (i for i in range(len(tokenizer)) if i not in tokenizer.special_ids and tokenizer.decode([i]).strip().isalpha())
-        self._reference = next(plain)  # a word, by which it shows whether a token goes on the word before it
+        plain = (i for i in range(len(tokenizer)) if i not in tokenizer.special_ids and tokenizer.decode([i]).strip().isalnum())
+        self._reference = next(plain, None)
+        """A word, by which it shows whether a token goes on the word before it; None where the vocabulary has none."""
 
     @classmethod
     def load(cls, folder: str | Path, **options: Any) -> Self:
@@ -153,15 +154,15 @@ class MaskFiller:
         rows = text_rows(given)
         if not rows:
             return []
-        batch = self.task_.hidden_in_turn(rows, self.tokenizer)
-        values = per_group(
-            score(self._model(), batch, device=self.machine.torch_device, token_budget=self.machine.token_budget)[MASKED_LM][:, 0],
-            batch.groups,
-        )
-        wanted = per_group(batch.token_targets[MASKED_LM][batch.token_targets[MASKED_LM] >= 0], batch.groups)
+        options: dict[str, Any] = {"device": self.machine.torch_device, "token_budget": self.machine.token_budget}
+        judged: list[tuple[Array, Array, Array]] = []
+        for batch in self.task_.hidden_in_turn(rows, self.tokenizer):
+            targets = batch.token_targets[MASKED_LM]
+            judged.append((score(self._model(), batch, **options)[MASKED_LM][:, 0], targets[targets >= 0], batch.groups))
+        values, wanted, groups = (np.concatenate(parts) for parts in zip(*judged, strict=True))
         out = [
             TextLikelihood(row, [self.tokenizer.id_to_token(int(i)) or "" for i in ids], np.minimum(logarithms, 0).tolist())
-            for row, ids, logarithms in zip(rows, wanted, values, strict=True)
+            for row, ids, logarithms in zip(rows, per_group(wanted, groups), per_group(values, groups), strict=True)
         ]
         return out[0] if isinstance(texts, str) else out
 
@@ -240,10 +241,16 @@ class MaskFiller:
         name = self.tokenizer.id_to_token(token) or spelled
         spelled = spelled.removeprefix("##") if name.startswith("##") else spelled
         before = text[: span[0]]
-        together = self.tokenizer.decode([self._reference, token], skip_special_tokens=False).strip()
-        alone = self.tokenizer.decode([self._reference]).strip()
-        goes_on = together.startswith(alone + spelled) and spelled[:1].isalnum()
+        goes_on = spelled[:1].isalnum() and self._goes_on(token, spelled)
         return spelled, (before.rstrip() if goes_on else before) + spelled + text[span[1] :]
+
+    def _goes_on(self, token: int, spelled: str) -> bool:
+        """Whether a token stands without a space behind a word."""
+        word = self._reference
+        if word is None:
+            return False
+        alone, together = (self.tokenizer.decode(ids, skip_special_tokens=False).strip() for ids in ([word], [word, token]))
+        return together.startswith(alone + spelled)
 
     def _choices(self, candidates: Sequence[str]) -> list[_Choice]:
         """Words with the ids that spell them, each spelling once."""

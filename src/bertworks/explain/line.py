@@ -102,4 +102,4 @@ class Line:
 
 
 def _numpy(x: Tensor) -> Array:
-    return x.detach().double().cpu().numpy()
+    return x.detach().cpu().double().numpy()  # on the CPU, since Apple's GPUs have no float64

@@ -134,6 +134,8 @@ def save_model(folder: Path, loaded: LoadedModel, *, config_changes: Mapping[str
     class_name = loaded.architecture.class_name(kinds)
     config = {k: v for k, v in loaded.config.items() if k not in ("_name_or_path", "torch_dtype", "transformers_version", "num_labels")}
     config |= {"architectures": [class_name], "dtype": storage.dtype, **(config_changes or {})}
+    if any(head.spec.tied for _, head in loaded.model.head_items()):
+        config["tie_word_embeddings"] = True  # whatever it said before: the files hold no decoder beside the embedding
     body = set(
         loaded.architecture.table(loaded.model.spec).save({k: v for k, v in loaded.model.arrays().items() if k.startswith("encoder.")})
     )

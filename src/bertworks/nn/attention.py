@@ -4,6 +4,7 @@
 equal to `reference` in the tests, forward and backward.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,8 @@ LONGEST_STORED = 1024
 backward pass, stretch by stretch or by PyTorch's flash kernel, so that memory is linear in the length."""
 _VALUES_AT_ONCE = 1 << 18
 """Probabilities that a core computes together: a megabyte."""
+_VARLEN_HEAD_STEP, _WIDEST_VARLEN_HEAD, _LEAST_VARLEN_CAPABILITY = 8, 256, 8
+"""What PyTorch's flash kernel for packed tokens wants: heads whose width is a multiple of eight and at most 256, and Ampere or newer."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def attention(
     dropout: AttentionDropout | None = None,
 ) -> Float[Tensor, "q_tokens heads head_dim"]:
     """softmax(q kᵀ · scale) v within each sequence, by the fastest kernel that can do it here."""
-    if explain_choice(q.device, q.dtype, dropout is not None)[0] == "varlen":
+    if explain_choice(q.device, q.dtype, dropout is not None, q.shape[2])[0] == "varlen":
         return _varlen(q, k, v, q_layout, k_layout, pattern)
     trains = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
     if dropout is not None or (trains and not _sees_many(q_layout, k_layout, pattern, q.device)):
@@ -64,17 +67,29 @@ def _sees_many(q_layout: Layout, k_layout: Layout, pattern: AttentionPattern, de
     return any(piece.keys.rows > LONGEST_STORED for piece in pieces(q_layout, k_layout, pattern, device))
 
 
-def explain_choice(device: torch.device, dtype: torch.dtype, with_dropout: bool = False) -> tuple[str, str]:
-    """The kernel's name and the reason for it, in words."""
-    if device.type == "cuda" and dtype in (torch.float16, torch.bfloat16) and not with_dropout:
+def explain_choice(device: torch.device, dtype: torch.dtype, with_dropout: bool = False, head_dim: int = 64) -> tuple[str, str]:
+    """The kernel's name and the reason for it, in words; `head_dim` is 64 in most models."""
+    if device.type != "cuda":
+        return (
+            "runs",
+            f"{device.type}: runs of equally long sequences, windows in bands (products in training, flash kernel in inference)",
+        )
+    unserved = _not_served_by_varlen(device, dtype, with_dropout, head_dim)
+    if unserved is None:
         return "varlen", "CUDA in half precision: torch.nn.attention.varlen on packed tokens"
-    if device.type == "cuda":
-        why = "attention dropout" if with_dropout else "float32"
-        return "runs", f"CUDA with {why}, which varlen attention does not serve: runs of equally long sequences"
-    return (
-        "runs",
-        f"{device.type}: runs of equally long sequences, windows in bands (products in training, flash kernel in inference)",
-    )
+    return "runs", f"CUDA with {unserved}, which varlen attention does not serve: runs of equally long sequences"
+
+
+def _not_served_by_varlen(device: torch.device, dtype: torch.dtype, with_dropout: bool, head_dim: int) -> str | None:
+    """What PyTorch's flash kernel for packed tokens does not do; None where nothing stands in the way."""
+    if with_dropout:
+        return "attention dropout"
+    if dtype not in (torch.float16, torch.bfloat16):
+        return str(dtype).removeprefix("torch.")
+    if head_dim > _WIDEST_VARLEN_HEAD:
+        return f"heads of {head_dim} units"
+    major, minor = torch.cuda.get_device_capability(device)
+    return None if major >= _LEAST_VARLEN_CAPABILITY else f"compute capability {major}.{minor}"
 
 
 def reference(
@@ -252,14 +267,26 @@ def _varlen(q: Tensor, k: Tensor, v: Tensor, q_layout: Layout, k_layout: Layout,
     from torch.nn.attention.varlen import varlen_attn
 
     left, right = pattern.window or (-1, -1)
-    return varlen_attn(
-        q,
-        k,
-        v,
-        q_layout.tensor(q.device),
-        k_layout.tensor(q.device),
-        q_layout.longest,
-        k_layout.longest,
-        scale=pattern.scale,
-        window_size=(left, 0 if pattern.causal else right),
-    )  # type: ignore[return-value]
+
+    def kernel(q: Tensor, k: Tensor, v: Tensor) -> Any:
+        return varlen_attn(
+            q,
+            k,
+            v,
+            q_layout.tensor(q.device),
+            k_layout.tensor(q.device),
+            q_layout.longest,
+            k_layout.longest,
+            scale=pattern.scale,
+            window_size=(left, 0 if pattern.causal else right),
+        )
+
+    return _in_wider_heads(kernel, q, k, v)
+
+
+def _in_wider_heads(kernel: Callable[..., Any], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """What a kernel that wants whole eights in a head gives for heads of any width: zeros at their ends change no product."""
+    missing = -q.shape[2] % _VARLEN_HEAD_STEP
+    states = (F.pad(x, (0, missing)) for x in (q, k, v)) if missing else (q, k, v)
+    out: Tensor = kernel(*states)
+    return out[..., :-missing] if missing else out

@@ -94,7 +94,7 @@ def _device(asked: str) -> tuple[str, str]:
         return "cpu", "no GPU is there"
     try:
         device = torch.device(asked)
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()  # read back: the "meta" device has no numbers
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         reason = "there is no such kind" if reason.startswith("Expected one of") else reason  # … twenty names follow

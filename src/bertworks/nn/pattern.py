@@ -89,16 +89,21 @@ def pieces(
     key = (None if q_layout is k_layout else q_layout, pattern, device, longest_whole)
     known: list[Piece] | None = k_layout.known.get(key)
     if known is None:
-        masks: dict[tuple[int, int, int], Tensor | None] = {}
-        known = k_layout.known[key] = []
-        for count, q_start, q_length, k_start, k_length in _paired_runs(q_layout, k_layout):
-            for first, last, k_first, k_last in _stretches(q_length, k_length, pattern, longest_whole):
-                where = last - first, k_last - k_first, first + k_length - q_length - k_first
-                if where not in masks:
-                    masks[where] = pattern.hidden(where[0], where[1], device, where[2])
-                queries = Part(q_start, count, q_length, first, last)
-                known.append(Piece(queries, Part(k_start, count, k_length, k_first, k_last), masks[where]))
+        known = k_layout.known[key] = _cut(q_layout, k_layout, pattern, device, longest_whole)
     return known
+
+
+def _cut(q_layout: Layout, k_layout: Layout, pattern: AttentionPattern, device: torch.device, longest_whole: int) -> list[Piece]:
+    masks: dict[tuple[int, int, int], Tensor | None] = {}
+    cut = []
+    for count, q_start, q_length, k_start, k_length in _paired_runs(q_layout, k_layout):
+        for first, last, k_first, k_last in _stretches(q_length, k_length, pattern, longest_whole):
+            where = last - first, k_last - k_first, first + k_length - q_length - k_first
+            if where not in masks:
+                masks[where] = pattern.hidden(where[0], where[1], device, where[2])
+            queries = Part(q_start, count, q_length, first, last)
+            cut.append(Piece(queries, Part(k_start, count, k_length, k_first, k_last), masks[where]))
+    return cut
 
 
 def _stretches(q_length: int, k_length: int, pattern: AttentionPattern, longest_whole: int) -> list[tuple[int, int, int, int]]:

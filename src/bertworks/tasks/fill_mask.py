@@ -5,7 +5,7 @@ its poorer side. The probability of a whole text is its pseudo-log-likelihood (S
 in turn.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -20,8 +20,11 @@ from bertworks.tasks.masked_lm import MASKED_LM
 from bertworks.tasks.masking import IGNORED
 from bertworks.tasks.stored_settings import from_stored
 from bertworks.tasks.task import SMOKE_TEXTS, Scores
-from bertworks.tokenization import Tokenizer
+from bertworks.tokenization import Encoding, Tokenizer
 from bertworks.tokenization.encoding import best_places
+
+TOKENS_AT_ONCE = 1 << 20
+"""Tokens of the sequences in which a text's tokens are hidden, made at a time: some dozen megabytes."""
 
 
 @dataclass(frozen=True)
@@ -91,29 +94,22 @@ class FillMask:
         batch = PackedBatch.from_sequences(ids, segments, token_targets={MASKED_LM: _joined(targets)})
         return Masks(batch, np.array(owners, dtype=np.int64), np.array(spans, dtype=np.int64).reshape(-1, 2))
 
-    def hidden_in_turn(self, texts: Sequence[str], tokenizer: Tokenizer) -> PackedBatch:
+    def hidden_in_turn(self, texts: Sequence[str], tokenizer: Tokenizer) -> Iterator[PackedBatch]:
         """For each token of each text one sequence in which it is hidden, with its id as target; group `i` is text `i`.
 
-        Raises `DataError` for a text of no token.
+        They come in batches of about `TOKENS_AT_ONCE` tokens, so that memory does not grow with the square of the texts. Raises
+        `DataError` for a text of no token, before the first batch.
         """
         mask = _mask_of(tokenizer)
-        ids: list[Array] = []
-        segments: list[Array] = []
-        targets: list[Array] = []
-        groups: list[int] = []
+        places: list[tuple[int, Encoding, int]] = []
         for row, windows in enumerate(tokenizer.encode_batch(texts, max_tokens=self.max_tokens, offsets=False)):
-            places = best_places(windows)
-            if not places:
+            own = best_places(windows)
+            if not own:
                 raise DataError(f"text {row} has no token: there is nothing to judge")
-            for number, place in places:
-                window = windows[number]
-                hidden, wanted = window.ids.copy(), np.full(len(window), IGNORED, dtype=np.int64)
-                hidden[place], wanted[place] = mask, window.ids[place]
-                ids.append(hidden)
-                segments.append(window.segment_ids)
-                targets.append(wanted)
-                groups.append(row)
-        return PackedBatch.from_sequences(ids, segments, groups=groups, token_targets={MASKED_LM: _joined(targets)})
+            places += [(row, windows[number], place) for number, place in own]
+        ends = np.cumsum([len(window) for _, window, _ in places], dtype=np.int64)
+        for some in np.split(np.arange(len(places)), np.flatnonzero(np.diff(ends // TOKENS_AT_ONCE)) + 1):
+            yield _hidden([places[i] for i in some], mask)
 
     # ---- settings and folders
 
@@ -141,13 +137,27 @@ class FillMask:
         wrong = next((value for value in inputs if not isinstance(value, str)), None)
         if wrong is not None:
             raise DataError(f"a case's input is {wrong!r:.60}, not a text")
-        batch = self.hidden_in_turn(inputs, tokenizer)
-        return [float(values.mean()) for values in per_group(score(batch)[MASKED_LM][:, 0], batch.groups)]
+        judged = [(score(batch)[MASKED_LM][:, 0], batch.groups) for batch in self.hidden_in_turn(inputs, tokenizer)]
+        return [float(values.mean()) for values in per_group(*map(np.concatenate, zip(*judged, strict=True)))]
 
 
 def per_group(values: Float[Array, "sequences"], groups: Int[Array, "sequences"]) -> list[Float[Array, "of_group"]]:
     """The values of each group; groups stand together, in order."""
     return np.split(values, np.flatnonzero(np.diff(groups)) + 1) if len(values) else []
+
+
+def _hidden(places: Sequence[tuple[int, Encoding, int]], mask: int) -> PackedBatch:
+    """A sequence for each place (number of the text, window, place in it) in which the token there is hidden."""
+    ids: list[Array] = []
+    targets: list[Array] = []
+    for _, window, place in places:
+        hidden, wanted = window.ids.copy(), np.full(len(window), IGNORED, dtype=np.int64)
+        hidden[place], wanted[place] = mask, window.ids[place]
+        ids.append(hidden)
+        targets.append(wanted)
+    groups = [row for row, _, _ in places]
+    segments = [window.segment_ids for _, window, _ in places]
+    return PackedBatch.from_sequences(ids, segments, groups=groups, token_targets={MASKED_LM: _joined(targets)})
 
 
 def _joined(targets: list[Array]) -> Int[Array, "tokens"]:

@@ -134,7 +134,7 @@ def test_order_changes_the_numbers_only() -> None:
 
 
 @settings(max_examples=30)
-@given(st.lists(st.lists(st.sampled_from("a b c d e".split()), max_size=9).map(" ".join), max_size=12), st.floats(0.1, 1))  # noqa: SIM905
+@given(st.lists(st.lists(st.sampled_from("a b c d e".split()), max_size=9).map(" ".join), max_size=12), st.floats(0, 1, exclude_min=True))  # noqa: SIM905
 def test_links_are_true_for_any_texts(texts: list[str], threshold: float) -> None:
     found = near_duplicates(texts, threshold=threshold)
     for link in found.links:
@@ -142,6 +142,17 @@ def test_links_are_true_for_any_texts(texts: list[str], threshold: float) -> Non
         assert link.similarity >= threshold
     linked = {number for link in found.links for number in link[:2]}
     assert linked == {number for group in found.groups for number in group}
+
+
+@pytest.mark.parametrize("threshold", [5e-324, 1e-200, 1e-17, 1e-4, 0.04])
+def test_a_tiny_threshold(threshold: float) -> None:
+    """Whatever has most of its words in common is found, and nothing that has no shingle in common."""
+    texts = corpus(100, seed=5, most_changes=1)
+    found = near_duplicates(texts, threshold=threshold)
+    alike = {pair for pair in combinations(range(len(texts)), 2) if jaccard(*(texts[i] for i in pair)) > 0.5}
+    assert len(alike) > 10
+    assert alike <= grouped_pairs(found)
+    assert all(jaccard(texts[link.first], texts[link.second]) > 0 for link in found.links)
 
 
 @pytest.mark.parametrize("threshold", [0.0, -1.0, 1.1])

@@ -127,12 +127,13 @@ def test_folders_that_are_no_runs(make_run: MakeRun, tmp_path: Path) -> None:
         ("metrics.json", "{", "metrics.json, line 1"),
         ("config.toml", "a = ", "config.toml' cannot be read"),
         ("log.jsonl", '{"step": 1}\n{"st\n{"step": 3}\n', "log.jsonl, line 2"),
+        ("log.jsonl", '{"step": 1}\n{"loss": "\udcff"}\n{"step": 3}\n', "log.jsonl, line 2"),
         ("inspection.json", "[1]", "inspection.json holds"),
     ],
 )
 def test_damaged_files_are_named(make_run: MakeRun, file: str, content: str, told: str) -> None:
     run = make_run()
-    (run / file).write_text(content)
+    (run / file).write_text(content, encoding="utf-8", errors="surrogateescape")
     with pytest.raises(CheckpointError, match=re.escape(told)):
         write_report(run)
     assert not (run / "report.html").exists()

@@ -144,10 +144,10 @@ def _rows_and_bands(threshold: float) -> tuple[int, int]:
     """
     best = (1, _MOST_HASHES)
     for rows in range(1, _MOST_HASHES + 1):
-        agree = threshold**rows
-        bands = 1 if agree == 1 else math.ceil(math.log(1 - _RECALL) / math.log1p(-agree))
-        if rows * bands <= _MOST_HASHES:
-            best = rows, bands
+        agree, most = threshold**rows, _MOST_HASHES // rows
+        if 1 - (1 - agree) ** most < _RECALL:  # and so for all longer bands
+            break
+        best = rows, 1 if agree == 1 else math.ceil(math.log(1 - _RECALL) / math.log1p(-agree))
     return best
 
 

@@ -257,11 +257,12 @@ def _log(path: Path) -> list[Values]:
     """The lines of a log; a last line that is being written, or was cut off by a kill, is left out."""
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")[:-1]
+    lines = path.read_bytes().split(b"\n")[:-1]
     found = []
     for place, line in enumerate(lines, 1):
         try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise CheckpointError(f"{path}, line {place}: {error.msg}; remove the line, or copy the file again") from error
+            found.append(json.loads(line.decode("utf-8")))
+        except ValueError as error:  # no JSON, or no UTF-8
+            what = getattr(error, "msg", error)
+            raise CheckpointError(f"{path}, line {place}: {what}; remove the line, or copy the file again") from error
     return [line for line in found if isinstance(line, dict)]

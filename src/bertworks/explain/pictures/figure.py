@@ -14,8 +14,10 @@ FOR, AGAINST = "#0068a3", "#b34700"
 INK, MUTED, LINE = "#1c2024", "#5a626b", "#d8dce1"
 DOTS_PER_INCH = 150
 PLAIN: dict[str, Any] = {"parse_math": False}
-"""For texts of users: a dollar sign is no formula."""
+"""For texts of users, which pass `printable` too: a dollar sign is no formula."""
 _MOST_SHOWN = 8
+_UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+"""Characters that nothing shows, most of which XML, and so SVG, does not allow."""
 _OTHER_SCRIPTS = ("Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans Arabic", "Noto Sans Devanagari", "Arial Unicode MS", "Microsoft YaHei")
 
 
@@ -24,6 +26,15 @@ def new_figure(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white")
+
+
+def printable(text: str) -> str:
+    """A text of a user in which every character can be drawn; others become �.
+
+    >>> printable("a\\x00b")
+    'a�b'
+    """
+    return _UNSEEN.sub("\ufffd", text)
 
 
 @cache

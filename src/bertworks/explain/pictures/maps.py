@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bertworks.batch import Array
-from bertworks.explain.pictures.figure import FOR, INK, MUTED, PLAIN, fonts, new_figure
+from bertworks.explain.pictures.figure import FOR, INK, MUTED, PLAIN, fonts, new_figure, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +31,7 @@ def heat_map(values: Float[Array, "length length"], tokens: Sequence[str], parts
     image = _draw(axes, values, float(values.max()))
     _name_tokens(axes, places, names)
     _separate(axes, parts)
-    figure.text(0.1 / width, 1 - 0.18 / height, title, color=INK, fontsize=10, va="center", **PLAIN)
+    figure.text(0.1 / width, 1 - 0.18 / height, printable(title), color=INK, fontsize=10, va="center", **PLAIN)
     bar = figure.colorbar(image, cax=figure.add_axes((1 - 0.85 / width, 0.25 / height, 0.12 / width, side / height)))
     bar.ax.tick_params(labelsize=7, colors=MUTED)
     return figure
@@ -60,7 +60,7 @@ def head_grid(heads: Float[Array, "heads length length"], tokens: Sequence[str],
         _separate(axes, parts)
         place = (margin if named else 0.1) / side
         axes.text(0, 1 + place, f"head {number}", transform=axes.transAxes, fontsize=8, color=INK, va="bottom" if not named else "center")
-    figure.text(0.1 / width, 1 - 0.2 / height, title, color=INK, fontsize=10, va="center", **PLAIN)
+    figure.text(0.1 / width, 1 - 0.2 / height, printable(title), color=INK, fontsize=10, va="center", **PLAIN)
     return figure
 
 
@@ -79,7 +79,7 @@ def _labels(tokens: Sequence[str], all_up_to: int, most: int) -> tuple[list[int]
     """Every token, or every so-manieth with its number."""
     step = 1 if len(tokens) <= all_up_to else math.ceil(len(tokens) / most)
     places = list(range(0, len(tokens), step))
-    return places, [tokens[place] if step == 1 else f"{tokens[place]} {place}" for place in places]
+    return places, [printable(tokens[place]) + (f" {place}" if step > 1 else "") for place in places]
 
 
 def _name_tokens(axes: Any, places: Sequence[int], names: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from rich.cells import cell_len, chop_cells
 
 from bertworks.batch import Array
-from bertworks.explain.pictures.figure import AGAINST, FOR, INK, LINE, MUTED, PLAIN, fonts, new_figure
+from bertworks.explain.pictures.figure import AGAINST, FOR, INK, LINE, MUTED, PLAIN, fonts, new_figure, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,13 +30,15 @@ def coloured_text(texts: Sequence[Sequence[Run]], values: Float[Array, "words"],
     """Texts with each word on the colour of its value (for: blue, against: orange), and the strongest words as bars."""
     lines = [list(wrapped(runs, _COLUMNS)) for runs in texts]
     chosen = np.argsort(-np.abs(values), kind="stable")[:_BARS]
-    said = textwrap.wrap(notes, 120)
+    said = textwrap.wrap(printable(notes), 120)
     words = {number: run for runs in texts for run, number in runs if number is not None}
     text_height = _LINE * (sum(map(len, lines)) + len(lines) - 1)
     bars_height = 0.2 * len(chosen)
     width, height = _COLUMNS * _CELL + 0.6, 0.55 + text_height + 0.35 + bars_height + 0.4 + 0.17 * len(said) + 0.1
     figure = new_figure(width, height)
-    figure.text(0.3 / width, 1 - 0.25 / height, title, fontsize=11, color=INK, weight="bold", va="center", family=fonts(), **PLAIN)
+    figure.text(
+        0.3 / width, 1 - 0.25 / height, printable(title), fontsize=11, color=INK, weight="bold", va="center", family=fonts(), **PLAIN
+    )
     axes = figure.add_axes((0.3 / width, 1 - (0.55 + text_height) / height, 1 - 0.6 / width, text_height / height))
     axes.set(xlim=(0, _COLUMNS), ylim=(text_height / _LINE, 0))
     axes.axis("off")
@@ -63,7 +65,7 @@ def bar_chart(entries: Sequence[tuple[str, float]], title: str) -> "Figure":
         shown, told = sorted(largest), f"{title} (the {_MOST_BARS} largest of {len(entries)})"
     width, height = 7.0, 0.2 * len(shown) + 0.9
     figure = new_figure(width, height)
-    figure.text(0.1 / width, 1 - 0.2 / height, told, color=INK, fontsize=10, va="center", **PLAIN)
+    figure.text(0.1 / width, 1 - 0.2 / height, printable(told), color=INK, fontsize=10, va="center", **PLAIN)
     axes = figure.add_axes((1.6 / width, 0.35 / height, 1 - 2.4 / width, 0.2 * len(shown) / height))
     _bars(axes, [entries[i][0] for i in shown], np.array([entries[i][1] for i in shown]))
     return figure
@@ -102,7 +104,7 @@ def _pieces(runs: Sequence[Run]) -> Iterator[Run]:
 
 def _cut(run: Run, columns: int) -> list[Run]:
     text, number = run
-    return [(part, number) for part in chop_cells(text, columns)]
+    return [(part, number) for part in chop_cells(printable(text), columns)]
 
 
 def _write(axes: Any, line: Sequence[Run], y: float, shares: Float[Array, "words"]) -> None:
@@ -126,9 +128,8 @@ def _bars(axes: Any, names: Sequence[str], values: Float[Array, "bars"]) -> None
     places = np.arange(len(names))
     axes.barh(places, values, height=0.7, color=[FOR if value >= 0 else AGAINST for value in values])
     axes.set(ylim=(len(names) - 0.5, -0.5))
-    axes.set_yticks(
-        places, [name if len(name) <= 18 else name[:17] + "…" for name in names], fontsize=8, family=fonts(), color=INK, **PLAIN
-    )
+    shown = [name if len(name) <= 18 else name[:17] + "…" for name in map(printable, names)]
+    axes.set_yticks(places, shown, fontsize=8, family=fonts(), color=INK, **PLAIN)
     axes.tick_params(length=0, labelsize=8, colors=MUTED)
     axes.tick_params(axis="y", colors=INK)
     axes.axvline(0, color=MUTED, linewidth=0.6)
