@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from bertworks.errors import SettingsError
+from bertworks.training.distributed import _Group
 from tests.conftest import make_reviews
 from tests.training.runs_in_pieces import KILLED, TIMES
 from tests.training.test_processes import LOST, codes, the_error
@@ -160,10 +162,13 @@ def test_what_is_wrong_is_said_once_and_leaves_nothing(trainings: Trainings) -> 
         data = "reviews.csv" if task == "few-shot" else "pairs.csv"
         assert "train with one process" in the_error(trainings.run(2, "vectors", data, "--task", task))
         assert not (trainings.home / "vectors").exists()
-    assert "cannot be shared by 2 processes" in the_error(trainings.run(2, "vectors", device="meta"))
-    assert not (trainings.home / "vectors").exists()
     assert codes(trainings.run(1, "plain", epochs="1")) == [0]
     assert "holds a run that torchrun did not begin: go on with it by --resume" in the_error(trainings.run(2, "plain", epochs="1"))
+
+
+def test_a_device_that_several_processes_cannot_share_is_refused() -> None:
+    with pytest.raises(SettingsError, match="device 'mps' cannot be shared by 2 processes: choose auto, cpu or cuda"):
+        _Group(store=None, rank=0, size=2).place("mps")
 
 
 @pytest.mark.slow
