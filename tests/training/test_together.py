@@ -162,6 +162,8 @@ def test_what_is_wrong_is_said_once_and_leaves_nothing(trainings: Trainings) -> 
         data = "reviews.csv" if task == "few-shot" else "pairs.csv"
         assert "train with one process" in the_error(trainings.run(2, "vectors", data, "--task", task))
         assert not (trainings.home / "vectors").exists()
+    assert "device 'meta' cannot be used here" in the_error(trainings.run(2, "vectors", device="meta"))
+    assert not (trainings.home / "vectors").exists()
     assert codes(trainings.run(1, "plain", epochs="1")) == [0]
     assert "holds a run that torchrun did not begin: go on with it by --resume" in the_error(trainings.run(2, "plain", epochs="1"))
 
