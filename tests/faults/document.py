@@ -9,7 +9,7 @@ from tests.faults.case import Case, Outcome, provoke
 from tests.faults.cases import GROUPS
 
 PATH = Path(__file__).parents[2] / "docs" / "errors.md"
-_HEAD = """\
+HEAD = """\
 # What goes wrong, and what bertworks says
 
 Every row is provoked by a script, its message is what the script saw, and the tests check it: one line, with the place
@@ -36,7 +36,7 @@ traceback, is a bug.
 def document(folder: Path) -> str:
     """The whole text; `folder`, an empty one, is for the cases to work in."""
     made = world.build(folder / "world")
-    parts = [_HEAD]
+    parts = [HEAD]
     for group, cases in GROUPS.items():
         rows = [row(case, provoke(case, world.copy(made, folder / f"{group}-{number}"))) for number, case in enumerate(cases)]
         parts += [f"\n## {group}\n\n| what is wrong | for example | what is said | exit code |\n|---|---|---|---|\n", *rows]
