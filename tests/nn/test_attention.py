@@ -170,6 +170,31 @@ def test_probabilities_are_computed_some_at_a_time(monkeypatch: pytest.MonkeyPat
     assert len(stretches) == 3, "the sizes were not different ones"
 
 
+@pytest.mark.parametrize("dropped", [False, True])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_small_pieces_are_multiplied_in_float32(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, dropped: bool) -> None:
+    """On a CPU, half precision rounds what small pieces give and nothing in between; larger ones are multiplied as they come."""
+    lengths = (9, 12, 12, 14)
+    monkeypatch.setattr(room, "_LARGEST_SMALL_PIECE", 12 * 12)
+    where = layout(lengths)
+    dropout = AttentionDropout(0.2, torch.arange(sum(lengths)) * 0x9E3779B97F4A7C1) if dropped else None
+    q, k, v = states(sum(lengths), dtype)
+    gradient = torch.randn(q.shape, generator=torch.Generator().manual_seed(2)).to(dtype)
+    found, wanted = [], []
+    for taken, out in ((dtype, found), (torch.float32, wanted)):
+        own = [x.detach().to(taken).requires_grad_() for x in (q, k, v)]
+        context = attention(*own, where, where, PATTERNS["all"], dropout)
+        out += [context.detach(), *torch.autograd.grad(context, own, gradient.to(taken))]
+    small = sum(lengths[:3])
+    for ours, exact in zip(found, wanted, strict=True):
+        if dropped:  # scaled behind the rounding, or before it
+            rounding = torch.finfo(dtype).eps
+            torch.testing.assert_close(ours[:small].float(), exact[:small], rtol=2 * rounding, atol=2 * rounding)
+        else:
+            assert torch.equal(ours[:small], exact[:small].to(dtype))
+    assert not torch.equal(found[0][small:], wanted[0][small:].to(dtype))
+
+
 def test_threads_may_change_between_the_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     """They decide how many probabilities are made at once; the backward pass takes those that were kept as they were made."""
     own = layout(LENGTHS["runs"])

@@ -22,6 +22,8 @@ LONGEST_STORED = 1024
 backward pass, stretch by stretch or by PyTorch's flash kernel, so that memory is linear in the length."""
 _VALUES_AT_ONCE = 1 << 18
 """Probabilities that a core computes together: a megabyte."""
+_LARGEST_SMALL_PIECE = 128 * 128 - 1
+"""Probabilities of a sequence and head up to which training in half precision on a CPU multiplies in float32; see `_working_dtype`."""
 _VARLEN_HEAD_STEP, _WIDEST_VARLEN_HEAD, _LEAST_VARLEN_CAPABILITY = 8, 256, 8
 """What PyTorch's flash kernel for packed tokens wants: heads whose width is a multiple of eight and at most 256, and Ampere or newer."""
 
@@ -148,8 +150,19 @@ def _at_once(piece: Piece, x: Float[Tensor, "sequences_heads rows head_dim"]) ->
     return [slice(start, start + step) for start in range(0, len(x), step)]
 
 
-def _heads_first(x: Tensor, part: Part) -> Float[Tensor, "sequences_heads rows head_dim"]:
-    return part.of(x).reshape(-1, part.rows, x.shape[2])
+def _working_dtype(piece: Piece, x: Tensor) -> torch.dtype:
+    """In what the products of a piece are computed.
+
+    On a CPU oneDNN makes a kernel for every new shape of products in half precision, in the time of a dozen small products; packed texts
+    have nearly as many shapes as texts, more than its cache holds. Products in float32 have no such price, and are no slower where
+    they are small (`benchmarks/kernels.py`). The length alone decides, so that the result does not depend on what else is in the batch.
+    """
+    is_half = x.device.type == "cpu" and x.dtype in (torch.bfloat16, torch.float16)
+    return torch.float32 if is_half and piece.queries.rows * piece.keys.rows <= _LARGEST_SMALL_PIECE else x.dtype
+
+
+def _heads_first(x: Tensor, part: Part, dtype: torch.dtype) -> Float[Tensor, "sequences_heads rows head_dim"]:
+    return part.of(x).to(dtype, memory_format=torch.contiguous_format).reshape(-1, part.rows, x.shape[2])
 
 
 def _put_back(out: Tensor, values: Tensor, part: Part) -> None:
@@ -201,7 +214,8 @@ class _PieceAttention(torch.autograd.Function):
         stretches: list[list[slice]] = []
         for piece in pieces(q_layout, k_layout, pattern, q.device, LONGEST_STORED):
             queries, keys = piece.queries, piece.keys
-            own_q, own_k, own_v = _heads_first(q, queries), _heads_first(k, keys), _heads_first(v, keys)
+            dtype = _working_dtype(piece, q)
+            own_q, own_k, own_v = _heads_first(q, queries, dtype), _heads_first(k, keys, dtype), _heads_first(v, keys, dtype)
             lots = None if dropout is None else dropout.lots(queries, q.shape[1])
             context = torch.empty_like(own_q)
             stretches.append(_at_once(piece, own_q))
@@ -230,8 +244,9 @@ class _PieceAttention(torch.autograd.Function):
         kept = iter(ctx.kept)
         for piece, stretches in zip(all_pieces, ctx.stretches, strict=True):
             queries, keys = piece.queries, piece.keys
-            own_q, own_k, own_v = _heads_first(q, queries), _heads_first(k, keys), _heads_first(v, keys)
-            lots, g = None if dropout is None else dropout.lots(queries, q.shape[1]), _heads_first(g_out, queries)
+            dtype = _working_dtype(piece, q)
+            own_q, own_k, own_v = _heads_first(q, queries, dtype), _heads_first(k, keys, dtype), _heads_first(v, keys, dtype)
+            lots, g = None if dropout is None else dropout.lots(queries, q.shape[1]), _heads_first(g_out, queries, dtype)
             of_q, of_k, of_v = torch.empty_like(own_q), torch.empty_like(own_k), torch.empty_like(own_v)
             for some in stretches:
                 weights, mask = next(kept)
