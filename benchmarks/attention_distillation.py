@@ -46,21 +46,33 @@ def write_texts(source: Path, folder: Path, sentences: int) -> Path:
     return path
 
 
-def watched(text: Path, sentences: int, steps: int, folder: Path, threads: int) -> dict[str, Any]:
-    """Pretrains a student that watches its teacher; `steps` 0 leaves it as it was drawn."""
+def corpus_of(text: Path, sentences: int, folder: Path) -> Path:
+    """A corpus of so many sentences to learn from and about a thousand to judge by. Documents are held out by a hash of what they say, so
+    those of the largest corpus are held out of all smaller ones, too."""
     corpus = folder / f"corpus-{sentences}"
-    held_out = min(0.5, HELD_OUT_SENTENCES / (sentences + HELD_OUT_SENTENCES))
-    prepare_corpus([write_texts(text, folder, sentences + HELD_OUT_SENTENCES)], TEACHER, corpus, held_out=held_out, processes=1)
-    rate = 1e-3 if steps else 1e-12
-    output = folder / f"run-{sentences}-{steps}"
-    config = {
+    if not corpus.exists():
+        held_out = min(0.5, HELD_OUT_SENTENCES / (sentences + HELD_OUT_SENTENCES))
+        prepare_corpus([write_texts(text, folder, sentences + HELD_OUT_SENTENCES)], TEACHER, corpus, held_out=held_out, processes=1)
+    return corpus
+
+
+def watched(corpus: Path, judged_by: Path, steps: int, folder: Path, threads: int) -> dict[str, Any]:
+    """Pretrains a student that watches its teacher on a corpus, and judges it by what another one holds out. `steps` 0 leaves the student
+    as it was drawn."""
+    config: dict[str, Any] = {
         "corpus": {"path": str(corpus), "max_tokens": LENGTH, "held_out_tokens": 30_000},
         "model": SHAPE,
         "objectives": {"attention_relations": {"teacher": str(TEACHER)}},
-        "training": {"steps": max(1, steps), "batch_size": BATCH, "learning_rate": rate, "evaluations": 1, "threads": threads},
+        "training": {"steps": max(1, steps), "batch_size": BATCH, "learning_rate": 1e-3, "evaluations": 1, "threads": threads},
     }
-    report = pretrain(config, output=output)
-    return {"model": report.model, "metrics": report.metrics, "tokens": report.tokens, "seconds": report.seconds}
+    nothing = {**config["training"], "steps": 1, "learning_rate": 1e-12}
+    report = pretrain({**config, "training": config["training"] if steps else nothing}, output=folder / f"{corpus.name}-{steps}")
+    judge = {**config["corpus"], "path": str(judged_by)}
+    judged = pretrain(
+        {**config, "corpus": judge, "model": {"start": str(report.model)}, "training": nothing},
+        output=folder / f"{corpus.name}-{steps}-judged",
+    )
+    return {"model": report.model, "metrics": judged.metrics, "tokens": report.tokens if steps else 0}
 
 
 def accuracy(model: Path, data: Path, rows: int, seed: int, threads: int) -> float:
@@ -82,20 +94,29 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     machine.output_option(parser)
     arguments = parser.parse_args()
-    sizes = [200] if arguments.quick else arguments.sentences
+    sizes = [200] if arguments.quick else sorted(arguments.sentences)
     steps, seeds, rows = (5, 1, 200) if arguments.quick else (arguments.steps, arguments.seeds, arguments.rows)
-    stored = machine.read_result(machine.output_folder(arguments), NAME) or {"students": []}
+    options = {"text": arguments.text.name, "data": arguments.data.name, "sentences": sizes, "steps": steps, "rows": rows, "seeds": seeds}
+    settings = {**options, "shape": SHAPE, "batch": BATCH, "length": LENGTH, "fine_tuning": FINE_TUNING}
+    command = machine.command_line(NAME, [], {**options, "threads": arguments.threads})
+    output = machine.output_folder(arguments)
+    stored = machine.read_result(output, NAME) or {"command": command, "settings": settings, "machine": machine.facts(), "students": []}
+    if stored["settings"] != settings:
+        raise SystemExit(f"{NAME}.json has other settings: move it away, or choose another --output")
     with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         for sentences, taken in [(sizes[0], 0), *((size, steps) for size in sizes)]:
-            if any((s["sentences"], s["steps"]) == (sentences if taken else 0, taken) for s in stored["students"]):
+            watches = sentences if taken else 0
+            if any(student["sentences"] == watches for student in stored["students"]):
                 continue
             started = time.perf_counter()
-            student = watched(arguments.text, sentences, taken, Path(temporary), arguments.threads)
+            judged_by = corpus_of(arguments.text, sizes[-1], folder)
+            student = watched(corpus_of(arguments.text, sentences, folder), judged_by, taken, folder, arguments.threads)
             scores = [accuracy(student["model"], arguments.data, rows, seed, arguments.threads) for seed in range(seeds)]
-            row = {"sentences": sentences if taken else 0, "steps": taken, **(student["metrics"] or {}), "accuracy": scores}
+            row = {"sentences": watches, "steps": taken, **(student["metrics"] or {}), "accuracy": scores}
             stored["students"].append({**row, "tokens": student["tokens"], "seconds": time.perf_counter() - started})
-            machine.log(f"{row['sentences']:,} sentences: {row}")
-            machine.write_result(machine.output_folder(arguments), NAME, {**stored, "rows": rows, "machine": machine.environment()})
+            machine.log(f"{watches:,} sentences: {row}")
+            machine.write_result(output, NAME, stored)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What it is worth to go on pretraining on one's own texts before fine-tuning on few labels (Sun et al. 2019; Gururangan et al. 2020).
 
     python -m benchmarks.continued_pretraining --data ag_news/train_10k.csv --test ag_news/test.csv --text description --label label
+    python -m benchmarks.continued_pretraining --data imdb/train.parquet --test imdb/test.parquet --test-limit 2000 --passes 1
 
 The texts of the training file, without their labels, are the domain: the recipe `continue` goes on with the encoder that bertworks ships
 for some passes over them. Then both encoders are fine-tuned on the same few labelled rows, drawn anew with every seed, with the same
@@ -12,6 +13,7 @@ import statistics
 import tempfile
 import time
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,22 +43,28 @@ FINE_TUNING: dict[str, Any] = {
 
 
 def go_on(texts: list[str], passes: float, folder: Path, threads: int | None) -> dict[str, Any]:
-    """Pretrains further, and says how the held-out texts are guessed before and after."""
+    """Pretrains further, and says how the held-out texts are guessed before and after.
+
+    Of these texts most have one sentence or two, so hidden words are all that is learnt; the model that such a pretraining leaves has no
+    pooler. That there be nothing else between the two, "before" is what a single step leaves, at a rate at which nothing is learnt.
+    """
     (folder / "texts.txt").write_text("".join(f"{' '.join(text.split())}\n\n" for text in texts), encoding="utf-8")
     corpus = prepare_corpus([folder / "texts.txt"], shipped(), folder / "corpus", lines="paragraphs", held_out=HELD_OUT)
     config = tomllib.loads(recipe_text("continue"))
-    del config["objectives"]["next_sentence"]  # most of these texts are one sentence or two
+    del config["objectives"]["next_sentence"]
     config["corpus"] |= {"path": str(folder / "corpus"), "cross_documents": True}
     config["model"]["start"] = str(shipped())
-    usual = {"learning_rate": LEARNING_RATE, "evaluations": 1, "threads": threads}
-    config["training"] = {**config["training"], **usual}
     steps = round(passes * corpus.shards.totals.tokens / (config["training"]["batch_size"] * config["corpus"]["max_tokens"]))
-    config["training"]["steps"] = max(1, steps)
-    report = pretrain(config, output=folder / "after")
-    effort = {"before": {"tokens": 0, "seconds": 0.0}, "after": {"tokens": report.tokens, "seconds": report.seconds}}
-    models = {"before": shipped(), "after": report.model}
-    judged = {name: evaluate(model, folder / "corpus", threads=threads).metrics for name, model in models.items()}
-    return {name: {"model": model, "metrics": judged[name], **effort[name]} for name, model in models.items()}
+    out = {}
+    for name, own in (
+        ("before", {"steps": 1, "learning_rate": 1e-12}),
+        ("after", {"steps": max(1, steps), "learning_rate": LEARNING_RATE}),
+    ):
+        training = {**config["training"], **own, "evaluations": 1, "threads": threads}
+        report = pretrain({**config, "training": training}, output=folder / name)
+        effort = {"tokens": report.tokens, "seconds": report.seconds} if name == "after" else {"tokens": 0, "seconds": 0.0}
+        out[name] = {"model": report.model, "metrics": evaluate(report.model, folder / "corpus", threads=threads).metrics, **effort}
+    return out
 
 
 def accuracy(model: Path, train: TextData, test: TextData, rows: np.ndarray, seed: int, threads: int | None) -> float:
@@ -78,35 +86,43 @@ def main() -> None:
     parser.add_argument("--passes", type=float, default=5, help="over the unlabelled texts")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--output", type=Path, default=machine.RESULTS)
+    machine.output_option(parser)
     arguments = parser.parse_args()
+    seeds, passes, most = arguments.seeds, arguments.passes, arguments.test_limit
+    if arguments.quick:
+        seeds, passes, most = [0], 0.01, 50
     columns: dict[str, Any] = {"text": arguments.text, "label": arguments.label, "kind": "single"}
     train = read_texts(arguments.data, **columns)
-    test = read_texts(arguments.test, limit=arguments.test_limit, **columns)
-    with tempfile.TemporaryDirectory() as folder:
-        encoders = go_on(list(train.texts), arguments.passes, Path(folder), arguments.threads)
-        results: dict[str, list[float]] = {name: [] for name in encoders}
-        for seed in arguments.seeds:
-            rows = np.random.default_rng(seed).choice(len(train.texts), arguments.rows, replace=False)
-            for name, encoder in encoders.items():
-                start = time.perf_counter()
-                results[name].append(accuracy(encoder["model"], train, test, rows, seed, arguments.threads))
-                machine.log(f"seed {seed}, {name}: {results[name][-1]:.4f} ({time.perf_counter() - start:.0f} s)")
-    gains = [after - before for before, after in zip(results["before"], results["after"], strict=True)]
-    content = {
-        "command": f"python -m benchmarks.continued_pretraining --data {arguments.data.name} --test {arguments.test.name} "
-        f"--rows {arguments.rows} --passes {arguments.passes:g}",
+    test = read_texts(arguments.test, limit=most, **columns)
+    options = {"data": arguments.data.name, "test": arguments.test.name, "text": arguments.text, "label": arguments.label}
+    options |= {"rows": arguments.rows, "test_limit": most, "passes": passes, "seeds": seeds, "threads": arguments.threads}
+    content: dict[str, Any] = {
+        "command": machine.command_line(NAME, [], options),
         "model": DEFAULT,
         "texts": len(train.texts),
         "rows": arguments.rows,
         "judged": len(test.texts),
         "fine_tuning": FINE_TUNING,
-        "pretraining": {name: {key: value for key, value in told.items() if key != "model"} for name, told in encoders.items()},
-        "accuracy": results,
-        "gain": {"mean": statistics.mean(gains), "std": statistics.stdev(gains) if len(gains) > 1 else None, "by_seed": gains},
-        "machine": machine.environment(),
+        "machine": machine.facts(),
     }
-    machine.write_result(arguments.output, NAME, content)
+    with tempfile.TemporaryDirectory() as folder:
+        encoders = go_on(list(train.texts), passes, Path(folder), arguments.threads)
+        content["pretraining"] = {name: {key: value for key, value in told.items() if key != "model"} for name, told in encoders.items()}
+        results: dict[str, list[float]] = {name: [] for name in encoders}
+        for seed in seeds:
+            rows = np.random.default_rng(seed).choice(len(train.texts), arguments.rows, replace=False)
+            for name, encoder in encoders.items():
+                start = time.perf_counter()
+                results[name].append(accuracy(encoder["model"], train, test, rows, seed, arguments.threads))
+                machine.log(f"seed {seed}, {name}: {results[name][-1]:.4f} ({time.perf_counter() - start:.0f} s)")
+            written = {**content, "accuracy": results, "gain": gain(results)}
+            machine.write_result(machine.output_folder(arguments), f"{NAME}_{arguments.data.parent.name}", written)
+
+
+def gain(accuracies: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """What "after" has more than "before", seed by seed."""
+    each = [after - before for before, after in zip(accuracies["before"], accuracies["after"], strict=True)]
+    return {"mean": statistics.mean(each), "std": statistics.stdev(each) if len(each) > 1 else None, "by_seed": each}
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from bertworks.nn.pattern import AttentionPattern
 ROUNDS = 15
 SHAPES = ((1, 285, 12, 32), (1, 512, 12, 32), (16, 256, 12, 32), (32, 128, 12, 32), (8, 40, 12, 32), (2, 16, 12, 32), (1, 285, 12, 64))
 """Sequences of equal length, their length, heads, head size."""
+_RAGGED_TOKENS, _RAGGED_LAYERS = 4096, 4
 
 
 def milliseconds(work: Callable[[], object]) -> float:
@@ -60,6 +61,30 @@ def attention_times(count: int, length: int, heads: int, head_dim: int, dtype: t
     return milliseconds(ours), milliseconds(at_once), milliseconds(theirs)
 
 
+def ragged_times(mean: int, heads: int, head_dim: int) -> tuple[float, float]:
+    """Forward and backward of our kernel for training, in bfloat16, on texts of other lengths in every round; and of the same with
+    products in bfloat16 for all of them, each new length of which costs oneDNN a new kernel. Four layers, as one batch passes them."""
+    pattern = AttentionPattern(head_dim**-0.5)
+
+    def work() -> Callable[[], None]:
+        lots = np.random.default_rng(0)
+
+        def layers() -> None:
+            lengths = np.sort(np.clip(lots.normal(mean, 0.35 * mean, _RAGGED_TOKENS // mean), 4, 2 * mean).astype(int))
+            layout = Layout(np.concatenate([[0], np.cumsum(lengths)]))
+            qkv = torch.randn(int(lengths.sum()), 3, heads, head_dim).bfloat16().requires_grad_()
+            for _ in range(_RAGGED_LAYERS):
+                q, k, v = qkv.unbind(1)
+                out = attention(q, k, v, layout, layout, pattern)
+                out.backward(out.detach())
+
+        return layers
+
+    with mock.patch.object(kernels, "_LARGEST_SMALL_PIECE", 0):
+        half = milliseconds(work())
+    return milliseconds(work()), half
+
+
 def dropout_times(rows: int, columns: int) -> tuple[float, float]:
     """Mask by counters and bitwise AND, and PyTorch's dropout, on bfloat16."""
     x = torch.rand(rows, columns).to(torch.bfloat16)
@@ -89,6 +114,10 @@ def main() -> None:
         for dtype in (torch.bfloat16, torch.float32):
             ours, at_once, theirs = attention_times(*shape, dtype)
             print(f"{shape!s:20} {str(dtype).removeprefix('torch.'):14} {ours:9.2f} {at_once:12.2f} {theirs:13.2f}")
+    print("attention, texts of new lengths, bfloat16, 4 layers   bertworks  all products in bfloat16")
+    for mean, heads, head_dim in ((16, 4, 64), (50, 4, 64), (100, 4, 64), (16, 12, 32), (50, 12, 32), (100, 12, 32)):
+        ours, half = ragged_times(mean, heads, head_dim)
+        print(f"{f'{mean} tokens in the mean, {heads} heads of {head_dim}':53} {ours:9.1f} {half:24.1f}")
     print("dropout, bfloat16                   bertworks       PyTorch")
     for rows, columns in ((4096, 384), (12 * 285, 285), (12 * 512, 512)):
         ours, theirs = dropout_times(rows, columns)

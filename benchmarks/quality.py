@@ -231,9 +231,13 @@ def compare(
     pairs = [(run, theirs[run["seed"]]) for run in own["runs"] if run["seed"] in theirs]
     unequal = [name for name, ours in same_names.items() if reference["settings"][name] != own["settings"][ours]]
     unequal += [name for name in ("train_rows", "test_rows") if reference["data"][name] != _rows_of(own, name)]
-    forward = reference["settings"].get("training_forward", "")  # float32, or bfloat16 autocast
-    if any(run.get("precision", "") not in forward for run, _ in pairs):
-        unequal.append("precision of training")
+    for what, ours, theirs_is in (
+        ("training", "precision", "training_forward"),
+        ("evaluation", "evaluation_precision", "evaluation_forward"),
+    ):
+        forward = reference["settings"].get(theirs_is)  # float32, or bfloat16 autocast
+        if forward is not None and any(run.get(ours, "") not in forward for run, _ in pairs):
+            unequal.append(f"precision of {what}")
     out: dict[str, Any] = {"seeds": [run["seed"] for run, _ in pairs], "unequal_settings": unequal, "metrics": {}}
     for name in names:
         points = [100 * (run[name] - their[name]) for run, their in pairs]
@@ -247,6 +251,13 @@ def compare(
 def _rows_of(result: Mapping[str, Any], name: str) -> Any:
     """A count of rows, which stands with the data or, where these are counted while they are read, with each run."""
     return result["data"].get(name, result["runs"][0].get(name) if result["runs"] else None)
+
+
+def precision_of_reference(task: str) -> str:
+    """In what `transformers` trained, so that the two compare; what pays on this machine where there is no reference yet."""
+    reference = machine.read_result(machine.REFERENCE, f"transformers_{task}") or {"settings": {}}
+    forward = reference["settings"].get("training_forward", "auto")
+    return next(name for name in ("float32", "bfloat16", "auto") if name in forward)
 
 
 def earlier_runs(folder: Path, name: str, settings: Settings) -> list[dict[str, Any]]:

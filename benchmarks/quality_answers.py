@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks import machine
 from benchmarks.quality import compare as compare_runs
-from benchmarks.quality import counted, earlier_runs, summarize
+from benchmarks.quality import counted, earlier_runs, precision_of_reference, summarize
 
 FILES = {
     "squad1": ("answering/squad1/train_part.json", "answering/squad1/dev_a.json"),
@@ -95,7 +95,7 @@ def run_seed(settings: Settings, root: Path, seed: int, folder: Path, threads: i
         **{name: metrics[name] for name in METRICS[settings.task]},
         "train_rows": len(train),
         "test_rows": len(test),
-        "lost_answers": [lost.to_dict() for lost in answerer.lost_answers_],
+        "lost_answers": len(answerer.lost_answers_),
         "steps": state.step,
         "tokens": state.tokens,
         "train_seconds": round(state.seconds, 1),
@@ -116,9 +116,10 @@ def compare(own: Mapping[str, Any], reference: Mapping[str, Any]) -> dict[str, A
 
 def run_task(task: str, arguments: argparse.Namespace) -> None:
     """Runs all seeds of a task and writes its file after each; at the least the comparison is brought up to date."""
-    settings = Settings(task, train_limit=arguments.train_limit, test_limit=arguments.test_limit)
+    precision = arguments.precision or precision_of_reference(task)
+    settings = Settings(task, precision=precision, train_limit=arguments.train_limit, test_limit=arguments.test_limit)
     name, output = f"quality_{task}", machine.output_folder(arguments)
-    options = {key: getattr(arguments, key) for key in ("threads", "train_limit", "test_limit")}
+    options = {key: getattr(arguments, key) for key in ("precision", "threads", "train_limit", "test_limit")}
     header = {
         "command": machine.command_line("quality_answers", [task], {"seeds": arguments.seeds, **options}),
         "settings": asdict(settings),
@@ -136,8 +137,8 @@ def run_task(task: str, arguments: argparse.Namespace) -> None:
         _write(output, name, {**header, "runs": runs})
         if not arguments.keep:
             shutil.rmtree(folder)
-    if not missing:
-        _write(output, name, {**header, "runs": runs})
+    if not missing:  # the comparison is brought up to date; what was measured where stays
+        _write(output, name, machine.read_result(output, name) or header)
 
 
 def _write(output: Path, name: str, content: dict[str, Any]) -> None:
@@ -155,6 +156,7 @@ def main() -> None:
     parser.add_argument("tasks", nargs="+", choices=FILES)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--threads", type=int, help="torch threads (default: torch's choice)")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), help="of training (default: the reference's)")
     parser.add_argument("--train-limit", type=int, help="use the first questions only")
     parser.add_argument("--test-limit", type=int, help="use the first questions only")
     default = Path(os.environ.get("BERTWORKS_DATA", machine.ROOT.parent / "shared" / "data"))

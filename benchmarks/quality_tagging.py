@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
-from benchmarks.quality import SAME_NAMES, compare, counted, earlier_runs, summarize
+from benchmarks.quality import SAME_NAMES, compare, counted, earlier_runs, precision_of_reference, summarize
 
 FILES = {
     "wnut17": ("tagging/wnut17/train.conll", "tagging/wnut17/dev.conll"),
@@ -100,10 +100,11 @@ def run_seed(settings: Settings, train: Any, test: Any, seed: int, folder: Path,
 
 def run_task(task: str, arguments: argparse.Namespace) -> None:
     """Runs all seeds of a task and writes its file after each; at the least the comparison is brought up to date."""
-    settings = Settings(task, train_limit=arguments.train_limit, test_limit=arguments.test_limit)
+    precision = arguments.precision or precision_of_reference(task)
+    settings = Settings(task, precision=precision, train_limit=arguments.train_limit, test_limit=arguments.test_limit)
     train, test = load(arguments.data, settings)
     name, output = f"quality_{task}", machine.output_folder(arguments)
-    options = {key: getattr(arguments, key) for key in ("threads", "train_limit", "test_limit")}
+    options = {key: getattr(arguments, key) for key in ("precision", "threads", "train_limit", "test_limit")}
     header = {
         "command": machine.command_line("quality_tagging", [task], {"seeds": arguments.seeds, **options}),
         "settings": asdict(settings),
@@ -125,8 +126,8 @@ def run_task(task: str, arguments: argparse.Namespace) -> None:
         _write(output, name, {**header, "runs": runs})
         if not arguments.keep:
             shutil.rmtree(folder)
-    if not missing:
-        _write(output, name, {**header, "runs": runs})
+    if not missing:  # the comparison is brought up to date; what was measured where stays
+        _write(output, name, machine.read_result(output, name) or header)
 
 
 def _write(output: Path, name: str, content: dict[str, Any]) -> None:
@@ -143,6 +144,7 @@ def main() -> None:
     parser.add_argument("tasks", nargs="+", choices=FILES)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2, 3, 4])
     parser.add_argument("--threads", type=int, help="torch threads (default: torch's choice)")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), help="of training (default: the reference's)")
     parser.add_argument("--train-limit", type=int, help="use the first sentences only")
     parser.add_argument("--test-limit", type=int, help="use the first sentences only")
     default = Path(os.environ.get("BERTWORKS_DATA", machine.ROOT.parent / "shared" / "data"))

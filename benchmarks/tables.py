@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks import machine, quality_answers, quality_tagging, tables_architectures, tables_few_labels
 from benchmarks.markdown import Result, footer, markdown, mean_and_deviation, ranged
-from benchmarks.quality import REFERENCE_TASKS, SAME_NAMES, WORST_DIFFERENCE, compare
+from benchmarks.quality import REFERENCE_TASKS, SAME_NAMES, WORST_DIFFERENCE, compare, summarize
 
 DOCUMENT = machine.ROOT / "docs" / "benchmarks.md"
 OPENING = """# Benchmarks
@@ -92,6 +92,11 @@ COVERAGE_TITLES = {
     "mean_absolute_error": "absolute error",
     "r2": "R²",
 }
+DOMAINS = {
+    "ag_news": ("AG News", "ag_news/train_10k.csv --test ag_news/test.csv --text description --label label"),
+    "imdb": ("IMDb", "imdb/train.parquet --test imdb/test.parquet --test-limit 2000 --passes 1"),
+}
+"""Texts that pretraining goes on with, by the folder of the data."""
 FEW_SHOT_MODELS = {"all-MiniLM-L6-v2": "", "bertworks-mini": " --model bertworks-mini"}
 AGREEMENT_PARTS = {"lines": "lines of text", "strings": "random characters", "code_points": "random code points"}
 PEER_TITLES = {
@@ -128,7 +133,10 @@ def document(results: Path, reference: Path) -> str:
         f"few_shot_{name.lower().replace('-', '_')}": (f"Banking77 from {name}", f"few_shot --data DATA{model}")
         for name, model in FEW_SHOT_MODELS.items()
     }
-    going_on = {"continued_pretraining": ("Going on with pretraining on one's own texts", "continued_pretraining --data … --test …")}
+    going_on = {
+        f"continued_pretraining_{folder}": (f"Going on with pretraining on the texts of {title}", f"continued_pretraining --data {files}")
+        for folder, (title, files) in DOMAINS.items()
+    }
     add(
         "Few labels",
         each(results, few, tables_few_labels.few_shot, missing) + each(results, going_on, tables_few_labels.continued_pretraining, missing),
@@ -265,7 +273,8 @@ def paired(results: Path, reference: Path, missing: list[str]) -> list[str]:
         for name, difference in found["metrics"].items():
             by_seed = " ".join(f"{point:+.2f}" for point in difference["points"])
             verdict = "one seed" if difference["std"] is None else "yes" if difference["accepted"] else "no"
-            ours, theirs = (mean_and_deviation(side["summary"][name]) for side in (own, peer))
+            common = [[run for run in side["runs"] if run["seed"] in found["seeds"]] for side in (own, peer)]
+            ours, theirs = (mean_and_deviation(summarize(runs, [name])[name]) for runs in common)
             deviation = "–" if difference["std"] is None else f"{difference['std']:.2f}"
             rows.append([title, METRIC_TITLES[name], theirs, ours, by_seed, f"{difference['mean']:+.2f}", deviation, verdict])
     if not rows and not notes:

@@ -185,7 +185,7 @@ def test_the_gain_of_going_on_with_pretraining_is_shown(tmp_path: Path) -> None:
     }
     content = {"command": "c", "model": "m", "texts": 9000, "rows": 100, "judged": 3800, "pretraining": told, "machine": FACTS}
     content |= {"accuracy": {"before": [0.5, 0.6], "after": [0.6, 0.72]}, "gain": {"mean": 0.11, "std": 0.0141, "by_seed": [0.1, 0.12]}}
-    machine.write_result(tmp_path, "continued_pretraining", content)
+    machine.write_result(tmp_path, "continued_pretraining_ag_news", content)
     page = tables.document(tmp_path, tmp_path)
     assert "| after | 4.25 | 66.00 ± 8.49 |" in page
     assert "Gain: +11.00 ± 1.41 points." in page
@@ -240,7 +240,7 @@ def test_tags_and_answers_are_shown_beside_the_peer(tmp_path: Path) -> None:
     page = tables.document(tmp_path / "results", tmp_path / "reference")
     shown = "F1 as conlleval counts 50.00, strict F1 25.00 | 1 | 100 / 50 | 3 epochs, learning rate 0.0003, truncate |"
     assert f"| WNUT-17, dev | {shown}" in page
-    assert "| WNUT-17, dev | F1 as conlleval counts | 50.00 | 50.00 | -1.00 | -1.00 | – | one seed |" in page
+    assert "| WNUT-17, dev | F1 as conlleval counts | 51.00 | 50.00 | -1.00 | -1.00 | – | one seed |" in page
     assert "| SQuAD 2.0, dev | F1 75.00, exact match 50.00, F1 at the best threshold 80.00 | 1 | 100 / 50 |" in page
 
 
@@ -254,7 +254,7 @@ def test_pairs_of_equal_seeds_are_compared(tmp_path: Path) -> None:
     machine.write_result(tmp_path / "results", "quality_stsb", own)
     machine.write_result(tmp_path / "reference", "transformers_stsb", peer)
     page = tables.document(tmp_path / "results", tmp_path / "reference")
-    assert "| STS benchmark, dev | Spearman | 86.00 ± 1.00 | 86.00 ± 1.00 | -1.00 +0.00 | -0.50 | 0.71 |" in page
+    assert "| STS benchmark, dev | Spearman | 86.50 ± 0.71 | 86.00 ± 1.41 | -1.00 +0.00 | -0.50 | 0.71 |" in page
 
 
 def test_other_settings_are_not_compared(tmp_path: Path) -> None:
@@ -286,6 +286,15 @@ def test_private_names_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not list(tmp_path.iterdir())
 
 
-def test_every_recorded_result_can_be_shown() -> None:
-    """Those of the repository, whatever was measured so far."""
-    assert tables.document(machine.RESULTS, machine.REFERENCE).startswith("# Benchmarks")
+def test_another_precision_of_evaluation_is_not_compared() -> None:
+    own, peer = own_stsb({0: 0.85}), peer_stsb({0: 0.86})
+    peer["settings"]["evaluation_forward"] = "float32"
+    for precision, unequal in (("float32", []), ("bfloat16", ["precision of evaluation"])):
+        own["runs"][0]["evaluation_precision"] = precision
+        assert compare(own, peer)["unequal_settings"] == unequal
+
+
+def test_the_page_is_current() -> None:
+    """It says what the results of the repository say, whatever was measured so far."""
+    written = tables.DOCUMENT.read_text(encoding="utf-8")
+    assert written == tables.document(machine.RESULTS, machine.REFERENCE), "write it anew: python -m benchmarks.tables"
