@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bertworks.data.delimited import UNQUOTED, _tabs_are_quoted, _through_arrow, _walk, read_delimited
+from bertworks.data.delimited import UNQUOTED, _tab_conventions, _through_arrow, _walk, read_delimited
 from bertworks.data.faults import OnBadRows
 from bertworks.errors import DataError, SettingsError
 
@@ -106,9 +106,13 @@ def test_tabs_with_quoting_and_one_fault() -> None:
 
 def test_stray_quotes_that_pair_up_across_lines() -> None:
     text = 'a\tb\n"open\t1\nplain\t2\nclosed"\t3\nlast\t4\n'
-    # Everything from the first quote to the second reads as one field, leaving rows of two fields: both readings
-    # are regular, and the quoted one is what a spreadsheet means by it.
-    assert _tabs_are_quoted(text) == (True, True)
+    # Everything from the first quote to the second reads as one field, leaving rows of two fields: both readings are regular.
+    assert _tab_conventions(text) == (False, True)
+    loaded = read_delimited(text, "x", tabs=True)
+    assert loaded.table.to_pylist() == [{"a": a, "b": b} for a, b in (('"open', "1"), ("plain", "2"), ('closed"', "3"), ("last", "4"))]
+    assert dict(loaded.notes) == {UNQUOTED: 2}
+    in_quotes = text.replace("a\tb", '"a"\t"b"')
+    assert rows(in_quotes, tabs=True) == [{"a": "open\t1\nplain\t2\nclosed", "b": "3"}, {"a": "last", "b": "4"}]
     assert rows(text.replace('closed"\t3', 'closed"\t3\nand "more" \t5'), tabs=True)[0]["a"] == '"open'
     irregular = 'a\tb\n1\t"open\nplain\t2\n"\t3\nlast\t4\n'
     assert [row["a"] for row in rows(irregular, tabs=True)] == ["1", "plain", '"', "last"]
@@ -122,7 +126,10 @@ quirky = st.text(st.sampled_from('a"\t,\n\r '), max_size=8)
 @given(table=st.lists(st.tuples(cells | quirky, cells | quirky), max_size=6), delimiter=st.sampled_from([",", "\t", ";"]))
 def test_reads_what_a_csv_writer_wrote(table: list[tuple[str, str]], delimiter: str) -> None:
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, delimiter=delimiter).writerows([("first", "second"), *table])
+    # rows within a cell are one only where the header is quoted
+    like_rows = any("\t" in cell and ("\n" in cell or "\r" in cell) for row in table for cell in row)
+    quoting = csv.QUOTE_ALL if like_rows and delimiter == "\t" else csv.QUOTE_MINIMAL
+    csv.writer(buffer, delimiter=delimiter, quoting=quoting).writerows([("first", "second"), *table])
     read = read_delimited(buffer.getvalue(), "x", tabs=delimiter == "\t", delimiter=delimiter).table
     assert list(zip(read["first"].to_pylist(), read["second"].to_pylist(), strict=True)) == table
 

@@ -34,6 +34,20 @@ def test_folders_named_after_splits(tmp_path: Path) -> None:
         read_table(tmp_path)
 
 
+def test_texts_without_a_class_are_left_out_and_counted(tmp_path: Path) -> None:
+    """The folders of the movie reviews (Maas et al. 2011), whose training split has unlabelled texts beside its two classes."""
+    for split in ("train", "test"):
+        make_classes(tmp_path / split)
+    (tmp_path / "train" / "unsup").mkdir()
+    for number in range(4):
+        (tmp_path / "train" / "unsup" / f"{number}_0.txt").write_text("who knows", encoding="utf-8")
+    table = read_table(tmp_path, split="train")
+    assert set(table.data["label"].to_pylist()) == {"pos", "neg"}
+    assert dict(table.dropped) == {"texts of the folder 'unsup', which is no class": 4}
+    assert read_table(tmp_path, split="test").dropped.total() == 0
+    assert "unsup" in read_table(tmp_path / "train").data["label"].to_pylist(), "alone it may be a class"
+
+
 def test_a_broken_text_is_named(tmp_path: Path) -> None:
     make_classes(tmp_path)
     (tmp_path / "pos" / "z.txt").write_bytes(b"caf\xe9")

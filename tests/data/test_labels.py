@@ -22,7 +22,9 @@ def read(values: list[Any], kind: str = "auto") -> tuple[str, list[Any]]:
         (["0", "1", "x"], ("single", ["0", "1", "x"])),
         (["007", "1"], ("single", ["007", "1"])),
         (["9" * 20, "1"], ("single", ["9" * 20, "1"])),
-        (["+5", "1e1"], ("single", [5, 10])),
+        (["+5", "1"], ("single", [5, 1])),
+        (["1E50", "2E10", "3"], ("single", ["1E50", "2E10", "3"])),
+        (["1e-05", "1", "2"], ("number", [1e-05, 1.0, 2.0])),
         ([3, None, 5], ("single", [3, None, 5])),
         ([True, False], ("single", ["True", "False"])),
         ([1.0, 0.0, math.nan], ("single", [1, 0, None])),
@@ -78,6 +80,13 @@ def test_labels_that_are_none(values: list[Any], kind: str, message: str) -> Non
 def test_outer_spaces_are_taken_off_and_counted() -> None:
     labels = read_labels(pa.chunked_array([[" pos", "pos", "neg "]]), "auto", "x")
     assert (labels.values, dict(labels.notes)) == (["pos", "pos", "neg"], {"label stripped of outer spaces": 2})
+
+
+def test_whole_numbers_that_are_written_otherwise_are_counted() -> None:
+    """As a column of integers is written where rows without a label made it one of floats."""
+    labels = read_labels(pa.chunked_array([["1.0", "1", "0.", "", "+1"]]), "auto", "x")
+    assert (labels.values, dict(labels.notes)) == ([1, 1, 0, None, 1], {"label written as 1.0 or +1, taken as the whole number": 3})
+    assert not read_labels(pa.chunked_array([[1.0, 0.0]]), "auto", "x").notes
 
 
 def test_dictionary_columns_and_wrong_kinds() -> None:

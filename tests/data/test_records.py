@@ -6,8 +6,9 @@ from bertworks.data.records import columns_to_table, read_json, read_json_lines,
 from bertworks.errors import DataError
 
 
-def test_lines_may_lack_keys_and_be_blank() -> None:
-    loaded = read_json_lines('{"text": "a"}\r\n\n{"label": 1, "text": "b\\nc\u2028d"}', "x.jsonl")
+@pytest.mark.parametrize("endings", ["\r\n\n", "\n\n", "\r", "\r\r\n"])
+def test_lines_may_lack_keys_and_be_blank(endings: str) -> None:
+    loaded = read_json_lines(f'{{"text": "a"}}{endings}{{"label": 1, "text": "b\\nc\u2028d"}}', "x.jsonl")
     assert loaded.table.to_pylist() == [{"text": "a", "label": None}, {"text": "b\nc\u2028d", "label": 1}]
 
 

@@ -32,6 +32,8 @@ def test_every_format_in_every_compression(tmp_path: Path, suffix: str, compress
 def test_lines_of_text(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_bytes("one\r\n\r\nthree\u2028still three\n".encode())
     assert read_table(tmp_path / "x.txt").data.to_pylist() == [{"text": "one"}, {"text": ""}, {"text": "three\u2028still three"}]
+    (tmp_path / "x.txt").write_bytes(b"one\r\rthree\r")
+    assert read_table(tmp_path / "x.txt").data["text"].to_pylist() == ["one", "", "three"]
     (tmp_path / "x.txt").write_bytes(b"a longer line\na\x00b\n")
     with pytest.raises(DataError, match="line 2: a NUL byte"):
         read_table(tmp_path / "x.txt")

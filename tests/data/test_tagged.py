@@ -27,7 +27,7 @@ def write(path: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize("separate", [" ", "\t", "   "])
-@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r\r\n", "\r"])
 def test_a_conll_file(tmp_path: Path, separate: str, ending: str) -> None:
     path = tmp_path / "train.conll"
     path.write_bytes(CONLL.replace(" ", separate).replace(f"#{separate}a{separate}comment", "# a comment").replace("\n", ending).encode())
@@ -95,6 +95,25 @@ def test_a_folder_of_splits_and_slices(tmp_path: Path) -> None:
     assert read_tagged(tmp_path, split="dev").sentences == [["b"]]
     assert read_tagged(tmp_path, split="train[1:]").sentences == SENTENCES[1:]
     assert read_tagged(tmp_path / "train.conll", limit=1).sentences == SENTENCES[:1]
+
+
+def test_columns_can_be_chosen_in_a_folder_too(tmp_path: Path) -> None:
+    write(tmp_path / "train.conll", "1\tAda\tNNP\tB-PER\n2\truns\tVBZ\tO\n")
+    data = read_tagged(tmp_path, split="train", text="1", label="2")
+    assert (data.sentences, data.labels) == ([["Ada", "runs"]], [["NNP", "VBZ"]])
+    with pytest.raises(DataError, match=r"has no names of columns: give label as a number, from 0, not 'tag'"):
+        read_tagged(tmp_path, split="train", label="tag")
+    (tmp_path / "tables").mkdir()
+    write(tmp_path / "tables" / "train.jsonl", json.dumps({"tokens": ["Ada"], "tag": ["B-PER"]}))
+    assert read_tagged(tmp_path / "tables", split="train", label="tag").labels == [["B-PER"]]
+
+
+def test_several_files_of_a_split_are_not_chosen_from(tmp_path: Path) -> None:
+    for name in ("train.conll", "train_2.conll", "dev.conll"):
+        write(tmp_path / name, CONLL)
+    assert read_tagged(tmp_path, split="dev").sentences == SENTENCES
+    with pytest.raises(DataError, match=r"several files for the split 'train' \(train\.conll, train_2\.conll\); name the one to read"):
+        read_tagged(tmp_path, split="train")
 
 
 def test_compressed(tmp_path: Path) -> None:
@@ -205,6 +224,8 @@ def test_other_data_are_not_taken_for_tagged(source: Any) -> None:
 
 def test_files_are_told_by_their_lines(tmp_path: Path) -> None:
     assert is_tagged(write(tmp_path / "ner.tsv", "Ada\tB-PER\nruns\tO\n\nb\tO\n"))
+    (tmp_path / "returns.tsv").write_bytes(b"Ada\tB-PER\rruns\tO\r\rb\tO\r")
+    assert is_tagged(tmp_path / "returns.tsv")
     assert not is_tagged(write(tmp_path / "texts.tsv", "text\tlabel\nfine\tpos\n\nbad\tneg\n"))
     assert not is_tagged(write(tmp_path / "plain.txt", "one line\nanother line\n"))
     assert not is_tagged(write(tmp_path / "broken.jsonl", '{"words": ['))

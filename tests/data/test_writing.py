@@ -32,6 +32,14 @@ def test_values_that_csv_has_no_form_for(tmp_path: Path) -> None:
     )
 
 
+def test_rows_within_a_cell_are_one_cell_when_read_again(tmp_path: Path) -> None:
+    table = pa.table({"text": ["a\tb\nc", "d"], "label": ["x", "y"]})
+    path = write_table(table, tmp_path / "x.tsv")
+    assert path.read_text(encoding="utf-8").startswith('"text"\t"label"\n')
+    assert read_table(path).data.to_pylist() == table.to_pylist()
+    assert write_table(TABLE, tmp_path / "y.tsv").read_text(encoding="utf-8") == "text\na\nb\n"
+
+
 def test_the_same_table_gives_the_same_bytes(tmp_path: Path) -> None:
     for suffix in (".csv.gz", ".csv.xz", ".csv.zst", ".csv.bz2", ".parquet"):
         assert write_table(TABLE, tmp_path / f"a{suffix}").read_bytes() == write_table(TABLE, tmp_path / f"b{suffix}").read_bytes()

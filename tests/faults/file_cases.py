@@ -73,6 +73,22 @@ FILES = [
         "name the one to read",
         (file("double/train.csv", TABLE), file("double/train.tsv", "text\tlabel\n")),
     ),
+    Case(
+        "two CoNLL files for one split",
+        "bertworks train tagged --model encoder",
+        DataError,
+        "several files for the split 'train' (train.conll, train_2.conll)",
+        "name the one to read",
+        (file("tagged/train.conll", "Ada B-PER\nruns O\n"), file("tagged/train_2.conll", "Ada B-PER\nruns O\n")),
+    ),
+    Case(
+        "a name for a column of CoNLL files",
+        "bertworks train tagged --model encoder --label tag",
+        DataError,
+        "tagged has no names of columns",
+        "give label as a number, from 0, not 'tag'",
+        (file("tagged/train.conll", "Ada B-PER\nruns O\n"),),
+    ),
     Case("an empty file", train("empty.csv"), DataError, "empty.csv is empty", "empty", (file("empty.csv", ""),)),
     Case(
         "a header and nothing else",

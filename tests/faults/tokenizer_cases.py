@@ -75,6 +75,25 @@ TOKENIZERS = [
         (file("odd/vocab.json", '{"a": "b"}'), file("odd/merges.txt", "")),
     ),
     Case(
+        "a vocabulary with merges that are not of bytes",
+        "Tokenizer.load('odd')",
+        CheckpointError,
+        "odd/vocab.json is no byte-level vocabulary",
+        "save the tokenizer as tokenizer.json",
+        (file("odd/vocab.json", '{"o": 0, "t</w>": 1, "ot</w>": 2}'), file("odd/merges.txt", "o t</w>\n")),
+    ),
+    Case(
+        "a vocabulary that a tokenizer of another kind uses",
+        LOAD,
+        CheckpointError,
+        "model: a vocabulary alone does not make its kind of tokenizer (tokenizer_class 'BertJapaneseTokenizer'",
+        "save the tokenizer as tokenizer.json",
+        (
+            without("model/tokenizer.json"),
+            json_with("model/tokenizer_config.json", tokenizer_class="BertJapaneseTokenizer", word_tokenizer_type="mecab"),
+        ),
+    ),
+    Case(
         "a vocabulary without its unknown token",
         LOAD,
         CheckpointError,
@@ -122,6 +141,14 @@ TOKENIZERS = [
         "'added_tokens_decoder' lists 'x' as 3",
         "copy it again",
         (json_with("model/tokenizer_config.json", added_tokens_decoder={"x": 3}),),
+    ),
+    Case(
+        "a special token that is none",
+        LOAD,
+        CheckpointError,
+        "model/tokenizer_config.json: 'extra_special_tokens' lists 3",
+        "correct it or copy it again",
+        (json_with("model/tokenizer_config.json", extra_special_tokens=[3]),),
     ),
     Case(
         "added tokens under other numbers",

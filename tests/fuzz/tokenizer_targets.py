@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tokenizers import pre_tokenizers
+
 from tests.fuzz.mutations import mutate_json, mutate_text
 from tests.fuzz.target import Target, home, only_deliberate_errors, scratch, shared
 from tests.fuzz.tokenizer_parts import mutate_tokenizer
@@ -84,8 +86,9 @@ def _merges(data: bytes, folder: Path) -> None:
 
 
 def _merges_seeds() -> list[bytes]:
-    vocabulary = json.dumps({token: i for i, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", "t", "h", "e", "th", "the", "Ġ"])})
-    return [f"{vocabulary}\0\0#version: 0.2\nt h\nth e\n".encode(), f'{vocabulary}\0\0t h\n\0\0{{"<x>": 10}}'.encode()]
+    tokens = ["<s>", "<pad>", "</s>", "<unk>", *sorted(pre_tokenizers.ByteLevel.alphabet()), "th", "the"]
+    vocabulary = json.dumps({token: i for i, token in enumerate(tokens)})
+    return [f"{vocabulary}\0\0#version: 0.2\nt h\nth e\n".encode(), f'{vocabulary}\0\0t h\n\0\0{{"<x>": {len(tokens)}}}'.encode()]
 
 
 def _mutate_parts(data: bytes, random: Any) -> bytes:

@@ -85,12 +85,17 @@ def test_which_tokenizers_keep_spaces(small: Small) -> None:
     assert [tokenize([text]).ids.tolist() for text in ("a", " a")] == [[0], [1]]
 
 
-def test_what_is_remembered_is_forgotten_in_time(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bulk, "_MOST_REMEMBERED", 3)
+@pytest.mark.parametrize(
+    ("limit", "most", "size"), [("_MOST_REMEMBERED", 3, len), ("_MOST_CHARACTERS", 12, lambda known: sum(map(len, known)))]
+)
+def test_what_is_remembered_is_forgotten_in_time(
+    limit: str, most: int, size: Callable[[dict[str, int]], int], small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, limit, most)
     tokenize = BulkTokenizer(small("wordpiece"))
     for texts in (["the dog runs over a hill"], ["the dog"], ["a hill , the dog"], []):
         assert plain(tokenize(texts)) == one_by_one(small("wordpiece"), texts)
-        assert len(tokenize._known) <= 3
+        assert size(tokenize._known) <= most
 
 
 def test_each_stretch_is_tokenized_once(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,6 +167,16 @@ def test_damaged_files(folders: dict[str, Path], tmp_path: Path, cut: int) -> No
         Tokenizer.load(tmp_path)
 
 
+def test_a_tokenizer_of_a_family_that_is_not_known_is_refused(folders: dict[str, Path], tmp_path: Path) -> None:
+    """As in Japanese RoBERTas and GPT-2s, whose vocabularies are read by T5's tokenizer."""
+    (tmp_path / "spiece.model").write_bytes((folders["albert"] / "spiece.model").read_bytes())
+    (tmp_path / "config.json").write_text('{"model_type": "roberta"}')
+    assert Tokenizer.load(tmp_path).cls_id is not None
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "T5Tokenizer"}')
+    with pytest.raises(CheckpointError, match="tokenizer_class 'T5Tokenizer'"):
+        Tokenizer.load(tmp_path)
+
+
 def test_another_kind_of_model(tmp_path: Path) -> None:
     (tmp_path / "lines.txt").write_text("\n".join(LINES * 30), encoding="utf-8")
     sentencepiece.SentencePieceTrainer.train(

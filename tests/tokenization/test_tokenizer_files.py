@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer as Backend
+from tokenizers import pre_tokenizers
 
 from bertworks.errors import CheckpointError, SettingsError
 from bertworks.tokenization import Tokenizer
@@ -121,6 +122,108 @@ def test_listed_tokens_are_added(tmp_path: Path) -> None:
         Tokenizer.load(folder)
 
 
+@pytest.mark.parametrize(
+    ("place", "key"),
+    [
+        ("tokenizer_config.json", "additional_special_tokens"),
+        ("tokenizer_config.json", "extra_special_tokens"),
+        ("special_tokens_map.json", "extra_special_tokens"),
+    ],
+)
+@pytest.mark.parametrize("lower", [True, False])
+def test_listed_tokens_are_found_as_transformers_finds_them(place: str, key: str, lower: bool, tmp_path: Path) -> None:
+    """Ordinary ones in the text as it is normalized, special ones as they are written, those without a role among them."""
+    transformers = pytest.importorskip("transformers")
+    folder = write_vocabulary(tmp_path, {"do_lower_case": lower, "tokenizer_class": "BertTokenizer"})
+    size = len(Tokenizer.load(folder))
+    (folder / "added_tokens.json").write_text(json.dumps({"Ord": size, "[E1]": size + 1}))
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    extra = ["[E1]", "play", "[New]"]
+    told = json.loads((folder / place).read_text()) if (folder / place).exists() else {}
+    (folder / place).write_text(json.dumps(told | {key: extra}))
+    tokenizer, reference = Tokenizer.load(folder), transformers.AutoTokenizer.from_pretrained(folder)
+    for text in ("a ord Ord ORD xOrd", "[E1] [e1] a[E1]a", "replay play Play", "[New] [new]"):
+        assert tokenizer.encode(text).ids.tolist() == reference(text)["input_ids"], text
+    added = [tokenizer.token_to_id(token) for token in extra]
+    assert added == [size + 1, reference.convert_tokens_to_ids("play"), size + 2]
+    assert set(added) < tokenizer.special_ids
+    assert size not in tokenizer.special_ids
+
+
+def test_an_added_token_may_have_a_role(tmp_path: Path) -> None:
+    """As the padding that GPT-2 is given."""
+    transformers = pytest.importorskip("transformers")
+    folder = write_byte_level(tmp_path, ["<|endoftext|>"])
+    size = len(Tokenizer.load(folder))
+    (folder / "added_tokens.json").write_text(json.dumps({"<|pad|>": size}))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "GPT2Tokenizer", "pad_token": "<|pad|>"}))
+    tokenizer, reference = Tokenizer.load(folder), transformers.AutoTokenizer.from_pretrained(folder)
+    assert tokenizer.padding_id == reference.pad_token_id == size
+    assert tokenizer.encode("a dog<|pad|>").ids.tolist() == reference("a dog<|pad|>")["input_ids"]
+    assert tokenizer.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("listed", "ids"),
+    [
+        (["[E1]"], 1),
+        ({"entity_token": "[E1]"}, 1),
+        ([{"content": "[E1]", "lstrip": True}], 1),
+        ("[E1]", 0),
+        ([3], 0),
+        ([{"lstrip": True}], 0),
+    ],
+)
+def test_how_special_tokens_without_a_role_are_listed(listed: object, ids: int, tmp_path: Path) -> None:
+    folder = write_vocabulary(tmp_path, {"do_lower_case": False, "extra_special_tokens": listed})
+    if ids:
+        assert Tokenizer.load(folder).encode("a[E1]a").tokens == ["[CLS]", "a", "[E1]", "a", "[SEP]"]
+    else:
+        with pytest.raises(CheckpointError, match=r"'extra_special_tokens' lists .* which is no token: correct it"):
+            Tokenizer.load(folder)
+
+
+def test_switches_that_are_null_are_not_said(tmp_path: Path) -> None:
+    folder = write_vocabulary(tmp_path, {"do_lower_case": True, "tokenize_chinese_chars": None})
+    assert Tokenizer.load(folder).encode("博博").tokens[1:-1] == ["博", "博"]
+    assert "taken as cased" in Tokenizer.load(write_vocabulary(tmp_path / "guessed", {"do_lower_case": None})).notes[0]
+    Tokenizer.load(folder).save(folder)
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": null, "tokenize_chinese_chars": null, "strip_accents": null}')
+    assert Tokenizer.load(folder).encode("THE 博博").tokens[1:-1] == ["the", "博", "博"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("tokenizer_config.json", {"tokenizer_class": "BertJapaneseTokenizer"}, r"tokenizer_class 'BertJapaneseTokenizer'"),
+        ("config.json", {"model_type": "bert", "tokenizer_class": "BertweetTokenizer"}, r"tokenizer_class 'BertweetTokenizer'"),
+        ("tokenizer_config.json", {"word_tokenizer_type": "mecab"}, r"word_tokenizer_type 'mecab'"),
+        ("tokenizer_config.json", {"subword_tokenizer_type": "character"}, r"subword_tokenizer_type 'character'"),
+        ("tokenizer_config.json", {"word_tokenizer_type": "basic", "tokenizer_class": "BertTokenizerFast"}, ""),
+        ("tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"}, ""),
+        ("config.json", {"tokenizer_class": "ElectraTokenizer"}, ""),
+    ],
+)
+def test_tokenizers_that_a_vocabulary_does_not_make_are_refused(name: str, content: dict[str, str], told: str, tmp_path: Path) -> None:
+    folder = write_vocabulary(tmp_path)
+    expected = Tokenizer.load(folder)
+    (folder / name).write_text(json.dumps(content))
+    if told:
+        with pytest.raises(CheckpointError, match=rf"\({told}\): save the tokenizer as tokenizer\.json"):
+            Tokenizer.load(folder)
+        expected.save(folder)  # with a tokenizer.json nothing is left to be known
+        (folder / name).write_text(json.dumps(content))
+    assert Tokenizer.load(folder).encode(TEXTS[0]).ids.tolist() == expected.encode(TEXTS[0]).ids.tolist()
+
+
+def test_a_vocabulary_of_merges_that_are_not_of_bytes_is_refused(tmp_path: Path) -> None:
+    """As HerBERT's: the end of a word is written, and letters stand for themselves."""
+    (tmp_path / "vocab.json").write_text(json.dumps({"<s>": 0, "</s>": 1, "<unk>": 2, "k": 3, "o": 4, "t</w>": 5, "ot</w>": 6}))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\no t</w>\n")
+    with pytest.raises(CheckpointError, match=r"vocab\.json is no byte-level vocabulary \(254 of the 256 symbols"):
+        Tokenizer.load(tmp_path)
+
+
 def test_a_role_that_the_vocabulary_does_not_know_is_noted(tmp_path: Path) -> None:
     tokenizer = Tokenizer.load(write_vocabulary(tmp_path, {"do_lower_case": False, "pad_token": {"content": "<nothing>"}}))
     assert tokenizer.padding_id == 0
@@ -139,6 +242,9 @@ def test_what_is_missing_or_damaged_is_said(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"merges\.txt"):
         Tokenizer.load(tmp_path)
     (tmp_path / "merges.txt").write_text("a b\n")
+    with pytest.raises(CheckpointError, match=r"255 of the 256 symbols for bytes are missing, .* save the tokenizer as tokenizer\.json"):
+        Tokenizer.load(tmp_path)
+    (tmp_path / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(pre_tokenizers.ByteLevel.alphabet())}))
     with pytest.raises(CheckpointError, match="cannot be read"):
         Tokenizer.load(tmp_path)
     (tmp_path / "vocab.txt").write_text("a\nb\n")

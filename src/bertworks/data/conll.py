@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from bertworks.data.faults import MOST_FAULTS, BadRow, OnBadRows, settle
 from bertworks.data.files import COMPRESSIONS, decode_text, opened, read_bytes, split_suffixes
-from bertworks.data.folders import split_name
+from bertworks.data.folders import several_files, split_name
 from bertworks.data.loaded import Loaded, ReadOptions, Source
 from bertworks.data.tag_schemes import scheme_of_tags
 from bertworks.errors import BertworksError, DataError
@@ -53,7 +53,7 @@ def read_conll(text: str, source: str, *, word: int | None = None, tag: int | No
 
     Raises `DataError` that names the line where one has another number of columns, unless such sentences are to be dropped.
     """
-    lines = [line.rstrip("\r") for line in text.split("\n")]
+    lines = [line.rstrip("\r") for line in text.split("\n" if "\n" in text else "\r")]
     layout = _layout(lines, source, word, tag)
     words: list[list[str]] = []
     tags: list[list[str]] = []
@@ -149,7 +149,8 @@ def is_conll(path: Path) -> bool:
     try:
         with opened(path) as (stream, _):
             beginning = stream.read(_SNIFFED)
-        lines = decode_text(beginning[: beginning.rfind(b"\n") + 1], "utf-8", str(path)).splitlines()[:_LOOKED_AT]
+        whole = max(beginning.rfind(b"\n"), beginning.rfind(b"\r")) + 1
+        lines = decode_text(beginning[:whole], "utf-8", str(path)).splitlines()[:_LOOKED_AT]
         layout = _layout(lines, str(path), None, None)
     except BertworksError:
         return False
@@ -160,17 +161,35 @@ def is_conll(path: Path) -> bool:
     return divided and alike and "O" in tags and len(tags) > 1 and scheme_of_tags(tags) not in ("IO", "words")
 
 
-def conll_source(path: Path, options: ReadOptions, word: int | None, tag: int | None) -> Source | None:
-    """The source in such a file, or in a folder with such files named after splits (train.conll, dev.conll …); None elsewhere."""
-    if path.is_dir():
-        files = {split_name(entry.name): entry for entry in sorted(path.iterdir()) if entry.is_file() and is_conll(entry)}
-        splits = {name: _reader(entry, options, word, tag) for name, entry in files.items() if name is not None}
-        return Source(str(path), splits) if splits else None
-    return Source(str(path), {_stem(path): _reader(path, options, word, tag)}, one_table=True) if is_conll(path) else None
+def conll_source(path: Path, options: ReadOptions, word: str | None, tag: str | None) -> Source | None:
+    """The source in such a file, or in a folder with such files named after splits (train.conll, dev.conll …); None elsewhere.
+
+    Raises `DataError` where `word` or `tag` is no number.
+    """
+    is_folder = path.is_dir()
+    named = [(split_name(entry.name), entry) for entry in sorted(path.iterdir()) if entry.is_file()] if is_folder else [(_stem(path), path)]
+    files: dict[str, list[Path]] = {}
+    for name, entry in named:
+        if name is not None and is_conll(entry):
+            files.setdefault(name, []).append(entry)
+    if not files:
+        return None
+    columns = _number(word, "text", path), _number(tag, "label", path)
+    return Source(str(path), {name: _reader(name, some, options, *columns) for name, some in files.items()}, one_table=not is_folder)
 
 
-def _reader(path: Path, options: ReadOptions, word: int | None, tag: int | None) -> Callable[[], Loaded]:
+def _number(column: str | None, name: str, path: Path) -> int | None:
+    try:
+        return None if column is None else int(column)
+    except ValueError:
+        raise DataError(f"{path} has no names of columns: give {name} as a number, from 0, not {column!r}") from None
+
+
+def _reader(name: str, files: Sequence[Path], options: ReadOptions, word: int | None, tag: int | None) -> Callable[[], Loaded]:
     def read() -> Loaded:
+        if len(files) > 1:
+            raise several_files(name, files)
+        (path,) = files
         text = decode_text(read_bytes(path), options.encoding, str(path))
         return read_conll(text, str(path), word=word, tag=tag, on_bad_rows=options.on_bad_rows)
 

@@ -6,7 +6,7 @@ go through `pyarrow.csv`; wherever anything is odd, a parser of our own names th
 Quoting. Comma-separated: as RFC 4180 has it, and a quote inside an unquoted field is an ordinary character.
 Tab-separated: two conventions exist. Spreadsheets quote as in CSV; GLUE, SST and others never quote, and their
 double quotes are part of the text. The file is taken as quoted if every double quote in it is explained by
-quoting (or nearly all: see `_tabs_are_quoted`), otherwise quotes are ordinary characters.
+quoting (or nearly all: see `_tab_conventions`), otherwise quotes are ordinary characters.
 """
 
 import re
@@ -51,11 +51,13 @@ def read_delimited(text: str, source: str, *, tabs: bool, delimiter: str | None 
     if not text.strip():
         raise DataError(f"{source} is empty: name another file, or write this one again")
     delimiter = _check_delimiter(delimiter) if delimiter else ("\t" if tabs else _sniff(text))
-    quoted, undecided = _tabs_are_quoted(text) if delimiter == "\t" else (True, False)
-    table = _through_arrow(text, delimiter, quoted)
-    if table is None and undecided:
-        table = _through_arrow(text, delimiter, not quoted)
-        quoted = table is None
+    conventions = _tab_conventions(text) if delimiter == "\t" else (True,)
+    for quoted in conventions:
+        table = _through_arrow(text, delimiter, quoted)
+        if table is not None:
+            break
+    else:
+        quoted = any(conventions)
     notes = Counter[str]() if quoted or '"' not in text else Counter({UNQUOTED: sum('"' in line for line in _LINE_END.split(text))})
     if table is not None:
         return Loaded(_with_names(table, source), notes=notes)
@@ -99,17 +101,24 @@ def _consistent(delimiter: str, quotes_in_plain: bool) -> re.Pattern[str]:
     return re.compile(rf"{body}(?:[{re.escape(delimiter)}\r\n]{body})*+\Z")
 
 
-def _tabs_are_quoted(text: str) -> tuple[bool, bool]:
-    """Whether a tab-separated text uses quoting (every quote is explained by it, or clearly most are), and whether
-    the other convention may be tried where that does not lead to a regular table.
+def _tab_conventions(text: str) -> tuple[bool, ...]:
+    """Whether a tab-separated text uses quoting: one answer, or both, to be tried in this order, where every quote is explained
+    by quoting and yet may be plain text.
 
     A field in quotes with doubled quotes inside comes from quoting and next to never from plain text; where
     there are more of those than of fields with unexplained quotes, the latter are faults to be reported.
+
+    Sentences in a row, of which one begins a quotation and another ends it, look like one field of several lines. A table
+    with such fields, each line of which has as many fields as the header, is next to never anything but plain text, unless
+    its header is quoted too.
     """
     if '"' not in text:
-        return False, False
+        return (False,)
     if _consistent("\t", False).fullmatch(text):
-        return True, True
+        fields = re.findall(_QUOTED_FIELD, text)
+        header = _LINE_END.split(text.lstrip("\r\n"), maxsplit=1)[0]
+        plain = any(_LINE_END.search(field) for field in fields) and not any('""' in field[1:-1] for field in fields)
+        return (False, True) if plain and "\t" in header and '"' not in header else (True, False)
     escaped = unexplained = 0
     for line in re.split(r"[\r\n]+", text):
         for cell in line.split("\t") if '"' in line else ():
@@ -117,7 +126,7 @@ def _tabs_are_quoted(text: str) -> tuple[bool, bool]:
                 escaped += '""' in cell[1:-1]
             else:
                 unexplained += '"' in cell
-    return escaped > unexplained, False
+    return (escaped > unexplained,)
 
 
 def _through_arrow(text: str, delimiter: str, quoted: bool) -> pa.Table | None:

@@ -186,6 +186,15 @@ def decode_text(data: bytes, encoding: str, source: str) -> str:
     return text
 
 
+def with_line_feeds(text: str) -> str:
+    """The text with a line feed wherever a line ends: with that, with a carriage return, or with both.
+
+    >>> with_line_feeds("one\\r\\ntwo\\rthree\\n")
+    'one\\ntwo\\nthree\\n'
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def check_for_text(beginning: str, encoding: str, source: str) -> None:
     """Raises `DataError` where the beginning of a file is full of NUL characters: decoded wrongly, or not text at all."""
     if beginning.count("\x00") * 4 > len(beginning):

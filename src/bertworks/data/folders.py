@@ -15,6 +15,8 @@ from bertworks.data.loaded import Loaded, ReadOptions, Source
 from bertworks.errors import DataError
 
 _SPLITS = {"train": ("train", "training"), "validation": ("validation", "valid", "val", "dev", "eval"), "test": ("test", "testing")}
+_UNLABELLED = ("unsup", "unlabeled", "unlabelled")
+"""Folders that hold texts without a class beside the classes of one split (as the movie reviews of Maas et al. 2011 have them)."""
 _SHARD = re.compile(r"(.+)-\d+-of-\d+")
 _TEXT_SUFFIXES = tuple(".txt" + compression for compression in ("", *COMPRESSIONS))
 
@@ -24,7 +26,8 @@ def open_folder(path: Path, options: ReadOptions) -> Source:
 
     - what `datasets` saved with `save_to_disk`;
     - files named after splits (train.csv, dev.tsv, test-00000-of-00002.parquet …), here or in `data/`;
-    - folders named after splits, each with one folder a class;
+    - folders named after splits, each with one folder a class (of one split also texts without a class, in `unsup`, which are
+      left out);
     - one folder a class, with a `.txt` file a text. Columns: text, label (the folder's name), path (within the folder).
     """
     if (path / "dataset_dict.json").exists() or (path / "state.json").exists():
@@ -67,11 +70,16 @@ def _reader(name: str, files: Sequence[Path], options: ReadOptions) -> Callable[
         if len(files) == 1:
             return read_file(files[0], options)
         if not all(_SHARD.fullmatch(split_suffixes(file)[0]) for file in files):
-            names = ", ".join(file.name for file in files)
-            raise DataError(f"the folder '{files[0].parent}' has several files for the split '{name}' ({names}); name the one to read")
+            raise several_files(name, files)
         return _join([read_file(file, options) for file in files], str(files[0].parent))
 
     return read
+
+
+def several_files(name: str, files: Sequence[Path]) -> DataError:
+    """The error about files of which each would be the split `name`."""
+    names = ", ".join(file.name for file in files)
+    return DataError(f"the folder '{files[0].parent}' has several files for the split '{name}' ({names}); name the one to read")
 
 
 def _join(parts: Sequence[Loaded], source: str) -> Loaded:
@@ -90,21 +98,30 @@ def _join(parts: Sequence[Loaded], source: str) -> Loaded:
 
 
 def _split_folders(folders: Sequence[Path], options: ReadOptions) -> dict[str, Callable[[], Loaded]]:
-    splits: dict[str, Callable[[], Loaded]] = {}
+    splits: dict[str, tuple[Path, list[Path]]] = {}
     for folder in folders:
         classes = sorted(entry for entry in folder.iterdir() if entry.is_dir())
         if split_name(folder.name) == folder.name.lower() and any(_texts(entry) for entry in classes):
-            splits[folder.name.lower()] = lambda folder=folder, classes=classes: read_class_folders(folder, classes, options)  # type: ignore[misc]
-    return {name: splits[name] for name in sorted(splits, key=_order)}
+            splits[folder.name.lower()] = folder, classes
+
+    def reader(name: str) -> Callable[[], Loaded]:
+        folder, classes = splits[name]
+        elsewhere = {entry.name for other, (_, entries) in splits.items() if other != name for entry in entries}
+        unlabelled = [entry for entry in classes if entry.name.lower() in _UNLABELLED and elsewhere and entry.name not in elsewhere]
+        return lambda: read_class_folders(folder, [entry for entry in classes if entry not in unlabelled], options, unlabelled)
+
+    return {name: reader(name) for name in sorted(splits, key=_order)}
 
 
 def _texts(folder: Path) -> list[Path]:
     return sorted(file for file in folder.iterdir() if file.is_file() and file.name.lower().endswith(_TEXT_SUFFIXES))
 
 
-def read_class_folders(path: Path, folders: Sequence[Path], options: ReadOptions) -> Loaded:
-    """One row a `.txt` file; the label is its folder's name. Folders without such a file are no class."""
+def read_class_folders(path: Path, folders: Sequence[Path], options: ReadOptions, unlabelled: Sequence[Path] = ()) -> Loaded:
+    """One row a `.txt` file; the label is its folder's name. Folders without such a file are no class, and what is in those that
+    are `unlabelled` is counted only."""
     files = [(file, folder.name) for folder in folders for file in _texts(folder)]
     texts = [decode_text(read_bytes(file), options.encoding, str(file)) for file, _ in files]
     columns = {"text": texts, "label": [label for _, label in files], "path": [file.relative_to(path).as_posix() for file, _ in files]}
-    return Loaded(pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}))
+    left_out = Counter({f"texts of the folder '{folder.name}', which is no class": len(_texts(folder)) for folder in unlabelled})
+    return Loaded(pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()}), dropped=left_out)

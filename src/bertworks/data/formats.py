@@ -7,7 +7,7 @@ import pyarrow.parquet as parquet
 
 from bertworks.checkpoints.available_memory import shortage
 from bertworks.data.delimited import read_delimited
-from bertworks.data.files import FORMATS, decode_text, opened, read_bytes, split_suffixes, supported
+from bertworks.data.files import FORMATS, decode_text, opened, read_bytes, split_suffixes, supported, with_line_feeds
 from bertworks.data.loaded import Loaded, ReadOptions
 from bertworks.data.records import read_json, read_json_lines, text_lines_to_table
 from bertworks.errors import DataError
@@ -31,8 +31,7 @@ def read_file(path: Path, options: ReadOptions) -> Loaded:
         raise DataError(f"{name} is empty: name another file, or write this one again")
     if "\x00" in text:
         raise DataError(f"{name}, line {text.count(chr(10), 0, text.index(chr(0))) + 1}: a NUL byte; the file is damaged or not text")
-    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
-    return Loaded(text_lines_to_table(lines))
+    return Loaded(text_lines_to_table(with_line_feeds(text).removesuffix("\n").split("\n")))
 
 
 def _read_parquet(path: Path, compression: str) -> pa.Table:

@@ -40,9 +40,10 @@ def read_labels(column: pa.ChunkedArray, kind: str, where: str, rows: Sequence[i
     """Interprets a column of labels; `where` names it in messages, `rows` are the numbers of its rows there.
 
     `kind` "auto": lists are "multi"; floats (or texts that all are numbers) that are not whole, or take more than
-    20 values, are "number"; all else is "single", with integers as integers and everything else as text. Texts
-    are stripped of outer spaces. Null, NaN and an empty text are no label; for "multi" an empty text is a row to
-    which no label applies, and a text is split at `|`, else `;`, else `,` (whichever the column has).
+    20 values, are "number"; all else is "single", with whole numbers as integers ("1.0" as 1, which is counted; none
+    where one is written as "1E50") and everything else as text. Texts are stripped of outer spaces. Null, NaN and an
+    empty text are no label; for "multi" an empty text is a row to which no label applies, and a text is split at `|`,
+    else `;`, else `,` (whichever the column has).
 
     Raises `DataError` where a value cannot be of the kind, `SettingsError` where there is no such kind.
 
@@ -67,11 +68,13 @@ def read_labels(column: pa.ChunkedArray, kind: str, where: str, rows: Sequence[i
     numbers = _numbers(present)
     if kind == "number" or (kind == "auto" and numbers is not None and _is_measure(numbers)):
         return Labels("number", list(_required_numbers(present, rows, where)), notes)
-    if numbers is not None and any(isinstance(value, float) for value in numbers) and not _is_measure(numbers, most=None):
-        return Labels("single", [None if value is None else int(value) for value in numbers], notes)
-    if numbers is not None and not any(isinstance(value, float) for value in numbers):
-        return Labels("single", list(numbers), notes)
-    return Labels("single", [None if value is None else str(value) for value in present], notes)
+    if numbers is None or _is_measure(numbers, most=None) or any(isinstance(value, str) and "e" in value.lower() for value in present):
+        return Labels("single", [None if value is None else str(value) for value in present], notes)
+    whole = [None if value is None else int(value) for value in numbers]
+    otherwise = sum(isinstance(text, str) and text != str(value) for text, value in zip(present, whole, strict=True))
+    if otherwise:
+        notes["label written as 1.0 or +1, taken as the whole number"] = otherwise
+    return Labels("single", list(whole), notes)
 
 
 def _python_values(column: pa.ChunkedArray, where: str) -> list[Any]:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from bertworks.data.faults import MOST_FAULTS, BadRow, OnBadRows, settle
+from bertworks.data.files import with_line_feeds
 from bertworks.data.loaded import Loaded
 from bertworks.errors import DataError
 
@@ -25,7 +26,7 @@ def read_json_lines(text: str, source: str, on_bad_rows: OnBadRows = "error") ->
     numbers: list[int] = []
     bad: list[BadRow] = []
     number = 0
-    for line, content in enumerate(text.split("\n"), start=1):
+    for line, content in enumerate(with_line_feeds(text).split("\n"), start=1):
         if not content.strip():
             continue
         row = json_row(content, line)

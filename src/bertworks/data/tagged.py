@@ -293,18 +293,7 @@ def _as_conll(source: Any, text: str | None, label: str | None, options: ReadOpt
             return None
     except OSError:
         return None
-    return (
-        conll_source(path, options, _number(text, "text", path), _number(label, "label", path)) if is_conll(path) or path.is_dir() else None
-    )
-
-
-def _number(column: str | None, name: str, path: Path) -> int | None:
-    if column is None or path.is_dir():
-        return None
-    try:
-        return int(column)
-    except ValueError:
-        raise DataError(f"{path} has no names of columns: give {name} as a number, from 0, not {column!r}") from None
+    return conll_source(path, options, text, label)
 
 
 def _columns(data: pa.Table, text: str | None, label: str | None) -> tuple[str | None, str | None, tuple[str, str | None] | None]:

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from io import IncrementalNewlineDecoder
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -109,18 +110,18 @@ def text_blocks(
 def text_lines(blocks: Iterable[str], longest: int) -> Iterator[Line]:
     """The lines of a text that comes in blocks; a line of more than `longest` characters comes in parts.
 
-    A line ends with a line feed, before which a carriage return is left out. Parts are cut before a space where
-    one is at hand, and put together they are the line.
+    A line ends with a line feed, a carriage return or both. Parts are cut before a space where one is at hand, and put
+    together they are the line.
 
     >>> [tuple(line) for line in text_lines(["a\\r\\nsome wor", "ds\\n"], longest=6)]
     [('a', 1, True), ('some', 2, False), (' words', 2, True)]
     """
     number, size = 1, 0
     held: list[str] = []
-    for block in blocks:
+    for block in _with_line_feeds(blocks):
         for place, part in enumerate(block.split("\n")):
             if place:
-                *parts, last = parts_of("".join(held).removesuffix("\r"), longest)
+                *parts, last = parts_of("".join(held), longest)
                 yield from (Line(text, number, False) for text in parts)
                 yield Line(last, number)
                 number, size = number + 1, 0
@@ -132,9 +133,17 @@ def text_lines(blocks: Iterable[str], longest: int) -> Iterator[Line]:
             yield from (Line(text, number, False) for text in parts)
             held, size = [last], len(last)
     if size:
-        *parts, last = parts_of("".join(held).removesuffix("\r"), longest)
+        *parts, last = parts_of("".join(held), longest)
         yield from (Line(text, number, False) for text in parts)
         yield Line(last, number)
+
+
+def _with_line_feeds(blocks: Iterable[str]) -> Iterator[str]:
+    """The blocks with every line end as a line feed, also where it lies in two of them."""
+    decoder = IncrementalNewlineDecoder(None, translate=True)
+    for block in blocks:
+        yield decoder.decode(block)
+    yield decoder.decode("", final=True)
 
 
 def parts_of(text: str, longest: int) -> list[str]:

@@ -13,6 +13,7 @@ import pyarrow.parquet as parquet
 from bertworks.data.files import COMPRESSIONS, compressed, split_suffixes
 from bertworks.errors import DataError
 
+_LINE_ENDS = frozenset("\r\n")
 _WRITABLE = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 
 
@@ -137,13 +138,20 @@ def _tab_lines(table: pa.Table) -> Iterator[str]:
 def _delimited_lines(table: pa.Table, delimiter: str) -> Iterator[str]:
     special, alone = frozenset(f'"\r\n{delimiter}'), table.num_columns == 1
 
+    def quoted(text: str) -> str:
+        return '"' + text.replace('"', '""') + '"'
+
     def cell(value: Any) -> str:
         text = _cell(value)
         if not special.isdisjoint(text):
-            return '"' + text.replace('"', '""') + '"'
+            return quoted(text)
         return text or ('""' if alone else "")  # a blank line would be no row
 
-    yield delimiter.join(map(cell, table.column_names)) + "\n"
+    # A cell of several lines with tabs looks like rows without quoting, unless the header is in quotes too.
+    like_rows = delimiter == "\t" and any(
+        "\t" in text and not _LINE_ENDS.isdisjoint(text) for row in _rows(table) for text in map(_cell, row)
+    )
+    yield delimiter.join(map(quoted if like_rows else cell, table.column_names)) + "\n"
     for row in _rows(table):
         yield delimiter.join(map(cell, row)) + "\n"
 

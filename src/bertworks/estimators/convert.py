@@ -105,7 +105,8 @@ def convert(
         old = ("_name_or_path", "torch_dtype", "transformers_version")
         described = {**architecture.config(loaded.model.spec), **{key: value for key, value in config.items() if key not in old}}
         write_json(writing / "config.json", {**described, "dtype": storage.dtype})
-        tokenizer.save(writing, segments=loaded.model.spec.embedding.segments > 1)
+        spec = loaded.model.spec
+        tokenizer.save(writing, segments=spec.embedding.segments > 1, max_tokens=spec.max_tokens)
         _keep_habits(folder, writing)
         _take_over(folder, writing, (*_TAKEN_OVER, *_OF_CROSS_ENCODERS) if (folder / MODULES).exists() else _TAKEN_OVER)
         if (folder / SMOKE).exists():  # what it says is of the old files

@@ -147,7 +147,7 @@ class Encoder:
         """
         with atomic_folder(Path(folder), replace=replace) as writing:
             save_model(writing, self._loaded, storage=Storage(dtype, max_shard_bytes))
-            self.tokenizer.save(writing, segments=self._loaded.model.spec.embedding.segments > 1)
+            self.tokenizer.save(writing, segments=self._loaded.model.spec.embedding.segments > 1, max_tokens=self.max_tokens)
         return Path(folder)
 
     def explain(self, text: str | tuple[str, str]) -> Explanation:

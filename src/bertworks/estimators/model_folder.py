@@ -51,7 +51,7 @@ def save(
     files of their own beside weights and config."""
     with atomic_folder(folder, replace=replace) as writing:
         write(writing, loaded, task, storage)
-        tokenizer.save(writing, segments=loaded.model.spec.embedding.segments > 1)
+        tokenizer.save(writing, segments=loaded.model.spec.embedding.segments > 1, max_tokens=loaded.model.spec.max_tokens)
         write_json(writing / SETTINGS, {"bertworks": __version__, "task": task.name, "settings": task.settings(), "about": dict(about)})
         # rounded weights answer otherwise than those that they were rounded from
         write_smoke_cases(writing, loaded if storage.dtype == "float32" else read(writing, task), tokenizer, task)

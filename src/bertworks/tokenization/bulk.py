@@ -21,6 +21,8 @@ from bertworks.tokenization.tokenizer import Tokenizer
 
 _MOST_REMEMBERED = 400_000
 """Stretches that are remembered before all are forgotten."""
+_MOST_CHARACTERS = 8_000_000
+"""Characters of stretches that are remembered: twice those of so many words, and soon full where a language has no spaces."""
 _FIRST, _WHOLE = "\ud800", "\ud801"
 """What marks the key of a stretch at the beginning of a text, where no space stands before it, and that of a whole
 text. Halves of characters, which no text has."""
@@ -38,7 +40,7 @@ class Tokens(NamedTuple):
 
 
 class BulkTokenizer:
-    """Makes the token ids and the words of `Tokenizer.encode_batch`. What it remembers takes up to about 80 MB.
+    """Makes the token ids and the words of `Tokenizer.encode_batch`. What it remembers takes up to about 100 MB.
 
     Raises `SettingsError` for a tokenizer that does not cut equal texts equally (BPE dropout).
 
@@ -84,7 +86,7 @@ class BulkTokenizer:
         ends = np.concatenate([[0], np.cumsum(lengths)])
         source = np.arange(ends[-1]) + np.repeat(self._ends[numbers] - ends[:-1], lengths)
         tokens = Tokens(self._ids[source], self._word_starts[source], ends[np.cumsum([0, *counts])])
-        if len(self._known) > _MOST_REMEMBERED or self._spaces is None:
+        if len(self._known) > _MOST_REMEMBERED or self._known.characters > _MOST_CHARACTERS or self._spaces is None:
             self._forget()
         return tokens
 
@@ -132,15 +134,18 @@ class BulkTokenizer:
 
 
 class _Numbers(dict[str, int]):
-    """Numbers keys in the order in which they are first asked for; `new` holds those to be learnt."""
+    """Numbers keys in the order in which they are first asked for; `new` holds those to be learnt, `characters` is the length of
+    all of them together."""
 
     def __init__(self) -> None:
         super().__init__()
         self.new: list[str] = []
+        self.characters = 0
 
     def __missing__(self, key: str) -> int:
         number = self[key] = len(self)
         self.new.append(key)
+        self.characters += len(key)
         return number
 
 

@@ -1,20 +1,20 @@
 """Reading a tokenizer from the files that models come with."""
 
 import os
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
+from tokenizers import normalizers, pre_tokenizers
 
 from bertworks.checkpoints.files import read_json
 from bertworks.checkpoints.opening import read_file
 from bertworks.errors import CheckpointError, SettingsError
 from bertworks.tokenization import sentencepiece_model
+from bertworks.tokenization.added_tokens import ADDED, CONFIG, SPECIAL_MAP, add_listed, numbered
 from bertworks.tokenization.families import byte_level, guess_case, wordpiece
 from bertworks.tokenization.library import explained, growth
 from bertworks.tokenization.roles import named_roles, resolve_roles
@@ -22,15 +22,19 @@ from bertworks.tokenization.roles import named_roles, resolve_roles
 # With these classes transformers takes tokenizer.json as it is; with any other it rebuilds the tokenizer from the
 # vocabulary and tokenizer_config.json.
 _GENERIC_CLASSES = {"PreTrainedTokenizerFast", "TokenizersBackend"}
+_PLAIN_CLASSES = {"Bert", "DistilBert", "Electra", "Albert", "Roberta", "XLMRoberta", "Camembert", "GPT2", "PreTrained"}
+"""Classes of transformers that are known by a vocabulary alone, without the "Tokenizer" or "TokenizerFast" of their names."""
+_PLAIN_KINDS = {"word_tokenizer_type": "basic", "subword_tokenizer_type": "wordpiece"}
+"""How transformers' tokenizers of Japanese find words and pieces where that is BERT's way."""
+_OTHER_KIND = (
+    "save the tokenizer as tokenizer.json with transformers, AutoTokenizer.from_pretrained(…).save_pretrained(…), or take another model"
+)
 
 _LARGEST_FILE = 300_000_000
 """Bytes; ten times the largest tokenizer.json known."""
-_LARGEST_ID = 2**32 - 1
 _MOST_GROWTH = 1000
 """No tokenizer makes a text a thousand times longer before it is divided; real ones make it hardly longer at all."""
 _SWITCHES = ("do_lower_case", "strip_accents", "tokenize_chinese_chars", "add_prefix_space")
-_MARKS = ("single_word", "lstrip", "rstrip", "normalized", "special")
-"""What tokenizer_config.json may say of an added token besides its content."""
 
 
 @dataclass
@@ -72,11 +76,11 @@ class Files:
 
 @dataclass
 class Loaded:
-    """A tokenizer as read: the library's object, the roles that files name or that are usual, and what was noteworthy."""
+    """A tokenizer as read: the library's object, what was noteworthy, and the roles that files name or that are usual."""
 
     backend: Backend
-    roles: dict[str, str]
     notes: list[str]
+    roles: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,30 +102,45 @@ def read(path: str | PathLike[str], casing: Casing) -> Loaded:
     """
     files = Files.find(Path(path))
     folder = (files.tokenizer or files.vocabulary or files.pieces or Path(path)).parent
-    config, special = _read_config(folder / "tokenizer_config.json"), _read_optional(folder / "special_tokens_map.json")
-    named = named_roles(config, special)
+    config = _read_config(folder / CONFIG)
+    lists = {CONFIG: config} | {name: _read_optional(folder / name) for name in (SPECIAL_MAP, ADDED)}
+    named = named_roles(config, lists[SPECIAL_MAP])
     with explained(lambda reason: CheckpointError(f"the tokenizer in {folder} cannot be read: {reason}; download or copy it again")):
+        if files.tokenizer is None:
+            _refuse_other_kinds(folder, config)
         if files.tokenizer is not None:
-            loaded = _from_tokenizer_json(files.tokenizer, named, config, casing)
+            loaded = _from_tokenizer_json(files.tokenizer, config, casing)
         elif files.merges is not None and files.vocabulary is not None:
             loaded = _from_merges(files.vocabulary, files.merges, named, config, casing)
         elif files.pieces is not None:
-            loaded = _from_pieces(files.pieces, named, config, casing)
+            loaded = _from_pieces(files.pieces, config, casing)
         else:
             assert files.vocabulary is not None
             loaded = _from_vocabulary(files.vocabulary, named, config, casing)
-        _add_listed_tokens(loaded, folder, config, _read_optional(folder / "added_tokens.json"))
+        add_listed(loaded.backend, folder, lists, named.values())
+        loaded.roles, unknown = resolve_roles(named, lambda token: loaded.backend.token_to_id(token) is not None)
+        loaded.notes = [*unknown, *loaded.notes]
         loaded.backend.no_truncation()
         loaded.backend.no_padding()
         return loaded
 
 
-def _from_tokenizer_json(path: Path, named: Mapping[str, str], config: Mapping[str, Any], casing: Casing) -> Loaded:
+def _refuse_other_kinds(folder: Path, config: Mapping[str, Any]) -> None:
+    """Raises `CheckpointError` where a file names a tokenizer that its vocabulary alone does not make."""
+    name = str(config.get("tokenizer_class") or _read_optional(folder / "config.json").get("tokenizer_class") or "PreTrainedTokenizer")
+    told = [f"{key} {config[key]!r:.60}" for key, plain in _PLAIN_KINDS.items() if config.get(key) not in (None, plain)]
+    if name.removesuffix("Fast").removesuffix("Tokenizer") not in _PLAIN_CLASSES and name not in _GENERIC_CLASSES:
+        told.insert(0, f"tokenizer_class {name!r:.60}")
+    if told:
+        raise CheckpointError(f"{folder}: a vocabulary alone does not make its kind of tokenizer ({', '.join(told)}): {_OTHER_KIND}")
+
+
+def _from_tokenizer_json(path: Path, config: Mapping[str, Any], casing: Casing) -> Loaded:
     backend = Backend.from_buffer(read_file(path, _LARGEST_FILE))
     if growth(backend) > _MOST_GROWTH:  # known before any text is given to it
         raise CheckpointError(f"{path}: its replacements make texts longer beyond all measure: download or copy it again")
-    roles, notes = resolve_roles(named, lambda token: backend.token_to_id(token) is not None)
-    loaded = Loaded(backend, roles, notes)
+    notes: list[str] = []
+    loaded = Loaded(backend, notes)
     if backend.truncation is not None or backend.padding is not None:
         notes.append("tokenizer.json asks for truncation or padding: not done")
     _settle_casing(loaded, config, casing)
@@ -174,7 +193,7 @@ def _from_vocabulary(path: Path, named: Mapping[str, str], config: Mapping[str, 
     lines = _read_text(path).split("\n")
     tokens = lines if lines[-1] else lines[:-1]
     vocabulary = {token: number for number, token in enumerate(tokens)}
-    roles, notes = resolve_roles(named, vocabulary.__contains__)
+    roles, notes = resolve_roles(named, vocabulary.__contains__)[0], []
     if len(vocabulary) < len(tokens):
         notes.append(f"{len(tokens) - len(vocabulary):,} lines of {path.name} repeat a token: the last line of each counts")
     if "unk_token" not in roles:
@@ -194,68 +213,33 @@ def _from_vocabulary(path: Path, named: Mapping[str, str], config: Mapping[str, 
             config.get("tokenize_chinese_chars", True) if casing.chinese_characters is None else casing.chinese_characters
         ),
     )
-    return Loaded(backend, roles, notes)
+    return Loaded(backend, notes)
 
 
 def _from_merges(vocabulary_path: Path, merges_path: Path, named: Mapping[str, str], config: Mapping[str, Any], casing: Casing) -> Loaded:
     if any(value for value in vars(casing).values()):
         raise SettingsError(f"{', '.join(casing.asked())}: a byte-level tokenizer takes the text as it is, so this cannot be set")
-    vocabulary = _numbered(vocabulary_path, read_json(vocabulary_path, _LARGEST_FILE))
+    vocabulary = numbered(vocabulary_path, read_json(vocabulary_path, _LARGEST_FILE))
+    missing = sorted(set(pre_tokenizers.ByteLevel.alphabet()) - vocabulary.keys())
+    if missing:
+        first = f"{len(missing)} of the 256 symbols for bytes are missing, {missing[0]!r} for one"
+        raise CheckpointError(f"{vocabulary_path} is no byte-level vocabulary ({first}): {_OTHER_KIND}")
     lines = [line for line in _read_text(merges_path).split("\n") if line and not line.startswith("#version")]
     merges = [(left, right) for left, _, right in (line.partition(" ") for line in lines)]
-    roles, notes = resolve_roles(named, vocabulary.__contains__)
+    roles, _ = resolve_roles(named, vocabulary.__contains__)
     bare = str(config.get("tokenizer_class", "")).startswith("GPT2")
     backend = byte_level(vocabulary, merges, roles, prefix_space=config.get("add_prefix_space") is True, bare=bare)
-    return Loaded(backend, roles, notes)
+    return Loaded(backend, [])
 
 
-def _from_pieces(path: Path, named: Mapping[str, str], config: Mapping[str, Any], casing: Casing) -> Loaded:
+def _from_pieces(path: Path, config: Mapping[str, Any], casing: Casing) -> Loaded:
     family = sentencepiece_model.family_of(path, config, _read_optional(path.with_name("config.json")))
     if casing.chinese_characters is not None or (family != "albert" and casing.asked()):
         raise SettingsError(f"{', '.join(casing.asked())}: this tokenizer does not clean its text as BERT does, so this cannot be set")
     lower = bool(config.get("do_lower_case", True) if casing.lower_case is None else casing.lower_case)
     keep = bool(config.get("keep_accents", False)) if casing.strip_accents is None else not casing.strip_accents
     backend = sentencepiece_model.unigram(sentencepiece_model.read_model(path), family, lower_case=lower, keep_accents=keep)
-    roles, notes = resolve_roles(named, lambda token: backend.token_to_id(token) is not None)
-    return Loaded(backend, roles, notes)
-
-
-def _add_listed_tokens(loaded: Loaded, folder: Path, config: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
-    """Adds what added_tokens.json and tokenizer_config.json list and the tokenizer does not have, in the order of their ids.
-    A token that the vocabulary has keeps its id and is from then on found in a text as it is written."""
-    numbers = _numbered(folder / "added_tokens.json", extra)
-    listed = {number: AddedToken(token, normalized=False) for token, number in numbers.items()}
-    listed |= _decoder_of(folder / "tokenizer_config.json", config.get("added_tokens_decoder") or {})
-    present = loaded.backend.get_added_tokens_decoder()
-    for number in sorted(listed):
-        token = listed[number]
-        if number not in present:
-            (loaded.backend.add_special_tokens if token.special else loaded.backend.add_tokens)([token])
-        found = loaded.backend.token_to_id(token.content)
-        if found != number:
-            raise CheckpointError(
-                f"the tokenizer's files in {folder} disagree: the added token {token.content!r:.100} is listed as {number} but becomes "
-                f"{found}; download or copy them again"
-            )
-
-
-def _numbered(path: Path, table: Mapping[str, Any]) -> dict[str, int]:
-    """A table of tokens and their ids. Raises `CheckpointError` where an id is none."""
-    for token, number in table.items():
-        if type(number) is not int or not 0 <= number <= _LARGEST_ID:
-            raise CheckpointError(f"{path} gives the token {token!r:.100} the id {number!r:.50}, which is none: download or copy it again")
-    return dict(table)
-
-
-def _decoder_of(path: Path, table: Any) -> dict[int, AddedToken]:
-    """`added_tokens_decoder` of tokenizer_config.json. Raises `CheckpointError` where it is no table of ids and tokens."""
-    found = {}
-    for number, values in table.items() if isinstance(table, dict) else [("", table)]:
-        content = values.get("content") if isinstance(values, dict) else None
-        if not isinstance(content, str) or not re.fullmatch("[0-9]{1,9}", number):
-            raise CheckpointError(f"{path}: 'added_tokens_decoder' lists {number!r:.50} as {values!r:.50}, which is none: copy it again")
-        found[int(number)] = AddedToken(content, **{name: bool(values[name]) for name in _MARKS if name in values})
-    return found
+    return Loaded(backend, [])
 
 
 def _read_text(path: Path) -> str:
@@ -271,9 +255,10 @@ def _read_optional(path: Path) -> dict[str, Any]:
 
 
 def _read_config(path: Path) -> dict[str, Any]:
-    """tokenizer_config.json, its switches checked: each is on, off or (null) not said."""
+    """tokenizer_config.json, its switches checked: each is on or off, or not there where it is null, which only for accents says
+    something (they go with the capitals)."""
     config = _read_optional(path)
     for name in _SWITCHES:
         if config.get(name) not in (None, True, False) or isinstance(config.get(name), float):
             raise CheckpointError(f"{path}: '{name}' must be true or false, not {config[name]!r:.100}: correct it")
-    return config
+    return {name: value for name, value in config.items() if value is not None or name not in _SWITCHES or name == "strip_accents"}

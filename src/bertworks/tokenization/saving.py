@@ -9,14 +9,14 @@ from typing import Any
 from tokenizers import Tokenizer as Backend
 
 
-def write(backend: Backend, roles: Mapping[str, str], folder: Path, *, segments: bool = True) -> None:
+def write(backend: Backend, roles: Mapping[str, str], folder: Path, *, segments: bool = True, max_tokens: int | None = None) -> None:
     """Writes tokenizer.json, tokenizer_config.json, special_tokens_map.json and, for WordPiece, vocab.txt; for byte-level BPE
     without a normalizer, which plain files cannot express, vocab.json and merges.txt. `segments` says whether the model can be
-    told them."""
+    told them, `max_tokens` how many tokens it reads at most."""
     folder.mkdir(parents=True, exist_ok=True)
     description = json.loads(backend.to_str())
     _write(folder / "tokenizer.json", backend.to_str(pretty=True))
-    _write_json(folder / "tokenizer_config.json", _config(description, roles, segments))
+    _write_json(folder / "tokenizer_config.json", _config(description, roles, segments, max_tokens))
     _write_json(folder / "special_tokens_map.json", dict(roles))
     vocabulary = folder / "vocab.txt"
     tokens = sorted(description["model"]["vocab"], key=description["model"]["vocab"].__getitem__) if _is_wordpiece(description) else []
@@ -33,7 +33,7 @@ def write(backend: Backend, roles: Mapping[str, str], folder: Path, *, segments:
             (folder / name).unlink(missing_ok=True)
 
 
-def _config(description: Mapping[str, Any], roles: Mapping[str, str], segments: bool) -> dict[str, Any]:
+def _config(description: Mapping[str, Any], roles: Mapping[str, str], segments: bool, max_tokens: int | None) -> dict[str, Any]:
     """With the class BertTokenizer, transformers rebuilds the tokenizer from its vocabulary and these settings;
     with PreTrainedTokenizerFast it takes tokenizer.json as it is. The first is for what BERT's class can express."""
     bert = _is_plain_bert(description, roles)
@@ -49,6 +49,8 @@ def _config(description: Mapping[str, Any], roles: Mapping[str, str], segments: 
     # A decoder of the library cleans up by itself where its family does; model_input_names says whether the
     # family has segments.
     config["clean_up_tokenization_spaces"] = False
+    if max_tokens is not None:
+        config["model_max_length"] = max_tokens
     names = ["token_type_ids"] if segments and _has_segments(description) else []
     config["model_input_names"] = ["input_ids", *names, "attention_mask"]
     config["added_tokens_decoder"] = {

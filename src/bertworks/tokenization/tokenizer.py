@@ -94,12 +94,13 @@ class Tokenizer:
             raise CheckpointError(f"{path}: the tokenizer has {tokens:,} tokens, but an id of {size - 1:,}: download or copy it again")
         return tokenizer
 
-    def save(self, folder: str | PathLike[str], *, segments: bool = True) -> None:
+    def save(self, folder: str | PathLike[str], *, segments: bool = True, max_tokens: int | None = None) -> None:
         """Writes the tokenizer into a folder, for `load` and for transformers' `AutoTokenizer`, which makes the same ids.
 
         With `segments` False, `AutoTokenizer` gives none: for the folder of a model that cannot be told them (DistilBERT).
+        `max_tokens` is what the model reads at most: transformers' truncation cuts texts to it.
         """
-        saving.write(self._backend, self._roles, Path(folder), segments=segments)
+        saving.write(self._backend, self._roles, Path(folder), segments=segments, max_tokens=max_tokens)
 
     def encode(self, text: str, pair: str | None = None) -> Encoding:
         """Encodes one text, or two as a pair, whole and without a limit.

@@ -7,6 +7,9 @@ from bertworks.batch import Array
 from bertworks.errors import DataError
 from bertworks.tokenization.tokenizer import Tokenizer
 
+_MOST_REMEMBERED = 200_000
+"""Words that are remembered before all are forgotten: about 60 MB."""
+
 
 class WordTranslation:
     """Translates packed tokens of `source` into tokens of `target`, and keeps which word each came from.
@@ -32,6 +35,8 @@ class WordTranslation:
             text = self._source.decode(ids, skip_special_tokens=False).strip()
             inner = self._target.encode(text).ids[1:-1]
             found = np.array(inner if len(inner) else [self._unknown], dtype=np.int64)
+            if len(self._words) >= _MOST_REMEMBERED:
+                self._words.clear()
             self._words[key] = found
         return found
 
