@@ -58,6 +58,33 @@ def test_two_models_on_data(runs: tuple[Path, Path], bertworks: Bertworks) -> No
     assert "no difference" in found["verdict"]
 
 
+def test_a_model_of_transformers_is_compared_with_an_own(runs: tuple[Path, Path], bertworks: Bertworks, work: Path) -> None:
+    """Of it is not known whether it reads pairs."""
+    theirs = Path(shutil.copytree(runs[0] / "model", work / "theirs"))
+    (theirs / "bertworks.json").unlink()
+    for pair in ((runs[0], theirs), (theirs, runs[0])):
+        found = bertworks("compare", *pair, "--data", "test.csv", "--json").json
+        assert found["metrics"]["accuracy"]["difference"] == 0
+    (work / "pairs.csv").write_text("one,two,label\na film,a book,positive\na song,a game,negative\n")
+    refused = bertworks("compare", theirs, runs[0], "--data", "pairs.csv", "--text", "one", "--pair", "two")
+    assert (refused.code, "reads single texts, but pairs.csv gives pairs" in refused.error) == (3, True)
+
+
+def test_an_unknown_label_is_told_by_its_row(runs: tuple[Path, Path], bertworks: Bertworks, work: Path) -> None:
+    (work / "odd.csv").write_text('text,label\na film,positive\n"",negative\na song,negativ\n')
+    refused = bertworks("compare", *runs, "--data", "odd.csv", "--on-bad-rows", "drop")
+    assert refused.code == 3
+    assert "odd.csv, row 2 (the first is 0): the label 'negativ' is none of the 2 labels of the models" in refused.error
+
+
+def test_another_label_is_told_by_its_row(runs: tuple[Path, Path], bertworks: Bertworks) -> None:
+    table = parquet.read_table(runs[1] / "predictions.parquet")
+    rows = table.to_pydict()
+    rows["label"][5] = "negative" if rows["label"][5] == "positive" else "positive"
+    parquet.write_table(type(table).from_pydict(rows, schema=table.schema), runs[1] / "predictions.parquet")
+    assert "they differ in row 5" in bertworks("compare", *runs).error
+
+
 def test_runs_that_were_validated_on_other_rows(runs: tuple[Path, Path], bertworks: Bertworks, encoder: Path) -> None:
     good, _ = runs
     assert bertworks("train", "train.csv", "--model", encoder, "--output", "other", *FAST).code == 0

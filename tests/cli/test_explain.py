@@ -62,6 +62,13 @@ def test_kinds_and_files(bertworks: Bertworks, trained: Path, options: tuple[str
     assert ("most important" in done.out) is False
 
 
+@pytest.mark.parametrize("options", [("rollout", "--layer", "0"), ("rollout", "--head", "1"), ("attribution", "--layer", "0")])
+def test_what_has_no_layer_is_refused_one(bertworks: Bertworks, trained: Path, options: tuple[str, ...]) -> None:
+    wrong = bertworks("explain", trained, TEXT, "--kind", *options, *MACHINE)
+    assert (wrong.code, f"{options[0]} has no layer and no head: leave out" in wrong.error) == (2, True)
+    assert not Path("explanation.html").exists()
+
+
 def test_standard_input(bertworks: Bertworks, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(" ".join([TEXT] * 12) + "\n"))
     done = bertworks("explain", trained, "--kind", "attention", "--window", "1", *MACHINE)
@@ -95,6 +102,8 @@ def test_a_bare_encoder_shows_its_attention(bertworks: Bertworks, encoder: Path)
     assert "bare encoder" in Path("explanation.html").read_text(encoding="utf-8")
     wrong = bertworks("explain", encoder, "the soup was good", "--kind", "attribution", *MACHINE)
     assert (wrong.code, "a bare encoder gives no answer" in wrong.error) == (2, True)
+    wrong = bertworks("explain", encoder, "the soup was good", "--baseline", "mask", *MACHINE)
+    assert (wrong.code, "leave out target, window and baseline" in wrong.error) == (2, True)
     wrong = bertworks("explain", encoder, "the soup was good", "--target", "good", *MACHINE)
     assert (wrong.code, "has no labels" in wrong.error) == (2, True)
 

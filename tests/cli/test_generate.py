@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bertworks import TextGenerator
+from bertworks.estimators.verbs.generate import generate
 from tests.tiny_gpt2 import write_tiny_gpt2
 
 from .conftest import Bertworks
@@ -27,6 +29,12 @@ def piped(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 
 def shown(prompt: str, text: str) -> str:
     return prompt + "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text) + "\n"
+
+
+def test_prompts_of_an_array(gpt2: Path) -> None:
+    prompts = ["the film was", "a dog"]
+    wanted = generate(gpt2, prompts, precision="float32", max_new_tokens=3, temperature=0).generated
+    assert generate(gpt2, np.array(prompts), precision="float32", max_new_tokens=3, temperature=0).generated == wanted
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 import io
 import json
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas
@@ -10,6 +12,10 @@ import pytest
 
 import bertworks as package
 from bertworks.errors import SettingsError
+from bertworks.estimators import model_folder
+from bertworks.inference import load_model
+from bertworks.tasks.text_classification import TextClassification
+from bertworks.tokenization import Tokenizer
 
 from .conftest import FAST, Bertworks, review_rows
 
@@ -103,6 +109,28 @@ def test_pairs(bertworks: Bertworks, encoder: Path) -> None:
     assert (wrong.code, "name both columns" in wrong.error) == (3, True)
 
 
+def test_two_lines_of_a_pipe_are_no_pair(bertworks: Bertworks, encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = TextClassification("single", ("other", "same"), pairs=True, max_tokens=64)
+    loaded = load_model(encoder, task.heads, new_heads=True, seed=4)
+    model_folder.save(Path("pairs"), loaded, Tokenizer.load(encoder), task, about={}, replace=False)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("good soup\nbad soup\n"))
+    refused = bertworks("predict", "pairs")
+    assert (refused.code, "this line has 0 tabs: good soup" in refused.error) == (3, True)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("good soup\tbad soup\ngood soup\tgood song\n"))
+    assert len(bertworks("predict", "pairs").out.splitlines()) == 2
+
+
+def test_lines_of_a_pipe_are_numbered_through(bertworks: Bertworks, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are answered in groups, of 256 at most."""
+    strict = package.load(trained)
+    strict.task_ = replace(strict.task_, overflow="error")
+    strict.save("strict")
+    lines = ["good soup"] * 300 + ["the film was good . " * 40]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join(lines)))
+    refused = bertworks("predict", "strict")
+    assert (refused.code, re.findall(r"\b(?:row|text) (\d+)", refused.err)) == (3, ["300"])
+
+
 def test_several_labels(bertworks: Bertworks, encoder: Path) -> None:
     pandas.DataFrame(
         [(t, f"{label}|text" if i % 2 else label) for i, (t, label) in enumerate(review_rows(60))], columns=["text", "labels"]
@@ -181,6 +209,20 @@ def test_a_pipe_of_no_text_is_told(bertworks: Bertworks, arguments: tuple[str, .
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"fine\ncaf\xe9\n"), encoding="utf-8"))
     refused = bertworks(*arguments)
     assert (refused.code, refused.error.startswith("error: standard input is not valid UTF-8: it has a byte 0xe9;")) == (3, True)
+
+
+@pytest.mark.parametrize("arguments", [("predict", "MODEL"), ("fill-mask",), ("explain", "MODEL"), ("generate", "MODEL")])
+def test_standard_input_may_be_closed(bertworks: Bertworks, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    refused = bertworks(*arguments)
+    assert (refused.code, refused.error.startswith("error: there is nothing to")) == (2, True)
+    refused = bertworks("answer", "MODEL", "who?", "--context", "-")
+    assert (refused.code, refused.error.startswith("error: standard input is closed: pipe a text in")) == (3, True)
+
+
+def test_vectors_of_a_file_need_a_file_before_anything_is_read(bertworks: Bertworks) -> None:
+    refused = bertworks("embed", "./nowhere", "--file", "test.csv", "--text", "review")
+    assert (refused.code, "name it with --output, or ask for --json" in refused.error) == (2, True)
 
 
 def test_a_pipe_of_no_text_is_told_while_it_comes(bertworks: Bertworks, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -265,6 +265,11 @@ def test_a_lowest_score_is_a_finite_number(vectors_model: Path, least: Any) -> N
         mine(vectors_model, TEXTS[:3], least=least)
 
 
+def test_neighbours_are_those_of_two_files(bertworks: Bertworks, table: Path, vectors_model: Path) -> None:
+    refused = bertworks("mine", vectors_model, table, "--text", "body", "--neighbours", "2")
+    assert (refused.code, "name the second (--against), or leave it out" in refused.error) == (2, True)
+
+
 def test_a_second_file_is_read_once_and_its_faults_are_told(vectors_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, read = [{"body": text} for text in TEXTS[:5]], []
     whole = mining.read_table

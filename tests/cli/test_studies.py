@@ -12,10 +12,12 @@ from sklearn.metrics import accuracy_score
 
 from bertworks.data.holdout import Division
 from bertworks.errors import DataError, Interrupted, SettingsError
+from bertworks.estimators.row_results import RowResults
 from bertworks.estimators.task_training import TaskTraining
 from bertworks.estimators.verbs.cross_validate import cross_validate
 from bertworks.estimators.verbs.learning_curve import learning_curve
 from bertworks.estimators.verbs.tune import PAPER_GRID, tune
+from bertworks.estimators.workflows import train
 
 from .conftest import FAST, Bertworks, review_rows
 
@@ -96,6 +98,64 @@ def test_cross_validation_finds_wrong_labels(bertworks: Bertworks, encoder: Path
     assert "look" in shown.out.split("mean ± sd")[1]
 
 
+def rare_labels(count: int) -> list[dict[str, Any]]:
+    """Rows of which each of several labels has one alone; praise and blame beside them."""
+    return [{"text": text, "labels": [label, f"rare {i}"] if i % 5 == 0 else [label]} for i, (text, label) in enumerate(review_rows(count))]
+
+
+def test_labels_of_one_row_stay_in_training(encoder: Path, work: Path) -> None:
+    settings: dict[str, Any] = {"kind": "multi", "model": encoder, "epochs": 1, "precision": "float32", "threads": 1}
+    rows = rare_labels(60)
+    report = train(rows, validation_fraction=0.4, output="run", **settings)
+    assert report.metrics is not None
+    seen = {row["label"] for row in report.metrics["per_label"]}
+    assert seen == {name for row in rows for name in row["labels"]}
+    found = learning_curve(rows, shares=[0.2, 1.0], output="curve", **settings)
+    assert [trial.differs["share"] for trial in found.trials] == [0.2, 1.0]
+
+
+def test_every_fold_knows_the_labels_of_all_rows(encoder: Path, work: Path) -> None:
+    """A label of one row is learnt by no fold that is evaluated on it."""
+    single = [{"text": text, "label": label} for text, label in review_rows(30)] + [{"text": "a book", "label": "unclear"}]
+    settings: dict[str, Any] = {"folds": 3, "model": encoder, "epochs": 1, "precision": "float32", "threads": 1}
+    for task, more in (("classification", {}), ("few-shot", {"pairs_per_text": 1})):
+        found = cross_validate(single, task=task, output=task, **settings, **more)
+        assert sum(trial.differs["rows"] for trial in found.trials) == 31
+        rare = [row for trial in found.trials for row in trial.metrics["per_class"] if row["label"] == "unclear"]
+        assert sorted(row["support"] for row in rare) == [0, 0, 1]
+    assert all(row["recall"] == 0 for row in rare), "of a class without a text nothing is learnt"
+    found = cross_validate(rare_labels(30), kind="multi", output="several", **settings)
+    rows = parquet.read_table("several/predictions.parquet")
+    assert [set(label) for label in rows["label"].to_pylist()] == [set(row["labels"]) for row in rare_labels(30)]
+
+
+def test_answers_of_several_labels_are_those_of_the_folds(encoder: Path, work: Path) -> None:
+    """Each fold has thresholds of its own."""
+    rows = [{"text": text, "labels": [label, "long"] if len(text) > 48 else [label]} for text, label in review_rows(60)]
+    settings: dict[str, Any] = {"kind": "multi", "model": encoder, "epochs": 1, "precision": "float32", "threads": 1, "learning_rate": 5e-3}
+    found = cross_validate(rows, folds=3, output="cv", **settings)
+    decided = [
+        (row["text"], row["prediction"])
+        for trial in found.trials
+        for row in parquet.read_table(trial.folder / "predictions.parquet").to_pylist()
+    ]
+    joined = parquet.read_table("cv/predictions.parquet").to_pylist()
+    assert [row["text"] for row in joined] == [row["text"] for row in rows]
+    assert sorted((row["text"], row["prediction"]) for row in joined) == sorted(decided)
+    limits = [RowResults(trial.folder / "predictions.parquet").thresholds for trial in found.trials]
+    assert any(not np.array_equal(limits[0], other) for other in limits[1:]), "else this shows nothing"
+
+
+def test_a_validation_file_with_an_unknown_label_is_refused(encoder: Path, work: Path) -> None:
+    rows = [{"text": text, "label": label} for text, label in review_rows(20)]
+    held = [*rows[:3], {"text": "", "label": "negative"}, {"text": "a book", "label": "positiv"}]
+    wanted = r"row 4 \(the first is 0\): the label 'positiv' is none of the 2 labels of the training data .*Did you mean 'positive'"
+    for task in ("classification", "few-shot"):
+        with pytest.raises(DataError, match=wanted):
+            train(rows, validation=held, task=task, model=encoder, output="run", on_bad_rows="drop")
+    assert not (work / "run").exists()
+
+
 def test_a_learning_curve_has_nested_rows_and_one_test(bertworks: Bertworks, encoder: Path, work: Path) -> None:
     found = bertworks("learning-curve", "train.csv", "--shares", "0.3,1", "--model", encoder, "-o", "curve", *QUICK, "--json").json
     assert [trial["rows"] for trial in found["trials"]] == [26, 86]
@@ -155,6 +215,22 @@ def test_values_that_are_no_numbers_can_be_tried(encoder: Path, work: Path) -> N
     data["text"][0] += " indeed"
     with pytest.raises(DataError, match=r"tuned holds trainings on other data \(changed since: (rows|validation)\)"):
         tune(data, grid={"schedule": ["linear", "constant"]}, output="tuned", **settings)
+
+
+def test_what_is_set_is_not_searched_for(encoder: Path, work: Path) -> None:
+    data = {"text": [text for text, _ in review_rows(32)], "label": [label for _, label in review_rows(32)]}
+    settings: dict[str, Any] = {"epochs": 0.5, "precision": "float32", "threads": 1, "model": encoder}
+    found = tune(data, trials=2, output="grid", **settings)
+    assert [set(trial.differs) for trial in found.trials] == [{"learning_rate", "batch_size"}] * 2
+    assert "not searched for, as it was set: epochs 0.5" in found.lines
+    found = tune(data, search="optuna", trials=2, batch_size=16, output="optuna", **settings)
+    assert [set(trial.differs) for trial in found.trials] == [{"learning_rate"}] * 2
+    assert "not searched for, as it was set: batch size 16, epochs 0.5" in found.lines
+    with pytest.raises(SettingsError, match=r"epochs is set to 0\.5, and the grid would try other values: leave out one of the two"):
+        tune(data, grid={"epochs": [1, 2]}, **settings)
+    for search in ("grid", "optuna"):
+        with pytest.raises(SettingsError, match="are all set, so there is nothing to search for: leave out one of them"):
+            tune(data, search=search, batch_size=16, learning_rate=1e-4, **settings)
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,18 @@ def test_validation_data_of_their_own(bertworks: Bertworks, encoder: Path) -> No
     assert report["accounting"]["training"]["rows"] == 96
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--patience", "2", "--validation-fraction", "0"), "there are no validation data: name some, or leave out patience"),
+        (("--decay", "0.4"), "decay is part of the schedule warmup_stable_decay, not of linear: choose that, or leave out decay"),
+    ],
+)
+def test_settings_that_would_decide_nothing_are_refused(bertworks: Bertworks, encoder: Path, options: tuple[str, ...], told: str) -> None:
+    refused = bertworks("train", "train.csv", "--model", encoder, "-o", "run", *FAST, *options)
+    assert (refused.code, told in refused.err.splitlines()[-1], Path("run").exists()) == (2, True, False)
+
+
 def test_none_held_out(bertworks: Bertworks, encoder: Path) -> None:
     done = bertworks("train", "train.csv", "--validation-fraction", "0", "--model", encoder, *FAST)
     assert "no validation data" in done.err

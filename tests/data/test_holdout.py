@@ -1,6 +1,7 @@
 """Rows held out for validation."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,6 +29,18 @@ def test_seeds_differ_and_rows_may_be_alike() -> None:
     assert hold_out(labels, 0.2, 0)[1].tolist() != hold_out(labels, 0.2, 1)[1].tolist()
     assert len(Division.free(20).hold_out(0.25, 0)[1]) == 5
     assert [rows.tolist() for rows in Division.free(3).hold_out(0.0, 0)] == [[0, 1, 2], []]
+
+
+@given(st.lists(st.sets(st.sampled_from("abcdef"), max_size=3), max_size=40), st.floats(0, 0.99), st.integers(0, 5))
+def test_a_feature_is_never_held_out_alone(features: list[set[str]], fraction: float, seed: int) -> None:
+    division = replace(Division.free(len(features)), features=features)
+    kept, held = division.hold_out(fraction, seed)
+    assert sorted([*kept, *held]) == list(range(len(features)))
+    assert set().union(*(features[i] for i in kept)) == set().union(*features)
+    plain = Division.free(len(features)).hold_out(fraction, seed)[1]
+    assert set(held) <= set(plain), "where nothing would be missed the rows are the same"
+    assert len(plain) - len(held) <= 6
+    assert division.part(held).features == [features[i] for i in held]
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1, 2])

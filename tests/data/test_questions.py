@@ -121,6 +121,19 @@ def test_slices_of_a_squad_file_are_those_of_a_table(tmp_path: Path) -> None:
         read_questions(path, split="[3:]")
 
 
+def test_questions_know_their_rows(tmp_path: Path) -> None:
+    document = squad()
+    document["data"][0]["paragraphs"][0]["qas"][0]["question"] = ""
+    rows = [{**row, "question": ""} if row["id"] == EXAMPLES[0].id else row for row in ROWS]
+    for source in (write(tmp_path / "squad.json", document), rows):
+        for options in ({}, {"split": "[1:]"}, {"shuffle_seed": 3, "split": "[:2]"}, {"limit": 2}):
+            data = read_questions(source, on_bad_rows="drop", **options)  # type: ignore[arg-type]
+            assert [ROWS[row]["id"] for row in data.rows] == [example.id for example in data.examples]
+            assert 0 not in data.rows
+    assert read_questions(EXAMPLES, split="[1:]").rows.tolist() == [1, 2]
+    assert read_questions(EXAMPLES, split="[1:]").accounting.rows == 2
+
+
 def test_a_question_need_tell_no_answer_to_be_asked(tmp_path: Path) -> None:
     document = squad()
     del document["data"][0]["paragraphs"][0]["qas"][0]["answers"]

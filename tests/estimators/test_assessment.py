@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,14 @@ import pyarrow.parquet as parquet
 import pytest
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
+import bertworks as bw
+from bertworks.data.table import read_table
 from bertworks.errors import CheckpointError, DataError
 from bertworks.estimators.assessment import calibrate, compare_with_baselines
 from bertworks.estimators.classifier import TextClassifier
 from bertworks.estimators.row_results import RowResults, RowResultsWriter
+from bertworks.estimators.verbs.compare import compare
+from bertworks.estimators.verbs.evaluate import evaluate
 from bertworks.evaluation.calibration import fit_temperature
 from bertworks.tasks.text_classification import TextClassification
 
@@ -86,6 +92,38 @@ def test_results_that_cannot_be_written_are_told(fitted: Fitted, tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl.gz"])
+def test_answers_are_written_as_the_suffix_says(fitted: Fitted, reviews: Callable[..., Any], tmp_path: Path, name: str) -> None:
+    texts, labels = reviews(12, seed=9)
+    fitted().assess(texts, labels, results=tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    table = read_table(tmp_path / name).data.to_pydict()
+    assert table["text"] == texts
+    assert table["prediction"] == fitted().predict(texts).tolist()
+    assert [float(value) for value in table["probability_good"]] == pytest.approx(fitted().predict_proba(texts)[:, 1].tolist())
+
+
+def test_a_model_that_may_read_pairs_keeps_both_texts(fitted: Fitted, tmp_path: Path) -> None:
+    """That `transformers` saved: it does not say which it reads."""
+    classifier = copy(fitted())
+    classifier.task_ = replace(classifier.task_, pairs=None)
+    classifier.assess([("a", "b"), ("c", "d")], ["good", "bad"], results=tmp_path / "rows.parquet")
+    assert parquet.read_table(tmp_path / "rows.parquet").select(["text", "pair"]).to_pydict() == {"text": ["a", "c"], "pair": ["b", "d"]}
+    classifier.assess(["a", "c"], ["good", "bad"], results=tmp_path / "rows.parquet")
+    assert "pair" not in parquet.read_table(tmp_path / "rows.parquet").column_names
+
+
+def test_several_labels_that_are_numbers_are_evaluated(make: Fitted, tmp_path: Path) -> None:
+    texts, labels = ["good food", "bad food", "good film", "bad film"] * 4, [[1, 30], [2, 30], [1], [2]] * 4
+    folder = make(epochs=1).fit(texts, labels).save(tmp_path / "model")
+    rows = [{"text": text, "labels": "|".join(map(str, label))} for text, label in zip(texts, labels, strict=True)]
+    found = evaluate(folder, rows, precision="float32")
+    assert found.metrics["micro_f1"] == pytest.approx(bw.load(folder, precision="float32").evaluate(texts, labels)["micro_f1"])
+    assert compare(folder, folder, rows, precision="float32").comparison.metrics["micro_f1"].difference == 0
+    with pytest.raises(DataError, match=r"row 1 \(the first is 0\): the label '3' is none of the 3 labels of the model"):
+        evaluate(folder, [rows[0], {"text": "tea", "labels": "3|1"}])
+
+
 def test_results_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no validation data"):
         RowResults(tmp_path / "predictions.parquet")
@@ -109,6 +147,18 @@ def test_calibration_mends_overconfidence_and_is_judged_on_other_rows() -> None:
     assert found["after"]["expected_calibration_error"] < 0.03 < 0.1 < found["before"]["expected_calibration_error"]
     assert found["after"]["log_loss"] == pytest.approx(log_loss(truth, honest), rel=0.01)
     assert calibrate(TextClassification("number"), truth, sure) is None
+
+
+def test_few_rows_cannot_judge_their_own_temperature(fitted: Fitted) -> None:
+    """39 rows are enough for a temperature; a half of them is not."""
+    truth, sure = np.array([0] * 30 + [1] * 10), np.tile([0.99, 0.01], (40, 1))
+    task = TextClassification("single", ("a", "b"))
+    few, enough = calibrate(task, truth[1:], sure[1:]), calibrate(task, truth, sure)
+    assert few is not None
+    assert few["temperature"] > 2
+    assert set(few) == {"temperature", "before"}
+    assert enough is not None
+    assert enough["after"]["log_loss"] < enough["before"]["log_loss"]
 
 
 def test_a_calibrated_model_gives_the_same_answers(make: Fitted, reviews: Callable[..., Any], tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from bertworks.estimators.pretraining.run import _Pretraining, pretrain
 from bertworks.estimators.workflows import prepare_corpus, train_tokenizer
 from bertworks.inference.engine import score
 from bertworks.tasks.distillation import DISTILLATION
+from bertworks.tokenization import word_translation
 from bertworks.tokenization.word_translation import WordTranslation
 from bertworks.training.progress import Progress, StepReport
 
@@ -109,6 +110,15 @@ def test_words_are_translated_once_each(tiny_bert: Path, corpus: Path) -> None:
         (word,) = [np.array(ids) for ids in [source.encode(text).ids[1:-1]]]
         assert translation.word(word).tolist() == target.encode(text).ids[1:-1].tolist()
     assert len(encoded.ids) > 5
+
+
+def test_words_are_forgotten_in_time(tiny_bert: Path, corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_translation, "_MOST_REMEMBERED", 2)
+    source, target = Tokenizer.load(corpus / "tokenizer"), Tokenizer.load(tiny_bert)
+    translation = WordTranslation(source, target)
+    for text in ("the", "old", "baker", "opened", "the"):
+        assert translation.word(source.encode(text).ids[1:-1]).tolist() == target.encode(text).ids[1:-1].tolist()
+        assert len(translation._words) <= 2
 
 
 # ---- runs

@@ -1,7 +1,9 @@
 """`train`, `evaluate`, `embed` and `search` of vectors, as functions and on the command line."""
 
 import csv
+import io
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,14 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
+from rich.console import Console
 
 import bertworks as bw
 from bertworks.cli.main import run
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.embeddings.data_settings import read_rows
 from bertworks.estimators.embeddings.verbs import embed, evaluate, inspect, search
+from bertworks.estimators.progress import TerminalProgress
 
 Write = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
@@ -174,7 +178,10 @@ def test_what_a_ranking_is_judged_by(write: Write, reviews: Any, tiny_bert: Path
     texts = list(dict.fromkeys(reviews(100)[0]))
     columns, rows = ("sentence1", "sentence2", "label"), [(texts[i], texts[i + 1], label(i)) for i in range(40)]
     data, dev = write("pairs.csv", columns, rows[:30]), write("dev.csv", columns, rows[30:])
-    report = bw.train(data, task="embeddings", objective="ranking", validation=dev, model=tiny_bert, **FAST)
+    terminal = io.StringIO()
+    watches = TerminalProgress(Console(file=terminal, width=200))
+    report = bw.train(data, task="embeddings", objective="ranking", validation=dev, model=tiny_bert, progress=watches, **FAST)
+    assert re.search(rf"validation {report.headline} -?\d", terminal.getvalue()), "it is told what the model is judged by"
     assert report.headline == ("spearman" if are_scores else "ndcg@10")
     other = inspect(data, against=dev, objective="ranking", model=tiny_bert)
     assert not [finding for finding in other.inspection.findings if finding.level == "error"]

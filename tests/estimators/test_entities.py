@@ -227,6 +227,8 @@ def test_assessment(fitted: EntityRecognizer, tmp_path: Path) -> None:
     table = parquet.read_table(tmp_path / "answers.parquet")
     assert table["words"].to_pylist() == sentences
     assert table["prediction"].to_pylist() == fitted.predict(sentences)
+    fitted.assess(sentences, tags, results=tmp_path / "answers.jsonl")
+    assert [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()] == table.to_pylist()
 
 
 def test_mistakes_name_what_is_missing(fitted: EntityRecognizer) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,17 @@ def test_numbers_are_in_the_order_of_classifiers(tiny_bert: Path) -> None:
     few = bw.FewShotClassifier(tiny_bert, pairs_per_text=0, progress=False, precision="float32").fit(texts, labels)
     whole = bw.TextClassifier(tiny_bert, epochs=1, progress=False, precision="float32").fit(texts, labels)
     assert few.classes_.tolist() == whole.classes_.tolist() == [9, 10]
+
+
+def test_a_class_without_a_text_is_never_predicted(tiny_bert: Path, tmp_path: Path) -> None:
+    texts, labels = ["good film", "bad film", "good soup", "bad soup"], ["yes", "no"] * 2
+    make = partial(bw.FewShotClassifier, tiny_bert, pairs_per_text=0, progress=False, precision="float32")
+    few, plain = make().fit(texts, labels, classes=["maybe", "no"]), make().fit(texts, labels)
+    assert few.classes_.tolist() == ["maybe", "no", "yes"]
+    probabilities = few.predict_proba(texts)
+    assert probabilities[:, 0].tolist() == [0] * 4
+    np.testing.assert_allclose(probabilities[:, 1:], plain.predict_proba(texts), rtol=1e-6)
+    assert bw.load(few.save(tmp_path / "few"), verify=True).predict(texts).tolist() == few.predict(texts).tolist()
 
 
 def test_a_run_folder_holds_everything(trained: Any) -> None:
@@ -221,12 +233,15 @@ def test_wrong_input_gets_one_clear_error(trained: Any, files: Path, tiny_bert: 
         (files / "few.csv", {"pairs_per_txt": 3}, "no option 'pairs_per_txt' for the task 'few-shot'.*pairs_per_text"),
         (files / "few.csv", {"pairs_per_text": -1}, "0 or more, not -1"),
         (files / "few.csv", {"label": "lable"}, "no column 'lable'"),
-        ([{"text": f"a song {i}", "label": "x"} for i in range(9)], {}, "One label|1 classes"),
+        ([{"text": f"a song {i}", "label": "x"} for i in range(9)], {}, "One label|at least two labels"),
         ([{"premise": f"a {i}", "hypothesis": f"b {i}", "label": "xy"[i % 2]} for i in range(20)], {}, "has pairs of texts"),
     ]
     for data, more, message in wrong:
         with pytest.raises((DataError, SettingsError), match=message):
             bw.train(data, **options, **more)
+    for labels in (["good", None], ["good", float("nan")], ["good", ["bad"]]):
+        with pytest.raises(DataError, match=r"row 1 has (no label|the labels)"):
+            bw.FewShotClassifier(tiny_bert, progress=False).fit(["a song", "a dog"], labels)
     with pytest.raises(DataError, match="2 texts but 1 labels"):
         bw.load(trained.folder).score(["a song", "a dog"], ["good"])
     with pytest.raises(DataError, match="the label 'fine' is none of the 2 labels"):

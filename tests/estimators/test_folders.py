@@ -174,6 +174,14 @@ def test_transformers_computes_the_same_from_a_saved_folder(fitted: Make, saved:
     assert model.config.problem_type == problems[kind]
 
 
+def test_transformers_cuts_texts_to_what_a_saved_model_reads(saved: Callable[[str], Path], tiny_bert: Path, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    for folder in (saved("single"), bw.Encoder(tiny_bert).save(tmp_path / "encoder")):
+        tokenizer, config = transformers.AutoTokenizer.from_pretrained(folder), transformers.AutoConfig.from_pretrained(folder)
+        assert tokenizer.model_max_length == config.max_position_embeddings
+        assert len(tokenizer("good " * 1000, truncation=True)["input_ids"]) == config.max_position_embeddings
+
+
 @pytest.mark.parametrize(
     ("kind", "problem", "outputs"), [("single", None, 3), ("multi", "multi_label_classification", 3), ("number", None, 1)]
 )

@@ -13,6 +13,9 @@ import pytest
 from bertworks import Encoder, EntityRecognizer, MultipleChoice, SentenceEncoder, TextClassifier, train
 from bertworks.batch import PackedBatch
 from bertworks.errors import BertworksError, DataError, SettingsError
+from bertworks.estimators.choices.data_settings import ChoiceSettings
+from bertworks.estimators.data_settings import DataSettings
+from bertworks.estimators.entities.data_settings import TaggedSettings
 from bertworks.estimators.rows import label_array, label_rows, text_rows
 
 Make = Callable[..., TextClassifier]
@@ -269,3 +272,18 @@ def test_settings_that_cannot_be(make: Make, settings: dict[str, Any], message: 
     with pytest.raises(BertworksError, match=message) as caught:
         make(epochs=0.2, **settings).fit(TEXTS, LABELS)
     assert isinstance(caught.value, SettingsError) or "model" in settings
+
+
+def test_every_row_counts_that_also_stands_in_the_training_data() -> None:
+    reviews = [{"text": text, "label": label} for text, label in zip(TEXTS[:4], LABELS, strict=False)]
+    tagged = [{"tokens": text.split(), "tags": ["B-X", "O"]} for text in TEXTS[:4]]
+    choices = [{"question": text, "choices": ["good", "bad"], "answer": 0} for text in TEXTS[:4]]
+    reads: list[tuple[Callable[..., Any], list[Any]]] = [
+        (lambda **given: DataSettings(**given).read(), reviews),
+        (lambda **given: TaggedSettings(**given).read_tagged(), tagged),
+        (lambda **given: ChoiceSettings(**given).read_choices(), choices),
+    ]
+    for read, rows in reads:
+        _, validation, lines = read(source=rows[:2], validation=[rows[0], rows[3], rows[0], rows[1]])
+        assert validation.accounting.notes["also in the training data"] == 3
+        assert any(line.startswith("3 ") and line.endswith("also stand in the training data") for line in lines)

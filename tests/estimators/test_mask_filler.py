@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 from pathlib import Path
@@ -291,6 +292,18 @@ def test_commands(folder: Path, capsys: pytest.CaptureFixture[str], filler: Mask
     assert "two texts are compared, not 1" in capsys.readouterr().err
     assert run(["fill-mask", "no mask here", *options]) == 3
     assert capsys.readouterr().err.count("\n") == 1
+    assert run(["fill-mask", "the soup was cold", "--likelihood", "--top-k", "3", *options]) == 2
+    assert "leave out --top-k" in capsys.readouterr().err
+
+
+def test_lines_are_numbered_with_the_empty_ones(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    options = ["--model", str(folder), "--precision", "float32", "--device", "cpu"]
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{TEXTS[0]}\n\n\nno mask here\n"))
+    assert run(["fill-mask", *options]) == 3
+    assert "text 3 has no [MASK]" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin", io.StringIO("the soup\n\n\u200b\n"))  # the last is a character that no token has
+    assert run(["fill-mask", "--likelihood", *options]) == 3
+    assert "text 2 has no token" in capsys.readouterr().err
 
 
 def test_other_verbs_say_what_such_a_model_is_for(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

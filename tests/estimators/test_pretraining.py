@@ -29,6 +29,7 @@ from bertworks.tasks.masked_lm import MASKED_LM
 from bertworks.tasks.masking import IGNORED
 from bertworks.tasks.pretraining import PretrainingMetrics
 from bertworks.training.progress import Progress, StepReport
+from bertworks.training.run import RunFolder
 
 SUBJECTS = ("the old baker", "a young sailor", "my neighbour", "the quiet teacher", "her brother", "the town clerk")
 VERBS = ("opened", "carried", "painted", "forgot", "mended", "counted", "sold", "washed")
@@ -343,6 +344,14 @@ class Listens(Progress):
 
     def facts(self, about: str, lines: Sequence[str]) -> None:
         self.told.setdefault(about, []).extend(lines)
+
+
+def test_a_folder_of_another_run_is_refused_before_anything_is_computed(corpus: Path, tmp_path: Path) -> None:
+    RunFolder.create(tmp_path / "run", {"pretraining": {}}).close()
+    heard = Listens()
+    with pytest.raises(SettingsError, match="run already holds a run: resume it"):
+        pretrain(settings(corpus, steps=None, minutes=0.01), output=tmp_path / "run", progress=heard)
+    assert not heard.told
 
 
 def test_it_is_told_what_a_run_is_judged_by(corpus: Path, tmp_path: Path) -> None:

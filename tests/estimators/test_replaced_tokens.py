@@ -139,6 +139,7 @@ def test_the_folders_are_those_of_pretrained_models(corpus: Path, finished: Path
     assert stored["pretraining"]["objectives"][DETECTION]["weight"] == 50.0
     for name in ("generator", "model"):
         assert read_json(finished / name / "config.json")["hidden_dropout_prob"] == 0.1
+        assert read_json(finished / name / "tokenizer_config.json")["model_max_length"] == 48
     assert bw.Encoder(finished / "model", device="cpu")("the old baker").last_hidden_state[0].shape[1] == 32
     texts = ["the old baker opened the red door .", "a young sailor sold an empty boat ."] * 8
     classifier = bw.TextClassifier(str(finished / "model"), epochs=1, device="cpu").fit(texts, ["a", "b"] * 8)

@@ -30,6 +30,15 @@ def test_clone_copies_parameters_and_nothing_learnt(fitted: Make) -> None:
         copy.predict(["good"])
 
 
+def test_a_model_of_a_run_folder_is_cloned_and_trained_further(make: Make, reviews: Callable[..., Any], tmp_path: Path) -> None:
+    texts, labels = reviews(24)
+    make(epochs=1, output=tmp_path / "run").fit(texts, labels)
+    loaded = TextClassifier.load(tmp_path / "run", precision="float32", epochs=1, progress=False)
+    again = clone(loaded).fit(texts, labels)
+    assert again.predict(texts).shape == (24,)
+    assert loaded.fit(texts, labels).predict_proba(texts).tolist() == again.predict_proba(texts).tolist()
+
+
 def test_parameters_are_got_and_set(make: Make) -> None:
     classifier = make(epochs=2)
     parameters = classifier.get_params()

@@ -67,6 +67,14 @@ def test_both_values_are_those_of_the_metrics() -> None:
         assert (found.mcnemar is not None) == (kind == "single")
 
 
+def test_ranks_far_from_zero_are_compared() -> None:
+    targets, first, second = two_regressions(3, 60, (0.3, 2.0))
+    near, far = (compare("number", [tuple(of + shift for of in (targets, first, second))]) for shift in (0.0, 2.0**31))
+    one, other = (found.metrics["spearman"] for found in (near, far))
+    assert other.first == pytest.approx(one.first, abs=1e-3)
+    assert (other.p_value, *other.interval) == pytest.approx((one.p_value, *one.interval), abs=1e-2)
+
+
 def test_thresholds_are_each_models_own() -> None:
     targets, first, second = two_taggers(1, 60)
     limits = np.array([0.3, 0.4, 0.6])

@@ -107,11 +107,25 @@ def test_ranks_of_ties() -> None:
     assert spearman(np.array([5.0, 5.0]), np.array([1.0, 2.0])) == 0.0
 
 
-def test_pairs_take_eight_bytes_a_row() -> None:
+def test_ranks_keep_their_digits_far_from_zero() -> None:
+    """Years in seconds, say: float32 cannot tell two of them."""
+    random = np.random.default_rng(0)
+    targets = 1.7e9 + np.arange(200.0)
+    predictions = targets + random.normal(size=200) * 20
+    for replicates in (0, 200):
+        metrics = RegressionMetrics(replicates=replicates)
+        metrics.update(targets, predictions)
+        result = metrics.compute()
+        assert result["spearman"] == pytest.approx(stats.spearmanr(targets, predictions).statistic, abs=1e-12)
+    low, high = result["intervals"]["spearman"]
+    assert 0.8 < low < result["spearman"] < high < 1
+
+
+def test_pairs_take_sixteen_bytes_a_row() -> None:
     metrics = RegressionMetrics()
     for seed in range(3):
         metrics.update(*random_set(seed, 50, ties=False))
-    assert sum(pair.nbytes for pair in metrics.pairs) == 8 * metrics.rows == 1200
+    assert sum(pair.nbytes for pair in metrics.pairs) == 16 * metrics.rows == 2400
 
 
 def test_the_result_is_json_and_names_its_headline() -> None:

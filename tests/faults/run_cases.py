@@ -70,7 +70,15 @@ RUNS = [
         CheckpointError,
         "the run 'run' is not finished",
         "bertworks train --resume run",
-        (file("run/config.toml", "[data]\n"),),
+        (file("run/config.toml", '[data]\nsource = "reviews.csv"\n'),),
+    ),
+    Case(
+        "a prediction with an unfinished pretraining",
+        "bertworks predict run text",
+        CheckpointError,
+        "the run 'run' is not finished",
+        "bertworks pretrain --resume run",
+        (file("run/config.toml", "[pretraining]\n"),),
     ),
     Case(
         "a setting of the wrong type in config.toml",

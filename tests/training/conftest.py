@@ -57,7 +57,8 @@ class Recorder(Progress):
     def step(self, report: StepReport) -> None:
         self.reports.append(report)
 
-    def evaluated(self, step: int, metrics: Mapping[str, Any], best: bool) -> None:
+    def evaluated(self, step: int, metrics: Mapping[str, Any], headline: str, best: bool) -> None:
+        assert headline in metrics
         self.evaluations.append((step, dict(metrics), best))
 
     def message(self, text: str) -> None:

@@ -169,7 +169,7 @@ def test_during_the_finished_model(disk: FullDisk, tiny_bert: Path, reviews: Cal
         return TextClassifier(tiny_bert, output=tmp_path / "run", progress=progress, **settings).fit(*reviews(24), resume=True)
 
     with pytest.raises(
-        TrainingError, match=r"model/model\.safetensors: the disk is full .*\. All up to step 2 is kept; go on with: bertworks"
+        TrainingError, match=r"model/model\.safetensors: the disk is full .*\. All up to step 2 is kept; go on with: fit\(…, resume=True\)"
     ):
         fit(FillAtTheEnd())
     assert whole_checkpoints(tmp_path / "run") == ["step-00000002"]
@@ -260,6 +260,6 @@ def test_on_real_disks(tmp_path: Path) -> None:
     assert {name: (case["error"], case["checkpoints"]) for name, case in cases.items()} == {n: (e, c) for n, (e, _, c) in expected.items()}
     for name, (error, part, _) in expected.items():
         assert part in cases[name].get("message", ""), name
-        assert ("--resume" in cases[name].get("message", "")) == (error == "TrainingError"), name
+        assert ("resume=True" in cases[name].get("message", "")) == (error == "TrainingError"), name
     assert [case["begun"] for name, case in cases.items() if name in ("no room at the beginning", "read-only")] == [False, False]
     assert "TensorBoard's events cannot be written any more" in cases["events"]["messages"][0]

@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from bertworks.training import TrainingConfig
 from bertworks.training.checkpoints import Checkpoints
 from bertworks.training.progress import Progress, StepReport
 from bertworks.training.run import RunFolder
-from bertworks.training.state import STATE, WITHOUT_EFFECT, TrainingState, identity
+from bertworks.training.state import _YOUNGER_SETTINGS, STATE, WITHOUT_EFFECT, TrainingState, identity
 
 Fit = Callable[..., TextClassifier]
 
@@ -45,7 +45,7 @@ def interrupted(tiny_bert: Path, reviews: Callable[..., Any], tmp_path: Path) ->
         classifier = TextClassifier(**{"model": tiny_bert, "output": tmp_path / "run", "progress": False, **settings, **changes})
         return classifier.fit(texts, labels, validation=validation, resume=True)
 
-    with pytest.raises(Interrupted, match=r"stopped at step 2 of 4 and saved; go on with: .*run"):
+    with pytest.raises(Interrupted, match=r"stopped at step 2 of 4 and saved; go on with: fit\(…, resume=True\) with output='.*run'$"):
         fit(progress=StopAt(2))
     return fit
 
@@ -100,13 +100,23 @@ def test_other_material_is_refused_by_name(interrupted: Fit, reviews: Callable[.
 def test_a_run_that_is_older_than_a_setting_goes_on_without_it(interrupted: Fit, tmp_path: Path) -> None:
     (stored,) = (tmp_path / "run" / "checkpoints").iterdir()
     told = read_json(stored / STATE)
-    for name in ("optimizer", "average", "processes"):
+    for name in ("optimizer", "average", "adam_beta2", "processes"):
         del told["identity"][name]
     write_json(stored / STATE, told)
     write_checksums(stored)
     with pytest.raises(CheckpointError, match=r"average was 0\.0, is 0\.5"):
         interrupted(average=0.5)
     assert interrupted().result_.state.step == 4
+
+
+def test_a_new_setting_says_what_it_was_before_there_was_it() -> None:
+    """Runs were begun with these settings; one that is added since is to be named in `_YOUNGER_SETTINGS`, or they cannot go on."""
+    first = {
+        *("epochs", "batch_size", "learning_rate", "schedule", "warmup", "decay", "weight_decay", "max_gradient_norm", "layer_decay"),
+        *("frozen_layers", "reinitialized_layers", "dropout", "patience", "evaluations_per_epoch", "seed", "token_budget", "precision"),
+        *("device", "threads", *WITHOUT_EFFECT),
+    }
+    assert {field.name for field in fields(TrainingConfig)} == first | (_YOUNGER_SETTINGS.keys() - {"processes"})
 
 
 def test_what_has_no_effect_may_change(interrupted: Fit, tmp_path: Path) -> None:

@@ -178,8 +178,8 @@ def test_a_folder_that_is_moved_away_meanwhile_ends_the_training(make_problem: C
                 (tmp_path / "run").rename(tmp_path / "elsewhere")
 
     settings: dict[str, Any] = {"log_steps": 1, "checkpoint_steps": 2, "validate": False, "material": {}}
-    with pytest.raises(TrainingError, match=r"run was moved or deleted while it was trained in"):
-        problem.train(problem.load().model, run=RunFolder.create(tmp_path / "run", {}), progress=Move(), **settings)
+    with pytest.raises(TrainingError, match=r"run was moved or deleted while .*: bertworks pretrain --resume NEW_PLACE$"):
+        problem.train(problem.load().model, run=RunFolder.create(tmp_path / "run", {}, verb="pretrain"), progress=Move(), **settings)
     assert not (tmp_path / "run").exists(), "nothing is written to where it was"
     result = problem.train(problem.load().model, run=RunFolder(tmp_path / "elsewhere"), **settings)
     assert result.state.step == 4

@@ -57,6 +57,8 @@ def embed(
     if texts and file is not None:
         raise SettingsError("give either texts or --file, not both")
     arguments = {k: v for k, v in locals().items() if k not in ("json", "texts", "file")}
+    if file is not None and output is None and not json:
+        raise SettingsError("the vectors of a file are written to a file: name it with --output, or ask for --json")
     if file is None:
         refuse_options_of_file(embed, arguments)
         rows = texts or piped_lines(_NOTHING)
@@ -71,9 +73,7 @@ def embed(
 
     with show.row_bar("embedding") as progress:
         report = run(**arguments, progress=progress)
-    if report.vectors is not None and (not json or file is None):
-        if file is not None:
-            raise SettingsError("the vectors of a file are written to a file: name it with --output, or ask for --json")
+    if report.vectors is not None and file is None:
         for row, vector in zip(rows, rounded(report.vectors), strict=True):
             show.print_json({"text": row, "vector": vector})
         show.lines(Console(stderr=True), report.notes + report.accounting.lines()[1:])

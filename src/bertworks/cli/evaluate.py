@@ -46,7 +46,9 @@ def evaluate(
         int | None, typer.Option("--seed", help="Pretrained models: decides which tokens are hidden, and which pairs are made; 0.")
     ] = None,
     mistakes: Annotated[int, typer.Option("--mistakes", help="Show so many of the wrong answers that the model is surest of.")] = 3,
-    results: Annotated[Path | None, typer.Option("--results", help="Write every answer beside its label to this Parquet file.")] = None,
+    results: Annotated[
+        Path | None, typer.Option("--results", help="Write every answer beside its label to this table (.parquet, .csv, .tsv, .jsonl).")
+    ] = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     threads: options.Threads = None,

@@ -8,6 +8,8 @@ from bertworks.cli import options
 from bertworks.cli.texts import piped_lines
 from bertworks.errors import SettingsError
 
+_TOP_K = 5
+
 
 def fill_mask(
     texts: Annotated[
@@ -17,7 +19,7 @@ def fill_mask(
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Model folder, run folder or hub name; by default the encoder of bertworks.")
     ] = None,
-    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="How many candidates to show for each mask.")] = 5,
+    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="How many candidates to show for each mask.")] = _TOP_K,
     candidates: Annotated[
         list[str] | None,
         typer.Option("--candidates", metavar="WORDS", help="Choose among these words only: good,bad,rather fine; may be repeated."),
@@ -36,23 +38,26 @@ def fill_mask(
 
     Examples: bertworks fill-mask "The soup was [MASK]." · bertworks fill-mask "He [MASK] the door." --candidates opened,closed
     """
-    if likelihood and candidates:
-        raise SettingsError("--likelihood judges texts as they are: leave out --candidates")
+    idle = [flag for flag, given in (("--candidates", candidates), ("--top-k", top_k != _TOP_K)) if given]
+    if likelihood and idle:
+        raise SettingsError(f"--likelihood judges texts as they are: leave out {', '.join(idle)}")
     nothing = 'there is nothing to fill: give a text in quotes ("The soup was [MASK].") or pipe some in'
-    rows = texts or [line for line in piped_lines(nothing) if line.strip()]
+    lines = texts or piped_lines(nothing)
+    numbers = [number for number, line in enumerate(lines) if texts or line.strip()]
+    rows = [lines[number] for number in numbers]
     from bertworks.cli.output import print_json
     from bertworks.estimators.mask_filler import MaskFiller
 
     filler = MaskFiller(model, device=device, precision=precision, threads=threads)  # type: ignore[arg-type]
     if likelihood:
-        for judged in filler.likelihood(rows):
+        for judged in filler.likelihood(rows, first_row=numbers):
             if json:
                 print_json(judged.to_dict())
             else:
                 _print_likelihood(judged)
         return
     words = None if not candidates else [word.strip() for some in candidates for word in some.split(",") if word.strip()]
-    for number, filled in enumerate(filler.fill(rows, top_k=top_k, candidates=words)):
+    for number, filled in enumerate(filler.fill(rows, top_k=top_k, candidates=words, first_row=numbers)):
         if json:
             print_json(filled.to_dict())
             continue

@@ -1,7 +1,6 @@
 """`bertworks predict`."""
 
 import queue
-import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bertworks.cli import options
-from bertworks.cli.texts import incoming, refuse_options_of_file
+from bertworks.cli.texts import incoming, is_piped, refuse_options_of_file
 from bertworks.errors import BertworksError, DataError, SettingsError
 
 _MOST_AT_ONCE = 256
@@ -79,7 +78,7 @@ def predict(
 
 def _predict_lines(model: str, texts: list[str] | None, machine: dict[str, Any], probabilities: bool, json: bool) -> None:
     """Texts of the command line, or of standard input line by line."""
-    if not texts and sys.stdin.isatty():
+    if not texts and not is_piped():
         raise SettingsError(
             "there is nothing to predict: give a text in quotes, --file, or pipe texts in (cat texts.txt | bertworks predict …)"
         )
@@ -90,10 +89,13 @@ def _predict_lines(model: str, texts: list[str] | None, machine: dict[str, Any],
     classifier = load(model, **machine)
     seen = Accounting()
     batches: Iterable[list[str]] = [texts] if texts else _as_they_come(line.rstrip("\r\n") for line in incoming())
+    read = 0
     for lines in batches:
-        for found, accounting in answers(classifier, _rows(classifier.task_, lines, piped=not texts), probabilities=probabilities):
+        rows = _rows(classifier.task_, lines, piped=not texts)
+        for found, accounting in answers(classifier, rows, probabilities=probabilities, first_row=read):
             _print_answers(found, json)
             seen += accounting
+        read += len(lines)
     if not seen.rows:
         raise DataError("standard input held no text")
     for line in seen.lines()[1:]:
@@ -104,7 +106,7 @@ def _rows(task: Any, lines: list[str], *, piped: bool) -> Sequence[Any]:
     """What lines, or else arguments, mean to a model: texts, pairs of texts, or questions with their choices."""
     if task.name == "multiple_choice":
         return questions_with_choices(lines, piped=piped)
-    return _pairs(lines) if getattr(task, "pairs", False) else lines
+    return _pairs(lines, piped=piped) if getattr(task, "pairs", False) else lines
 
 
 def questions_with_choices(lines: list[str], *, piped: bool) -> list[tuple[str, list[str]]]:
@@ -118,8 +120,9 @@ def questions_with_choices(lines: list[str], *, piped: bool) -> list[tuple[str, 
     return [(question, choices) for question, *choices in (line.split("\t") for line in lines)]
 
 
-def _pairs(lines: list[str]) -> list[tuple[str, str]]:
-    if len(lines) == 2 and not any("\t" in line for line in lines):
+def _pairs(lines: list[str], *, piped: bool) -> list[tuple[str, str]]:
+    """What lines, or else arguments, mean to a model of pairs: one pair in two arguments, or one in each line."""
+    if not piped and len(lines) == 2 and not any("\t" in line for line in lines):
         return [(lines[0], lines[1])]
     for line in lines:
         if line.count("\t") != 1:

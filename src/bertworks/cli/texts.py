@@ -18,10 +18,15 @@ def refuse_options_of_file(command: Callable[..., Any], values: Mapping[str, Any
         raise SettingsError(f"{flags}: only what --file names is read in such a way: name it, or leave out {', '.join(odd)}")
 
 
+def is_piped() -> bool:
+    """Whether standard input may hold texts: not at a terminal, nor where a program was begun without any."""
+    return sys.stdin is not None and not sys.stdin.isatty()
+
+
 def piped_text(nothing: str) -> str:
-    """Standard input as one text. Raises `SettingsError`, which says `nothing`, at a terminal, and `DataError` where it cannot be read
-    or holds no text."""
-    if sys.stdin.isatty():
+    """Standard input as one text. Raises `SettingsError`, which says `nothing`, where nothing is piped in, and `DataError` where it
+    cannot be read or holds no text."""
+    if not is_piped():
         raise SettingsError(nothing)
     text = "".join(incoming())
     if not text.strip():
@@ -35,7 +40,9 @@ def piped_lines(nothing: str) -> list[str]:
 
 
 def incoming() -> Iterator[str]:
-    """The lines of standard input as they come, with their ends. Raises `DataError` where it is no text."""
+    """The lines of standard input as they come, with their ends. Raises `DataError` where it is closed, or no text."""
+    if sys.stdin is None:
+        raise DataError("standard input is closed: pipe a text in, or give it in quotes")
     try:
         yield from sys.stdin
     except UnicodeDecodeError as error:

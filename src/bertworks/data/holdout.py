@@ -1,6 +1,6 @@
 """Rows divided, the same way for the same seed: a part held out for validation, or folds; each class in its share, or whole groups."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Protocol, Self, TypeVar
@@ -25,6 +25,8 @@ class Division:
     together: bool = False
     """Whether rows of a key stay together, so that what they have in common stands on one side only; else every part has its share of
     each key."""
+    features: Sequence[Collection[Hashable]] = ()
+    """What each row has of which the rows that are kept must lack nothing: its labels, say, where it may have several."""
 
     @classmethod
     def free(cls, rows: int) -> "Division":
@@ -33,11 +35,18 @@ class Division:
 
     def part(self, chosen: Int[Array, "part"]) -> "Division":
         """That of some of the rows."""
-        return replace(self, keys=[self.keys[i] for i in chosen])
+        return replace(self, keys=[self.keys[i] for i in chosen], features=[self.features[i] for i in chosen if self.features])
 
     def hold_out(self, fraction: float, seed: int) -> tuple[Int[Array, "kept"], Int[Array, "held"]]:
-        """See `hold_out` and `hold_out_groups`."""
-        return (hold_out_groups if self.together else hold_out)(self.keys, fraction, seed)
+        """See `hold_out` and `hold_out_groups`; a held-out row with a feature that no kept row has is kept after all."""
+        kept, held = (hold_out_groups if self.together else hold_out)(self.keys, fraction, seed)
+        known = {feature for i in kept if self.features for feature in self.features[i]}
+        missed = []
+        for i in held if self.features else []:
+            if not known.issuperset(self.features[i]):
+                known.update(self.features[i])
+                missed.append(i)
+        return np.union1d(kept, missed).astype(kept.dtype), np.setdiff1d(held, missed)
 
     def folds(self, count: int, seed: int) -> list[Int[Array, "rows"]]:
         """Row numbers of each fold, in ascending order: every row in one of them.

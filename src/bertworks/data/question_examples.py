@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -63,6 +63,8 @@ class QuestionData:
     """The source, for messages."""
     accounting: Accounting
     """Questions handed in, and those left out with the reason."""
+    rows: Int[Array, "questions"]
+    """The number of each question in its source, from 0: that of its row, or in a SQuAD file how many stand before it."""
     notes: tuple[str, ...] = ()
     """Columns that were used and not used, say."""
 
@@ -80,7 +82,25 @@ class QuestionData:
 
     def part(self, chosen: Int[Array, "part"], accounting: Accounting, name: str) -> "QuestionData":
         """Some of the questions."""
-        return replace(self, examples=[self.examples[i] for i in chosen], accounting=accounting, name=name)
+        return replace(self, examples=[self.examples[i] for i in chosen], accounting=accounting, name=name, rows=self.rows[chosen])
+
+    def sliced(self, *, split: str | None, shuffle_seed: int | None, limit: int | None) -> "QuestionData":
+        """The part that a split without a name takes, as `read_table` takes it of a table. Raises `DataError` where that is nothing."""
+        order: Int[Array, "questions"] = np.arange(len(self))
+        if shuffle_seed is not None:
+            order = np.random.Generator(np.random.PCG64(shuffle_seed)).permutation(len(self))
+        taken = []
+        for part in parse_split(split):
+            if part.name:
+                raise DataError(
+                    f"{self.name} is one file without splits, so there is no split '{part.name}'. Give a slice only, such as '[:2000]'"
+                )
+            taken.append(order[slice(*part.bounds(len(self)))])
+        chosen = np.concatenate(taken)[:limit]
+        if not len(chosen):
+            raise DataError(f"the split '{split}' of {self.name} holds no question")
+        dropped = self.accounting.dropped
+        return self.part(chosen, Accounting(rows=len(chosen) + dropped.total(), dropped=dropped), self.name)
 
     @property
     def unanswerable(self) -> int:
@@ -190,12 +210,14 @@ class Gathered:
     name: str
     on_bad_rows: OnBadRows
     examples: list[QuestionExample] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
 
-    def add(self, where: str, make: Callable[[], QuestionExample]) -> None:
-        """Adds the question that `make` makes. Raises `DataError` with `where` it stands if it is bad and such are an error."""
+    def add(self, row: int, where: str, make: Callable[[], QuestionExample]) -> None:
+        """Adds the question that `make` makes of a row. Raises `DataError` with `where` it stands if it is bad and such are an error."""
         try:
             self.examples.append(make())
+            self.rows.append(row)
         except BadQuestionError as error:
             if self.on_bad_rows == "error":
                 raise bad_question(f"{self.name}, {where}", error) from None
@@ -206,19 +228,5 @@ class Gathered:
         dropped = self.dropped + (dropped or Counter())
         if not self.examples:
             raise no_question(self.name, dropped)
-        return QuestionData(self.examples, self.name, Accounting(rows=len(self.examples) + dropped.total(), dropped=dropped), tuple(notes))
-
-
-def sliced(
-    examples: Sequence[QuestionExample], name: str, *, split: str | None, shuffle_seed: int | None, limit: int | None
-) -> list[QuestionExample]:
-    """The part of a list of questions that a split without a name takes, as `read_table` takes it of a table."""
-    order: Sequence[int] = range(len(examples))
-    if shuffle_seed is not None:
-        order = np.random.Generator(np.random.PCG64(shuffle_seed)).permutation(len(examples)).tolist()
-    taken: list[QuestionExample] = []
-    for part in parse_split(split):
-        if part.name:
-            raise DataError(f"{name} is one file without splits, so there is no split '{part.name}'. Give a slice only, such as '[:2000]'")
-        taken += [examples[i] for i in order[slice(*part.bounds(len(examples)))]]
-    return taken if limit is None else taken[:limit]
+        seen = Accounting(rows=len(self.examples) + dropped.total(), dropped=dropped)
+        return QuestionData(self.examples, self.name, seen, np.array(self.rows), tuple(notes))

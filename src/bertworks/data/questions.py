@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from bertworks.accounting import Accounting
 from bertworks.data.columns import listed
 from bertworks.data.faults import OnBadRows, check_on_bad_rows
-from bertworks.data.question_examples import BadQuestionError, Gathered, QuestionData, QuestionExample, answers_of, checked_example, sliced
+from bertworks.data.question_examples import BadQuestionError, Gathered, QuestionData, QuestionExample, answers_of, checked_example
 from bertworks.data.squad import opened_squad, questions_of
 from bertworks.data.table import Table, read_table
 from bertworks.errors import DataError, nearest
@@ -111,7 +110,7 @@ def _of_table(table: Table, columns: _Columns, require_answers: bool, on_bad_row
     gathered = Gathered(table.name, on_bad_rows)
     for number, row in zip(table.rows.tolist(), _rows(table, columns), strict=True):
         identity = str(row.get("id") or number)
-        gathered.add(f"row {number} (the first is 0), question {identity[:80]}", partial(_of_row, row, identity, columns))
+        gathered.add(number, f"row {number} (the first is 0), question {identity[:80]}", partial(_of_row, row, identity, columns))
     used = columns.used
     unused = [name for name in table.data.column_names if name not in used.values()]
     notes = ["columns: " + ", ".join(f"{what} '{name}'" for what, name in used.items())]
@@ -139,4 +138,4 @@ def _of_examples(source: Sequence[Any], require_answers: bool, **slices: Any) ->
         raise DataError(f"row {odd} is {type(source[odd]).__name__}, not a QuestionExample as others are: give one kind of rows")
     if require_answers and any(example.answers is None for example in source):
         raise DataError("some questions do not tell their answers: give them, or () where the context has none")
-    return QuestionData(sliced(source, "(in memory)", **slices), "(in memory)", Accounting(rows=len(source)))
+    return Gathered("(in memory)", "error", list(source), list(range(len(source)))).data().sliced(**slices)

@@ -2,12 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bertworks.accounting import Accounting
 from bertworks.data.faults import OnBadRows
 from bertworks.data.files import decode_text, opened, read_bytes, split_suffixes
 from bertworks.data.question_examples import (
@@ -18,7 +16,6 @@ from bertworks.data.question_examples import (
     QuestionExample,
     answers_of,
     checked_example,
-    sliced,
 )
 from bertworks.errors import BertworksError, DataError
 
@@ -99,16 +96,10 @@ def questions_of(
     """
     name = "(in memory)" if len(name) > 300 else name
     gathered = Gathered(name, on_bad_rows)
-    for title, context, entry, where in _entries(document, name):
-        gathered.add(where, partial(_example, title, context, entry, require_answers))
+    for row, (title, context, entry, where) in enumerate(_entries(document, name)):
+        gathered.add(row, where, partial(_example, title, context, entry, require_answers))
     data = gathered.data([f"SQuAD, version {document['version']!s:.20}"] if "version" in document else ["SQuAD"])
-    if split is None and shuffle_seed is None and limit is None:
-        return data
-    taken = sliced(data.examples, name, split=split, shuffle_seed=shuffle_seed, limit=limit)
-    if not taken:
-        raise DataError(f"the split '{split}' of {name} holds no question")
-    seen = Accounting(rows=len(taken) + data.accounting.dropped.total(), dropped=data.accounting.dropped)
-    return replace(data, examples=taken, accounting=seen)
+    return data.sliced(split=split, shuffle_seed=shuffle_seed, limit=limit)
 
 
 def _entries(document: dict[str, Any], name: str) -> Iterator[tuple[str, Any, Any, str]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from bertworks.batch import Array
 from bertworks.estimators.row_results import RowResultsWriter
 from bertworks.evaluation.baselines import baselines
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
-from bertworks.evaluation.calibration import apply_temperature, fit_temperature
+from bertworks.evaluation.calibration import FEWEST_ROWS, apply_temperature, fit_temperature
 from bertworks.evaluation.classification import ClassificationMetrics
 from bertworks.evaluation.mistakes import ConfidentMistakes
 from bertworks.evaluation.multilabel import MultiLabelMetrics
@@ -64,7 +64,8 @@ def assess(
     """
     task.truth(labels)
     metrics, worst, accounting = task.metrics(replicates), ConfidentMistakes(task.kind, task.labels, count=max(1, mistakes)), Accounting()
-    with RowResultsWriter(results, task) if results is not None else nullcontext() as writer:
+    stored = replace(task, pairs=len(rows) > 0 and isinstance(rows[0], tuple))  # a model that `transformers` saved reads either
+    with RowResultsWriter(results, stored) if results is not None else nullcontext() as writer:
         for start, part in parts(len(rows)):
             outputs, seen = answer(rows[part], start)
             truth = task.truth(labels[part])
@@ -110,19 +111,22 @@ def calibrate(task: TextClassification, truth: Array, probabilities: Float[Array
     """The temperature that makes held-out probabilities mean what they say, and what it does to them; None for a number.
 
     `before` and `after` hold log-loss and calibration error. What stands under `after` was computed on each half of the
-    rows with the temperature of the other half, so that it is not flattered by being fitted on the same rows.
+    rows with the temperature of the other half, so that it is not flattered by being fitted on the same rows; it is left
+    out where a half has too few rows for a temperature.
     """
     if task.kind == "number":
         return None
+    temperature = fit_temperature(truth, probabilities, task.kind)
+    found = {"temperature": temperature, "before": _confidence(task, truth, probabilities)}
+    if len(truth) // 2 < FEWEST_ROWS:
+        return found
     halves = np.random.Generator(np.random.PCG64(0)).permutation(len(truth)) % 2
     scaled = probabilities.copy()
     for half in (0, 1):
         here = halves == half
-        if here.any() and not here.all():
-            other = fit_temperature(truth[~here], probabilities[~here], task.kind)
-            scaled[here] = apply_temperature(probabilities[here], other, task.kind)
-    temperature = fit_temperature(truth, probabilities, task.kind)
-    return {"temperature": temperature, "before": _confidence(task, truth, probabilities), "after": _confidence(task, truth, scaled)}
+        other = fit_temperature(truth[~here], probabilities[~here], task.kind)
+        scaled[here] = apply_temperature(probabilities[here], other, task.kind)
+    return {**found, "after": _confidence(task, truth, scaled)}
 
 
 def _confidence(task: TextClassification, truth: Array, probabilities: Float[Array, "rows labels"]) -> dict[str, float]:

@@ -10,10 +10,11 @@ from bertworks.data.inspection import Inspection
 from bertworks.estimators import row_results, runs
 from bertworks.estimators.assessment import compare_with_baselines
 from bertworks.estimators.classifier import TextClassifier
-from bertworks.estimators.data_settings import DataSettings, Rows, with_reading
+from bertworks.estimators.data_settings import DataSettings, Rows, check_labels, with_reading
 from bertworks.estimators.first_look import first_look
 from bertworks.estimators.task_training import Material, TaskTraining
 from bertworks.estimators.train_report import TrainReport, telling_what_is_left, write_files
+from bertworks.tasks.text_classification import in_order
 from bertworks.training.progress import Progress
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def train_one(
     options: dict[str, Any] = {**settings, "kind": data.kind, "output": folder, "progress": progress or False}
     classifier = TextClassifier(**options)
     held = None if validation is None else (validation.texts, validation.labels)
-    classifier.fit(rows.texts, rows.labels, validation=held, resume=resume, provenance=data.to_dict())
+    more: dict[str, Any] = {"validation": held, "classes": rows.further_classes, "resume": resume, "provenance": data.to_dict()}
+    classifier.fit(rows.texts, rows.labels, **more)
     metrics, accounting, found = judged(classifier, material, folder)
     report = TrainReport(
         folder=folder,
@@ -70,7 +72,10 @@ def judged(
 
 
 def inspect(rows: Rows, validation: Rows | None, settings: Mapping[str, Any]) -> Inspection:
-    """The look at rows before they are trained on, with the tokenizer of the encoder that is trained."""
+    """The look at rows before they are trained on, with the tokenizer of the encoder that is trained. Raises `DataError` for a label to
+    validate on that the source of the training rows does not have."""
+    if validation is not None and rows.kind != "number":
+        check_labels(validation.name, validation.numbers, validation.labels, in_order(rows.classes), "the training data")
     return first_look(rows, validation, **{name: settings.get(name) for name in ("model", "revision", "max_tokens")})
 
 

@@ -121,28 +121,30 @@ class TextClassifier(TaughtEstimator):
         labels: Iterable[Any],
         *,
         validation: tuple[Texts, Iterable[Any]] | None = None,
+        classes: Iterable[Any] = (),
         resume: bool = False,
         provenance: Mapping[str, Any] | None = None,
     ) -> Self:
         """Trains on `texts` (strings, or pairs of strings) and their `labels`.
 
         With `validation` = (texts, labels), it is evaluated as training goes on, and the best model is kept; for several
-        labels their thresholds are tuned on it. With `resume`, a run that was interrupted in `output` goes on, and ends
-        in the same bits as one that was not. `provenance`, plain values that say where the data came from, is kept in
-        the run's config.toml under `data`.
+        labels their thresholds are tuned on it. `classes` are labels that the model is to know although no text may have
+        them, as where the texts are a part of a set whose other rows have them. With `resume`, a run that was interrupted in
+        `output` goes on, and ends in the same bits as one that was not. `provenance`, plain values that say where the data
+        came from, is kept in the run's config.toml under `data`.
 
         Raises `SettingsError` for wrong parameters, `DataError` for data that cannot be learnt from, `Interrupted`
         after Ctrl-C, once the state is saved.
         """
         self.training_config()  # says what is wrong before any text is looked at
-        rows, answers = text_rows(texts), label_rows(labels)
+        rows, answers, further = text_rows(texts), label_rows(labels), label_rows(classes)
         held = held_out_columns(validation, "texts", "labels")
         if len(rows) != len(answers):
             raise DataError(f"{len(rows)} texts but {len(answers)} labels: give a label for each text")
         if not rows:
             raise DataError("there are no texts to train on: give some, each with its label")
         return self._train(
-            lambda limit: self._task(rows, answers, self._limited(limit)),
+            lambda limit: self._task(rows, answers, self._limited(limit), further),
             lambda task, tokenizer: _encode(task, rows, tokenizer, answers),
             rows=len(rows),
             validation=None if held is None else lambda task, tokenizer: _encode_labelled(task, held[0], held[1], tokenizer, "validation"),
@@ -168,11 +170,12 @@ class TextClassifier(TaughtEstimator):
             scores = {HEAD: scores[HEAD] * np.float32(factor)}
         return task.with_best_thresholds(held_out, scores), {"calibration": calibration}
 
-    def _task(self, rows: list[Any], labels: list[Any], max_tokens: int) -> TextClassification:
+    def _task(self, rows: list[Any], labels: list[Any], max_tokens: int, further: list[Any]) -> TextClassification:
         if not isinstance(self.label_smoothing, int | float | np.number) or not 0 <= self.label_smoothing < 1:
             raise SettingsError(f"label_smoothing must lie in [0, 1), not {self.label_smoothing!r}")
+        several = self.kind == "multi" or any(isinstance(label, Iterable) and not isinstance(label, str) for label in labels)
         task = infer(
-            labels,
+            [*labels, *([further] if further and several else further)],
             kind=self.kind,
             pairs=split_pairs(rows)[1] is not None,
             max_tokens=max_tokens,

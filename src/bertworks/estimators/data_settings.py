@@ -1,7 +1,7 @@
 """Where a training's data come from: the settings that config.toml keeps, so that a run can go on from its folder."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path, PurePath
 from typing import Any, Literal, Self, TypeVar
@@ -36,6 +36,8 @@ class Rows:
     """The number of each row in its source."""
     name: str
     """The source, for messages."""
+    classes: tuple[Any, ...]
+    """The labels of the whole source, of which these rows may be a part; none where labels are numbers."""
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -45,9 +47,17 @@ class Rows:
         return zip(self.texts, self.labels, strict=True)
 
     @property
+    def further_classes(self) -> list[Any]:
+        """Those that only other rows of the source have."""
+        own = set(names_in(self.labels)) if self.classes else set()
+        return [name for name in self.classes if name not in own]
+
+    @property
     def division(self) -> Division:
-        """How the rows may be divided: each class in its share."""
-        return Division(self.labels) if self.kind == "single" else Division.free(len(self))
+        """How the rows may be divided: each class in its share; of several labels a row, none is only held out."""
+        if self.kind == "single":
+            return Division(self.labels)
+        return replace(Division.free(len(self)), features=self.labels if self.kind == "multi" else ())
 
     def part(self, chosen: Int[Array, "part"], accounting: Accounting, name: str) -> "Rows":
         """Some of the rows."""
@@ -117,7 +127,8 @@ class DataSettings:
             how = "the same share of each class" if rows.kind == "single" else "drawn at random"
             rows, validation = self.hold_out(rows, lines, how=how)
         if validation is not None:
-            repeated = len(set(rows.texts).intersection(validation.texts))
+            seen = set(rows.texts)
+            repeated = sum(text in seen for text in validation.texts)
             if repeated:
                 lines.append(f"{repeated:,} texts of the validation data also stand in the training data")
                 validation.accounting.notes["also in the training data"] += repeated
@@ -190,8 +201,31 @@ def named(source: Any) -> str | None:
 
 def known_labels(labels: list[Any], known: Iterable[Any]) -> list[Any]:
     """Labels as another set has them: a column with 1 and 2 only is read as numbers, one with 1, 2 and x as names."""
-    by_name = {str(label): label for label in known if not isinstance(label, tuple | float)}
-    return [by_name.get(str(label), label) for label in labels]
+    by_name = {str(name): name for name in names_in(known) if not isinstance(name, float)}
+
+    def found(name: Any) -> Any:
+        return by_name.get(str(name), name)
+
+    return [tuple(map(found, label)) if isinstance(label, tuple) else found(label) for label in labels]
+
+
+def names_in(labels: Iterable[Any]) -> Iterator[Any]:
+    """The labels of rows, one by one; a tuple holds several of a row."""
+    return (name for label in labels for name in (label if isinstance(label, tuple) else (label,)))
+
+
+def check_labels(name: str, rows: Int[Array, "rows"], labels: Iterable[Any], known: Sequence[Any], whose: str = "the model") -> None:
+    """Raises `DataError` that names the source and the row there of a label that is none of those of the model, or of what `whose`
+    says."""
+    names = set(known)
+    for row, label in zip(rows.tolist(), labels, strict=True):
+        for one in names_in([label]):
+            if one not in names:
+                listed = ", ".join(map(str, known[:8])) + (" …" if len(known) > 8 else "")
+                raise DataError(
+                    f"{name}, row {row} (the first is 0): the label {one!r:.60} is none of the {len(known)} labels of {whose} "
+                    f"({listed}).{nearest(str(one), map(str, known)) or ' Correct it, or leave the row out'}"
+                )
 
 
 def rows_of(data: TextData) -> list[Any]:
@@ -234,7 +268,8 @@ def with_reading(encoded: Accounting, read: Accounting) -> Accounting:
 def _rows(data: TextData) -> Rows:
     assert data.labels is not None
     assert data.label_kind is not None
-    return Rows(rows_of(data), data.labels, data.accounting, data.label_kind, data.table.rows, PurePath(data.table.name).name)
+    name, classes = PurePath(data.table.name).name, () if data.label_kind == "number" else tuple(dict.fromkeys(names_in(data.labels)))
+    return Rows(rows_of(data), data.labels, data.accounting, data.label_kind, data.table.rows, name, classes)
 
 
 def describe(data: TextData) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bertworks.errors import CheckpointError, nearest
+from bertworks.estimators import runs
 from bertworks.estimators.stored_task import task_name
 from bertworks.estimators.task_estimator import model_path
 
@@ -38,7 +39,7 @@ def load(folder: str | Path, *, device: str = "auto", precision: str = "auto", t
 def _require_finished(path: Path) -> None:
     """Raises `CheckpointError` for a run without a model yet, and for a path that does not exist beside ones that do."""
     if (path / "config.toml").exists() and not (path / "model").exists():
-        raise CheckpointError(f"the run '{path}' is not finished: there is no model yet. Go on with it: bertworks train --resume {path}")
+        raise CheckpointError(f"the run '{path}' is not finished: there is no model yet. Go on with it: {runs.way_on(path)}")
     if not path.exists() and path.parent != Path() and path.parent.is_dir():
         names = sorted(entry.name for entry in path.parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
         told = nearest(path.name, names) or (f" The folder has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else "")

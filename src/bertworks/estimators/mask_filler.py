@@ -122,14 +122,22 @@ class MaskFiller:
         """The same as the constructor, by the name that all estimators have for it."""
         return cls(folder, **options)
 
-    def fill(self, texts: str | Iterable[str], *, top_k: int = 5, candidates: Sequence[str] | None = None) -> Any:
+    def fill(
+        self,
+        texts: str | Iterable[str],
+        *,
+        top_k: int = 5,
+        candidates: Sequence[str] | None = None,
+        first_row: int | Sequence[int] = 0,
+    ) -> Any:
         """The `top_k` most probable candidates for each mask: a `Filled` for a text, a list of them for several.
 
         `candidates` are the words to choose from; their scores stay shares of the whole vocabulary. A candidate of k tokens is
         read at k masks in the place of one, and its score is the exponential of the mean of its tokens' log-probabilities there:
         all are hidden together, each is judged by itself, and a candidate of one token has the probability that it has anyway. A sum
         would favour the shorter always (Jiang et al. 2020, "X-FACTR", predict the masks of an answer independently and take the mean
-        as well). Each number of tokens among the candidates costs a pass for each mask.
+        as well). Each number of tokens among the candidates costs a pass for each mask. `first_row` is the number of the first text in
+        messages, or the numbers of all.
 
         Raises `DataError` for a text without a mask, `SettingsError` for a candidate that the vocabulary cannot spell.
         """
@@ -138,17 +146,18 @@ class MaskFiller:
         given = [texts] if isinstance(texts, str) else list(texts)
         rows = text_rows(given)
         choices = None if candidates is None else self._choices(candidates)
-        masks = self.task_.masks(rows, self.tokenizer)
+        masks = self.task_.masks(rows, self.tokenizer, first_row=first_row)
         found: list[list[list[Candidate]]] = [[] for _ in rows]
         for row, span, best in zip(masks.text.tolist(), masks.span.tolist(), self._best(rows, masks, top_k, choices), strict=True):
             found[row].append([self._candidate(rows[row], span, choice, logarithm) for choice, logarithm in best])
         out = [Filled(row, of_row, text) for row, of_row, text in zip(rows, found, self._fill_all(rows, masks, choices), strict=True)]
         return out[0] if isinstance(texts, str) else out
 
-    def likelihood(self, texts: str | Iterable[str]) -> Any:
+    def likelihood(self, texts: str | Iterable[str], *, first_row: int | Sequence[int] = 0) -> Any:
         """How probable the model finds a text, token by token: a `TextLikelihood`, a list of them for several texts.
 
-        Every token costs a pass over its text (or, of a long text, over the window that shows most around it).
+        Every token costs a pass over its text (or, of a long text, over the window that shows most around it). `first_row` is as in
+        `fill`.
         """
         given = [texts] if isinstance(texts, str) else list(texts)
         rows = text_rows(given)
@@ -156,7 +165,7 @@ class MaskFiller:
             return []
         options: dict[str, Any] = {"device": self.machine.torch_device, "token_budget": self.machine.token_budget}
         judged: list[tuple[Array, Array, Array]] = []
-        for batch in self.task_.hidden_in_turn(rows, self.tokenizer):
+        for batch in self.task_.hidden_in_turn(rows, self.tokenizer, first_row=first_row):
             targets = batch.token_targets[MASKED_LM]
             judged.append((score(self._model(), batch, **options)[MASKED_LM][:, 0], targets[targets >= 0], batch.groups))
         values, wanted, groups = (np.concatenate(parts) for parts in zip(*judged, strict=True))

@@ -28,7 +28,7 @@ _SHOWN = (
     "log_loss",
     "mean_squared_error",
 )
-"""Metrics that the line of an evaluation may name; the first three of them that there are."""
+"""Metrics that the line of an evaluation may name beside the one that the model is judged by: three in all."""
 _TOPIC_WIDTH = 10
 
 
@@ -71,8 +71,9 @@ class TerminalProgress(Progress):
             figures = f"loss {report.loss:.3f} · {report.tokens_per_second:,.0f} tokens/s · padding {report.padding:.0%} · {left}"
             self._bar.update(self._task, completed=report.step, figures=figures)
 
-    def evaluated(self, step: int, metrics: Mapping[str, Any], best: bool) -> None:
-        shown = [name for name in _SHOWN if name in metrics and not (name == "micro_f1" and "accuracy" in metrics)][:3]
+    def evaluated(self, step: int, metrics: Mapping[str, Any], headline: str, best: bool) -> None:
+        others = [name for name in _SHOWN if name in metrics and not (name == "micro_f1" and "accuracy" in metrics)]
+        shown = list(dict.fromkeys([headline, *others]))[:3]
         figures = " · ".join(f"{name.replace('_', ' ')} {metrics[name]:.4f}" for name in shown)
         line = Text(f"step {step:,}: validation {figures}")
         self._console.print(line.append(" · best so far", style="green") if best else line, soft_wrap=True)

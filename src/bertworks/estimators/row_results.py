@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 
 from bertworks.batch import Array
+from bertworks.data.files import split_suffixes
+from bertworks.data.writing import write_table
 from bertworks.errors import CheckpointError, DataError
 from bertworks.tasks.text_classification import TextClassification
 
@@ -26,7 +28,8 @@ _ROWS_AT_ONCE = 4096
 
 
 class RowResultsWriter:
-    """Writes the results of rows as they come, in constant memory; the file stands under its name when all are written.
+    """Writes the results of rows as they come, in constant memory; the file stands under its name when all are written. It is Parquet
+    unless its suffix is that of another table.
 
     Raises `CheckpointError` where the disk refuses it.
     """
@@ -46,10 +49,11 @@ class RowResultsWriter:
             self._file = parquet.ParquetWriter(self._unfinished, self._schema, compression="zstd")
         return self
 
-    def add(self, rows: Sequence[Any], labels: Sequence[Any], outputs: Array) -> None:
-        """Adds rows with their true labels and the model's probabilities (or numbers), `[rows, outputs]`."""
+    def add(self, rows: Sequence[Any], labels: Sequence[Any], outputs: Array, decided: Sequence[Any] | None = None) -> None:
+        """Adds rows with their true labels, the model's probabilities (or numbers), `[rows, outputs]`, and what was decided by them,
+        where it was not by the task."""
         assert self._file is not None, "only within its with block"
-        task, decided = self._task, self._task.decide(outputs)
+        task, decided = self._task, self._task.decide(outputs) if decided is None else decided
         texts = {"text": [row[0] for row in rows], "pair": [row[1] for row in rows]} if task.pairs else {"text": list(rows)}
         columns: dict[str, Any] = {**texts, "label": [self._named(v) for v in labels], "prediction": [self._named(v) for v in decided]}
         columns |= {_column(name): outputs[:, i].astype(np.float64) for i, name in enumerate(task.labels)}
@@ -67,13 +71,19 @@ class RowResultsWriter:
             with self._explained():
                 self._file.close()
                 if kind is None:
-                    self._unfinished.replace(self._path)
+                    self._finish()
         except CheckpointError:
             if kind is None:  # else it is what has been told already
                 raise
         finally:
             with suppress(OSError):
                 self._unfinished.unlink(missing_ok=True)
+
+    def _finish(self) -> None:
+        if split_suffixes(self._path)[1:] in ((".parquet", ""), ("", "")):
+            self._unfinished.replace(self._path)
+        else:
+            write_table(parquet.read_table(self._unfinished), self._path)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -104,6 +114,10 @@ class RowResults:
         self.thresholds: Array | float = 0.5 if about["thresholds"] is None else np.array(about["thresholds"])
         self.pairs = "pair" in self._file.schema_arrow.names
         self.rows: int = self._file.metadata.num_rows
+
+    def predictions(self) -> list[Any]:
+        """The answer to each row: the name of a label, a list of names, or a number."""
+        return self._file.read(["prediction"])["prediction"].to_pylist()  # type: ignore[no-any-return]
 
     def chunks(self) -> Iterator[tuple[list[Any], Array, Array]]:
         """Some rows at a time: texts (or pairs), targets and outputs as the metrics of this kind of task take them."""

@@ -14,6 +14,7 @@ from bertworks.checkpoints.files import read_json
 from bertworks.checkpoints.toml_files import read_toml, toml_text
 from bertworks.data.files import split_suffixes
 from bertworks.errors import CheckpointError, SettingsError, nearest
+from bertworks.training import run
 
 SETTINGS, METRICS, ACCOUNTING, INSPECTION = "config.toml", "metrics.json", "accounting.json", "inspection.json"
 
@@ -92,6 +93,12 @@ def read_settings(folder: Path, *, table: str = "data") -> dict[str, Any]:
             f"TextClassifier(…, output='{folder}').fit(texts, labels, resume=True)"
         )
     return settings
+
+
+def way_on(folder: Path) -> str:
+    """What goes on with a run, as its settings say."""
+    settings = read_toml(folder / SETTINGS)
+    return run.way_on(folder, "pretrain" if "pretraining" in settings else "train" if settings.get("data") else run.FIT)
 
 
 def is_finished(folder: Path) -> bool:

@@ -23,7 +23,7 @@ from bertworks.tokenization import Overflow, Tokenizer
 from bertworks.training import TrainingConfig
 from bertworks.training.leading import leader, require, shared_device, train
 from bertworks.training.progress import Progress
-from bertworks.training.run import RunFolder
+from bertworks.training.run import FIT, RunFolder
 
 Encode = Callable[[Any, Tokenizer], tuple[PackedBatch, Accounting]]
 """From a task and a tokenizer to encoded rows with targets, and what became of the rows."""
@@ -85,6 +85,9 @@ class TaskEstimator(Estimator):
         not. `provenance`, plain values, is kept in the run's config.toml under `data`.
         """
         config, launcher = self.training_config(), leader().launcher
+        idle = config.without_effect(validated=validation is not None)
+        if idle and not resume:  # a run that was begun with such settings goes on with them
+            raise SettingsError("; ".join(idle))
         if isinstance(self.new_tokens, str):
             raise SettingsError(f"new_tokens is a list of words, not one string: put it in a list, [{self.new_tokens!r}]")
         folder = resolve(self.model, revision=self.revision)
@@ -167,8 +170,10 @@ class TaskEstimator(Estimator):
                 raise SettingsError("resume needs the run's folder: give it as output")
             return None
         path = Path(self.output)
+        of_command = provenance or (path.parent / "config.toml").exists()  # that of the run which this one is a part of
+        begun: dict[str, Any] = {"verb": "train" if of_command else FIT, "launcher": launcher}
         if resume and RunFolder(path).can_be_resumed():
-            return RunFolder(path, launcher=launcher)
+            return RunFolder(path, **begun)
         own = {k: v for k, v in self.get_params().items() if k in self._own_names() and k not in ("output", "progress")}
         folders = {name: value for name, value in own.items() if name in ("model", "teacher") and value is not None}
         own |= {name: str(Path(value).absolute() if Path(value).is_dir() else value) for name, value in folders.items()}
@@ -182,7 +187,7 @@ class TaskEstimator(Estimator):
             "threads": machine.threads,
         }
         settings = {self.settings_table: own, "training": {**config.to_dict(), **chosen}, "data": provenance}
-        return RunFolder.create(path, settings, replace=resume, launcher=launcher)
+        return RunFolder.create(path, settings, replace=resume, **begun)
 
     def _progress(self) -> Progress:
         if isinstance(self.progress, Progress):
@@ -252,7 +257,8 @@ class TaskEstimator(Estimator):
         """
         path = model_path(folder)
         loaded, tokenizer, task, about = model_folder.load(path, verify=verify, read=cls._read_model)
-        estimator = cls(model=str(folder), device=device, precision=precision, threads=threads, **params)
+        model = path if Path(folder).is_dir() else folder  # of a run's folder the model's, which can be trained further
+        estimator = cls(model=str(model), device=device, precision=precision, threads=threads, **params)
         machine = choose(device, precision, params.get("token_budget"), threads, training=False)
         estimator._adopt(loaded, tokenizer, task, machine)
         estimator.about_ = about

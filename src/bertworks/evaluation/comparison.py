@@ -201,7 +201,7 @@ def _compare_numbers(chunks: Iterable[Chunk], replicates: int, seed: int) -> Com
     for block in blocks(len(targets), statistics.columns):
         sums.add(*(statistics.of_rows(targets[block], of[block]) for of in outputs))
     metrics = sums.differences(statistics)
-    ranked = {"pearson": metrics.pop("pearson"), "spearman": _compare_ranks(*rows.astype(np.float32), replicates=replicates, seed=seed)}
+    ranked = {"pearson": metrics.pop("pearson"), "spearman": _compare_ranks(*rows, replicates=replicates, seed=seed)}
     return Comparison("number", len(targets), replicates, ranked | metrics, None)
 
 

@@ -49,6 +49,8 @@ def resolved_kind(explanation: "Explanation", kind: Kind | None, layer: int | No
     if kind is not None and kind not in get_args(Kind):
         raise SettingsError(f"there is no kind '{kind}': choose {', '.join(get_args(Kind))}.{nearest(kind, get_args(Kind))}")
     explanation.require_map(layer, head)
+    if kind in ("attribution", "faithfulness", "rollout") and (layer is not None or head is not None):
+        raise SettingsError(f"{kind} has no layer and no head: leave out layer and head (--layer, --head), or choose attention or cls")
     bare = explanation.answer is None
     if kind is None:
         if not picture:

@@ -22,6 +22,7 @@ from bertworks.tasks.stored_settings import from_stored
 from bertworks.tasks.task import SMOKE_TEXTS, Scores
 from bertworks.tokenization import Encoding, Tokenizer
 from bertworks.tokenization.encoding import best_places
+from bertworks.tokenization.tokenizer import row_numbers
 
 TOKENS_AT_ONCE = 1 << 20
 """Tokens of the sequences in which a text's tokens are hidden, made at a time: some dozen megabytes."""
@@ -66,8 +67,9 @@ class FillMask:
 
     # ---- from text to packed sequences
 
-    def masks(self, texts: Sequence[str], tokenizer: Tokenizer) -> Masks:
-        """The masks of texts, and the windows in which to fill them.
+    def masks(self, texts: Sequence[str], tokenizer: Tokenizer, *, first_row: int | Sequence[int] = 0) -> Masks:
+        """The masks of texts, and the windows in which to fill them. `first_row` is the number of the first text in messages, or the
+        numbers of all.
 
         Raises `DataError` for a text without a mask, `SettingsError` where the tokenizer has none.
         """
@@ -77,11 +79,12 @@ class FillMask:
         targets: list[Array] = []
         owners: list[int] = []
         spans: list[Array] = []
-        for row, windows in enumerate(tokenizer.encode_batch(texts, max_tokens=self.max_tokens)):
+        numbers = row_numbers(first_row, len(texts))
+        for row, windows in enumerate(tokenizer.encode_batch(texts, max_tokens=self.max_tokens, first_row=numbers)):
             places = [(number, at) for number, at in best_places(windows) if windows[number].ids[at] == mask]
             if not places:
                 name = tokenizer.id_to_token(mask)
-                raise DataError(f"text {row} has no {name}: write {name} where something is to be filled in: {texts[row]!r:.60}")
+                raise DataError(f"text {numbers[row]} has no {name}: write {name} where something is to be filled in: {texts[row]!r:.60}")
             for number in dict.fromkeys(number for number, _ in places):
                 window, here = windows[number], [at for of_window, at in places if of_window == number]
                 marked = np.full(len(window), IGNORED, dtype=np.int64)
@@ -94,18 +97,19 @@ class FillMask:
         batch = PackedBatch.from_sequences(ids, segments, token_targets={MASKED_LM: _joined(targets)})
         return Masks(batch, np.array(owners, dtype=np.int64), np.array(spans, dtype=np.int64).reshape(-1, 2))
 
-    def hidden_in_turn(self, texts: Sequence[str], tokenizer: Tokenizer) -> Iterator[PackedBatch]:
+    def hidden_in_turn(self, texts: Sequence[str], tokenizer: Tokenizer, *, first_row: int | Sequence[int] = 0) -> Iterator[PackedBatch]:
         """For each token of each text one sequence in which it is hidden, with its id as target; group `i` is text `i`.
 
-        They come in batches of about `TOKENS_AT_ONCE` tokens, so that memory does not grow with the square of the texts. Raises
-        `DataError` for a text of no token, before the first batch.
+        They come in batches of about `TOKENS_AT_ONCE` tokens, so that memory does not grow with the square of the texts. `first_row`
+        is as in `masks`. Raises `DataError` for a text of no token, before the first batch.
         """
         mask = _mask_of(tokenizer)
         places: list[tuple[int, Encoding, int]] = []
-        for row, windows in enumerate(tokenizer.encode_batch(texts, max_tokens=self.max_tokens, offsets=False)):
+        numbers = row_numbers(first_row, len(texts))
+        for row, windows in enumerate(tokenizer.encode_batch(texts, max_tokens=self.max_tokens, offsets=False, first_row=numbers)):
             own = best_places(windows)
             if not own:
-                raise DataError(f"text {row} has no token: there is nothing to judge")
+                raise DataError(f"text {numbers[row]} has no token: there is nothing to judge")
             places += [(row, windows[number], place) for number, place in own]
         ends = np.cumsum([len(window) for _, window, _ in places], dtype=np.int64)
         for some in np.split(np.arange(len(places)), np.flatnonzero(np.diff(ends // TOKENS_AT_ONCE)) + 1):

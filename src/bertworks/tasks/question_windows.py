@@ -78,7 +78,7 @@ def encode_questions(
             example = examples[row]
             if not _reads_question(windows):
                 if on_bad_rows == "error":
-                    raise _too_long(example, windows, max_tokens)
+                    raise _too_long(example.name if example.id else f"the question of row {first_row + row}", windows, max_tokens)
                 seen.dropped[TOO_LONG] += 1
                 continue
             places: list[Place] = []
@@ -95,9 +95,9 @@ def encode_questions(
     return EncodedQuestions(packing.batch(), seen, lost)
 
 
-def _too_long(example: QuestionExample, windows: Sequence[Encoding], max_tokens: int) -> DataError:
+def _too_long(where: str, windows: Sequence[Encoding], max_tokens: int) -> DataError:
     return DataError(
-        f"{example.name} has {len(windows[0].texts[0]):,} tokens; of max_tokens={max_tokens:,} a question may take half, since its "
+        f"{where} has {len(windows[0].texts[0]):,} tokens; of max_tokens={max_tokens:,} a question may take half, since its "
         'context is read in windows beside it: shorten it, raise max_tokens, or leave it out with on_bad_rows="drop" (--on-bad-rows drop)'
     )
 

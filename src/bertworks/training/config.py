@@ -102,6 +102,15 @@ class TrainingConfig:
                 out.append(f"{name} must be a whole number, not {value!r}")
         return out
 
+    def without_effect(self, *, validated: bool) -> list[str]:
+        """What was set, and decides nothing: not beside other settings, nor where there are no validation data (`validated`)."""
+        out = []
+        if self.patience is not None and not validated:
+            out.append("patience counts evaluations, and there are no validation data: name some, or leave out patience")
+        if self.decay != TrainingConfig.decay and self.schedule != "warmup_stable_decay":
+            out.append(f"decay is part of the schedule warmup_stable_decay, not of {self.schedule}: choose that, or leave out decay")
+        return out
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "TrainingConfig":
         """Raises `SettingsError` for a key that does not exist, with the nearest that does."""

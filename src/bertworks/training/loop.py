@@ -108,7 +108,7 @@ def train(
             with average.in_place():
                 metrics = evaluate(model, task, validation, device=machine.torch_device, token_budget=budget)
                 best = checkpoints.evaluated(state, model, metrics)
-            progress.evaluated(state.step, state.evaluations[-1], best)
+            progress.evaluated(state.step, state.evaluations[-1], metrics.headline, best)
             return asdict(state)
 
         to_do = range(state.step, state.step if _given_up(state, config) else total)

@@ -36,8 +36,8 @@ class Progress:
     def step(self, report: StepReport) -> None:
         """Some steps were made."""
 
-    def evaluated(self, step: int, metrics: Mapping[str, Any], best: bool) -> None:
-        """The validation data were scored."""
+    def evaluated(self, step: int, metrics: Mapping[str, Any], headline: str, best: bool) -> None:
+        """The validation data were scored; `headline` names the metric by which the best model is kept."""
 
     def message(self, text: str) -> None:
         """Something worth a line happened."""

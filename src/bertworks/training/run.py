@@ -26,6 +26,9 @@ from bertworks.checkpoints.toml_files import toml_text
 from bertworks.errors import CheckpointError, SettingsError, TrainingError
 from bertworks.training.events import Events
 
+FIT = "fit"
+"""The verb of runs that an estimator's `fit` begins: no command knows their data."""
+
 
 class RunFolder:
     """Paths and small files of a run. All paths inside are relative, so the folder can be moved anywhere.
@@ -62,8 +65,8 @@ class RunFolder:
     def create(
         cls, path: Path, settings: Mapping[str, Any], *, replace: bool = False, verb: str = "train", launcher: str = ""
     ) -> "RunFolder":
-        """Writes the settings of a run that begins; `verb` is the command that goes on with it, and `launcher` what stands
-        before it where several processes do. Checkpoints that stand in the folder stay.
+        """Writes the settings of a run that begins; `verb` is the command that goes on with it (or `FIT`), and `launcher` what
+        stands before it where several processes do. Checkpoints that stand in the folder stay.
 
         Raises `SettingsError` where the folder already holds a run, unless `replace` (a run that is resumed, but was
         interrupted before its first checkpoint, begins anew), and where another process trains there.
@@ -112,7 +115,7 @@ class RunFolder:
         if self._lock is not None and not self._lock.holds():
             raise TrainingError(
                 f"{self.path} was moved or deleted while it was trained in: the training stopped. What was kept so far goes "
-                "on where the folder is now: bertworks train --resume <its new place>"
+                f"on where the folder is now: {way_on('NEW_PLACE', self._verb, self._launcher)}"
             )
 
     # ---- checkpoints
@@ -153,7 +156,7 @@ class RunFolder:
     @property
     def command(self) -> str:
         """What resumes this run."""
-        return f"{self._launcher}bertworks {self._verb} --resume {shlex.quote(str(self.path))}"
+        return way_on(self.path, self._verb, self._launcher)
 
     # ---- the log
 
@@ -195,6 +198,17 @@ class RunFolder:
         except OSError as error:
             self._writes_events, self._events = False, None
             self._tell(f"TensorBoard's events cannot be written any more ({error.strerror}): log.jsonl holds the same numbers")
+
+
+def way_on(folder: str | Path, verb: str, launcher: str = "") -> str:
+    """What goes on with the run in a folder: a command line, or, where it was begun in Python (`FIT`), what to call there.
+
+    >>> way_on("runs/a b", "train"), way_on("runs/a", FIT)
+    ("bertworks train --resume 'runs/a b'", "fit(…, resume=True) with output='runs/a'")
+    """
+    if verb == FIT:
+        return f"fit(…, resume=True) with output={str(folder)!r}"
+    return f"{launcher}bertworks {verb} --resume {shlex.quote(str(folder))}"
 
 
 def _silent(text: str) -> None:

@@ -166,7 +166,8 @@ def load_checkpoint(
     return TrainingState(**stored["state"])
 
 
-_YOUNGER_SETTINGS = {**{f.name: f.default for f in fields(TrainingConfig) if f.name in ("optimizer", "average")}, "processes": 1}
+_YOUNGER = ("optimizer", "average", "adam_beta2")
+_YOUNGER_SETTINGS = {**{f.name: f.default for f in fields(TrainingConfig) if f.name in _YOUNGER}, "processes": 1}
 """What younger settings stood at in runs that were begun before there were any."""
 
 

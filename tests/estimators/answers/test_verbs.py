@@ -17,6 +17,7 @@ from bertworks.data.questions import read_questions
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.train_report import TrainReport
 from bertworks.estimators.verbs.explain import explain
+from bertworks.estimators.verbs.predict import answers
 from bertworks.evaluation.squad import squad_v2
 
 SETTINGS: dict[str, Any] = {"epochs": 5, "learning_rate": 0.01, "batch_size": 16, "precision": "float32", "device": "cpu"}
@@ -92,6 +93,16 @@ def test_evaluate_and_predict_agree_with_the_official_numbers(trained: Any, file
     assert all(mistake["prediction"] for mistake in report.mistakes)
 
 
+def test_mistakes_name_the_rows_of_the_source(trained: Any, files: Path, tmp_path: Path) -> None:
+    """Whichever rows are read, and in whichever order; here no question has an answer, and the model gives some."""
+    rows = [{"id": e.id, "question": e.question, "context": e.context, "answer": ""} for e in read_questions(files / "dev.json").examples]
+    rows.insert(2, {"id": "bad", "question": "", "context": "the cow", "answer": ""})
+    for options in ({}, {"shuffle_seed": 1}, {"split": "[7:]", "shuffle_seed": 2, "limit": 20}):
+        report = bw.evaluate(trained.folder, rows, task="answers", on_bad_rows="drop", **options)
+        assert report.mistakes
+        assert [rows[mistake["row"]]["id"] for mistake in report.mistakes] == [mistake["id"] for mistake in report.mistakes]
+
+
 def test_a_table_keeps_ids_and_questions(trained: Any, files: Path, tmp_path: Path) -> None:
     bw.predict(trained.folder, file=str(files / "dev.json"), output=tmp_path / "answers.jsonl")
     rows = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
@@ -137,6 +148,10 @@ def test_inspect_finds_what_would_spoil_a_training(files: Path, tiny_bert: Path,
     path = tmp_path / "spoilt.json"
     path.write_text(json.dumps(document), encoding="utf-8")
     report = bw.inspect(str(path), model=tiny_bert, against=str(files / "train.json"))
+    shuffled = bw.inspect(str(path), model=tiny_bert, shuffle_seed=1)
+    ids = [entry["id"] for article in document["data"] for entry in article["paragraphs"][0]["qas"]]
+    for finding in (f for f in shuffled.inspection.findings if f.title in ("Answers that cannot be found", "An id that is not one")):
+        assert {ids[row] for row in finding.rows} <= {with_answers[0]["id"], entries[6]["id"], entries[7]["id"]}
     titles = {finding.title: finding for finding in report.inspection.findings}
     assert titles["Answers that cannot be found"].count == 1
     assert "Absent" in titles["Answers that cannot be found"].examples[0]
@@ -224,6 +239,8 @@ def test_wrong_calls(trained: Any, files: Path, tmp_path: Path) -> None:
         bw.predict(trained.folder)
     with pytest.raises(DataError, match="give a question and a context"):
         bw.predict(trained.folder, ["only a question"])
+    with pytest.raises(DataError, match="the question of row 301 has 40 tokens"):
+        list(answers(bw.load(trained.folder), [("what?", "a cow"), ("story " * 40, "song " * 50)], first_row=300))
     with pytest.raises(SettingsError, match="two texts"):
         explain(trained.folder, "what?")
     twice = tmp_path / "twice.jsonl"

@@ -139,6 +139,16 @@ def test_the_kept_step_is_the_first_of_the_best(make_run: MakeRun) -> None:
     assert read_run(make_run(log_jsonl=losses, model__bertworks_json=None, metrics_json={"headline": "loss"})).kept_step == 10
 
 
+def test_a_temperature_that_was_not_judged(make_run: MakeRun) -> None:
+    parts = parts_of_a_run()
+    del parts["metrics.json"]["calibration"]["after"]
+    run = make_run(metrics_json=parts["metrics.json"])
+    write_report(run)
+    page = markdown_of(run)
+    assert "What that brings cannot be told" in page.plain
+    assert not any("without" in table[0] for table in tables_of(page))
+
+
 def test_a_temperature_of_one_is_none(make_run: MakeRun) -> None:
     parts = parts_of_a_run()
     confidence = {"log_loss": 0.4, "expected_calibration_error": 0.03}

@@ -206,16 +206,17 @@ class QuestionAnswerer(TaughtEstimator):
         return out, seen
 
     def spans(
-        self, examples: Sequence[QuestionExample], *, count: int = MOST_CANDIDATES, on_bad_rows: OnBadRows = "error"
+        self, examples: Sequence[QuestionExample], *, count: int = MOST_CANDIDATES, on_bad_rows: OnBadRows = "error", first_row: int = 0
     ) -> Iterator[tuple[list[int], list[Spans], Accounting]]:
         """The best spans of the questions, some questions at a time: their numbers, what was found, and what became of their texts.
+        `first_row` is the number of the first question in messages.
 
         Raises `DataError` for a question that is too long, unless such are to be dropped.
         """
         task: QuestionAnswering = self._require("task_")
         for start in range(0, len(examples), QUESTIONS_AT_ONCE):
             some = examples[start : start + QUESTIONS_AT_ONCE]
-            encoded = task.encode(some, self.tokenizer_, on_bad_rows=on_bad_rows, first_row=start)
+            encoded = task.encode(some, self.tokenizer_, on_bad_rows=on_bad_rows, first_row=first_row + start)
             rows = (start + np.unique(encoded.batch.groups)).tolist()
             scores = self._scores(encoded.batch)[HEAD] if rows else np.zeros((0, 2))
             yield rows, list(task.spans(encoded.batch, scores, count=count)), encoded.accounting

@@ -1,7 +1,7 @@
 """What questions are like before a training, and what would spoil it."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +21,7 @@ _RARE = 0.02
 def inspect_questions(data: QuestionData, other: QuestionData | None = None) -> Inspection:
     """What can be seen of questions without a tokenizer; `other` are those to validate or test on."""
     examples = data.examples
-    findings = [*_kinds(examples), *_repeats(examples)]
+    findings = [*_kinds(data), *_repeats(data)]
     for reason, count in data.accounting.dropped.items():
         findings.append(
             Finding(
@@ -33,19 +33,24 @@ def inspect_questions(data: QuestionData, other: QuestionData | None = None) -> 
     return Inspection(len(examples), by_level(findings), accounting=data.accounting)
 
 
-def with_reading_of(found: Inspection, examples: Sequence[QuestionExample], encoded: EncodedQuestions, limit: int) -> Inspection:
+def with_reading_of(found: Inspection, data: QuestionData, encoded: EncodedQuestions, limit: int) -> Inspection:
     """The same with what the tokenizer tells: answers that no tokens are, questions and contexts that are too long."""
-    groups, lengths = encoded.batch.groups, encoded.batch.lengths
-    more = [*found.findings, *findings_of_lost(encoded.lost, len(examples)), *findings_of_notes(encoded.accounting, len(examples))]
+    groups, lengths, lost = encoded.batch.groups, encoded.batch.lengths, in_source(encoded.lost, data)
+    more = [*found.findings, *findings_of_lost(lost, len(data)), *findings_of_notes(encoded.accounting, len(data))]
     windowed = [int(group) for group, count in zip(*np.unique(groups, return_counts=True), strict=True) if count > 1]
     if windowed:
         message = (
-            f"{of_all(len(windowed), len(examples), 'questions')} have a context that does not fit into {limit:,} tokens: "
+            f"{of_all(len(windowed), len(data), 'questions')} have a context that does not fit into {limit:,} tokens: "
             "it is read whole, in overlapping windows."
         )
-        more.append(_finding("note", "Contexts longer than the model reads at once", message, windowed, examples))
+        more.append(_finding("note", "Contexts longer than the model reads at once", message, windowed, data))
     told = describe_lengths(lengths, "tokens", limit) if len(lengths) else None
     return replace(found, findings=by_level(more), lengths=told)
+
+
+def in_source(lost: Sequence[LostAnswer], data: QuestionData) -> list[LostAnswer]:
+    """Answers that were lost of questions, with the numbers that these have in their source."""
+    return [replace(each, row=int(data.rows[each.row])) for each in lost]
 
 
 def findings_of_lost(lost: Sequence[LostAnswer], questions: int) -> list[Finding]:
@@ -80,7 +85,8 @@ def findings_of_notes(seen: Accounting, questions: int) -> list[Finding]:
     return findings
 
 
-def _kinds(examples: Sequence[QuestionExample]) -> list[Finding]:
+def _kinds(data: QuestionData) -> list[Finding]:
+    examples = data.examples
     without = [row for row, example in enumerate(examples) if example.answers == ()]
     untold = [row for row, example in enumerate(examples) if example.answers is None]
     findings = []
@@ -91,11 +97,11 @@ def _kinds(examples: Sequence[QuestionExample]) -> list[Finding]:
                 "Questions without a word about answers",
                 f"{of_all(len(untold), len(examples), 'questions')} do not tell their answers.",
                 untold,
-                examples,
+                data,
             )
         )
     if len(without) == len(examples):
-        findings.append(_finding("error", "No answers", "No question has an answer: there is nothing to learn.", [], examples))
+        findings.append(_finding("error", "No answers", "No question has an answer: there is nothing to learn.", [], data))
     elif without:
         share = len(without) / len(examples)
         level: Level = "warning" if min(share, 1 - share) < _RARE else "note"
@@ -108,13 +114,14 @@ def _kinds(examples: Sequence[QuestionExample]) -> list[Finding]:
                 "Questions without an answer",
                 f"{of_all(len(without), len(examples), 'questions')} have no answer in their context.{rare}",
                 without,
-                examples,
+                data,
             )
         )
     return findings
 
 
-def _repeats(examples: Sequence[QuestionExample]) -> list[Finding]:
+def _repeats(data: QuestionData) -> list[Finding]:
+    examples = data.examples
     rows: dict[tuple[str, str], list[int]] = defaultdict(list)
     for row, example in enumerate(examples):
         rows[" ".join(example.question.lower().split()), example.context].append(row)
@@ -124,10 +131,10 @@ def _repeats(examples: Sequence[QuestionExample]) -> list[Finding]:
     findings = []
     if repeated:
         message = f"{sum(map(len, repeated)) - len(repeated):,} questions are asked on their context before."
-        findings.append(_finding("note", "Questions asked twice", message, [group[1] for group in repeated], examples))
+        findings.append(_finding("note", "Questions asked twice", message, [group[1] for group in repeated], data))
     if different:
         message = f"{len(different):,} questions are asked twice on their context and answered differently."
-        findings.append(_finding("warning", "Different answers to one question", message, [group[0] for group in different], examples))
+        findings.append(_finding("warning", "Different answers to one question", message, [group[0] for group in different], data))
     ids = Counter(example.id for example in examples)
     twice = [row for row, example in enumerate(examples) if ids[example.id] > 1]
     if twice:
@@ -135,7 +142,7 @@ def _repeats(examples: Sequence[QuestionExample]) -> list[Finding]:
             f"{of_all(len(twice), len(examples), 'questions')} share their id with another: "
             "files of predictions, which go by it, cannot be written."
         )
-        findings.append(_finding("warning", "An id that is not one", message, twice, examples))
+        findings.append(_finding("warning", "An id that is not one", message, twice, data))
     return findings
 
 
@@ -146,16 +153,20 @@ def _leaks(examples: Sequence[QuestionExample], other: QuestionData) -> list[Fin
     findings = []
     if same:
         message = f"{of_all(len(same), len(other), 'questions')} of {other.name} are also in the training data: they measure memory."
-        findings.append(_finding("warning", "Questions in both sources", message, same, other.examples))
+        findings.append(_finding("warning", "Questions in both sources", message, same, other))
     if len(shared) > len(same):
         message = (
             f"{of_all(len(shared), len(other), 'questions')} of {other.name} are asked on contexts that are also in the training data."
         )
-        findings.append(_finding("warning", "Contexts in both sources", message, shared, other.examples))
+        findings.append(_finding("warning", "Contexts in both sources", message, shared, other))
     return findings
 
 
-def _finding(level: Level, title: str, message: str, rows: Iterable[int], examples: Sequence[QuestionExample]) -> Finding:
-    places = list(rows)
-    shown = tuple(f"row {row}: “{' '.join(examples[row].question.split())[:EXCERPT]}”" for row in places[:MOST_EXAMPLES])
-    return Finding(level, title, message, tuple(places[:MOST_ROWS]), len(places), shown)
+def _finding(level: Level, title: str, message: str, chosen: Sequence[int], data: QuestionData) -> Finding:
+    """A finding on the questions at the places `chosen`, which are named by their rows in the source."""
+    rows = tuple(int(data.rows[place]) for place in chosen[:MOST_ROWS])
+    questions = (data.examples[place].question for place in chosen)
+    shown = tuple(
+        f"row {row}: “{' '.join(question.split())[:EXCERPT]}”" for row, question in zip(rows[:MOST_EXAMPLES], questions, strict=False)
+    )
+    return Finding(level, title, message, rows, len(chosen), shown)

@@ -20,6 +20,7 @@ from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.answers.answerer import QuestionAnswerer
 from bertworks.estimators.data_settings import check_given, with_reading
 from bertworks.estimators.load import load
+from bertworks.estimators.rows import plain_list
 from bertworks.estimators.verbs.predict import PredictionReport
 from bertworks.tasks.question_answering import Answer, QuestionAnswering
 
@@ -56,10 +57,16 @@ def _rounded(answer: Answer) -> dict[str, Any]:
 
 
 def answers(
-    classifier: QuestionAnswerer, rows: Sequence[Any], *, probabilities: bool = False, progress: Callable[[int, int], None] | None = None
+    classifier: QuestionAnswerer,
+    rows: Sequence[Any],
+    *,
+    probabilities: bool = False,
+    first_row: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[list[AnswerPrediction], Accounting]]:
-    """The answers for pairs of a question and a context, some at a time; with `probabilities`, the next best ones too."""
-    yield from _answered(classifier, [_example(row) for row in rows], probabilities, "error", progress)
+    """The answers for pairs of a question and a context, some at a time; with `probabilities`, the next best ones too. `first_row` is
+    the number of the first question in messages."""
+    yield from _answered(classifier, [_example(row) for row in rows], probabilities, "error", progress, first_row)
 
 
 def _answered(
@@ -68,9 +75,10 @@ def _answered(
     more: bool,
     on_bad_rows: OnBadRows,
     progress: Callable[[int, int], None] | None,
+    first_row: int = 0,
 ) -> Iterator[tuple[list[AnswerPrediction], Accounting]]:
     done = 0
-    for rows, spans, seen in answerer.spans(examples, on_bad_rows=on_bad_rows):
+    for rows, spans, seen in answerer.spans(examples, on_bad_rows=on_bad_rows, first_row=first_row):
         decided = [answerer.task_.decide(found, examples[row].context) for row, found in zip(rows, spans, strict=True)]
         yield [_prediction(examples[row], candidates, more) for row, candidates in zip(rows, decided, strict=True)], seen
         done += seen.rows
@@ -123,7 +131,7 @@ def predict(
     if file is not None:
         reading: dict[str, Any] = {"on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
         read = read_questions(file, split=split, question=text, context=pair, limit=limit, require_answers=False, **reading)
-    examples = [_example(row) for row in texts or []] if read is None else read.examples
+    examples = [_example(row) for row in plain_list(texts, "texts")] if read is None else read.examples
     found: list[AnswerPrediction] = []
     seen = Accounting()
     for some, accounting in _answered(answerer, examples, probabilities, on_bad_rows, progress):

@@ -15,7 +15,7 @@ from bertworks.estimators import row_results, runs
 from bertworks.estimators.answers.answerer import QuestionAnswerer
 from bertworks.estimators.answers.assessment import compare_with_baselines
 from bertworks.estimators.answers.data_settings import QuestionSettings
-from bertworks.estimators.answers.inspection import findings_of_lost, findings_of_notes, inspect_questions
+from bertworks.estimators.answers.inspection import findings_of_lost, findings_of_notes, in_source, inspect_questions
 from bertworks.estimators.data_settings import with_reading
 from bertworks.estimators.task_training import Material, TaskTraining
 from bertworks.estimators.train_report import TrainReport, write_files
@@ -54,7 +54,8 @@ def train_one(
         assessed = answerer.assess(validation.examples, results=True, on_bad_rows=data.on_bad_rows)
         accounting["validation"] = with_reading(assessed.accounting, validation.accounting)
         write_table(pa.Table.from_pylist(assessed.results), folder / row_results.FILE)
-        found = {"baselines": compare_with_baselines(validation.examples), "calibration": None, "mistakes": assessed.mistakes}
+        mistakes = [{**mistake, "row": int(validation.rows[mistake["row"]])} for mistake in assessed.mistakes]
+        found = {"baselines": compare_with_baselines(validation.examples), "calibration": None, "mistakes": mistakes}
     report = AnswerTrainReport(
         folder=folder,
         headline="f1",
@@ -65,8 +66,9 @@ def train_one(
         pairs=True,
         findings=found,
     )
-    write_json(folder / LOST, {"lost_answers": [each.to_dict() for each in answerer.lost_answers_]})
-    more = [*findings_of_lost(answerer.lost_answers_, len(questions)), *findings_of_notes(answerer.accounting_, len(questions))]
+    lost = in_source(answerer.lost_answers_, questions)
+    write_json(folder / LOST, {"lost_answers": [each.to_dict() for each in lost]})
+    more = [*findings_of_lost(lost, len(questions)), *findings_of_notes(answerer.accounting_, len(questions))]
     inspection = replace(material.inspection, findings=by_level([*material.inspection.findings, *more]))
     write_json(folder / runs.INSPECTION, inspection.to_dict())
     write_files(report)

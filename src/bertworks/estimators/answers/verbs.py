@@ -117,8 +117,9 @@ def evaluate(
     found = answerer.assess(read.examples, mistakes=mistakes, results=results is not None, on_bad_rows=on_bad_rows, progress=count)
     if results is not None:
         write_table(pa.Table.from_pylist(found.results), results)
+    shown = [{**mistake, "row": int(read.rows[mistake["row"]])} for mistake in found.mistakes]
     seen, seconds = with_reading(found.accounting, read.accounting), time.perf_counter() - started
-    return EvaluationReport("f1", found.metrics, seen, describe(read), found.mistakes, seconds)
+    return EvaluationReport("f1", found.metrics, seen, describe(read), shown, seconds)
 
 
 # ---- inspection
@@ -154,7 +155,7 @@ def inspect(
     encoded = QuestionAnswering(max_tokens=max_tokens).encode(read.examples, Tokenizer.load(folder), targets=True, on_bad_rows="drop")
     if progress is not None:
         progress(len(read), len(read))
-    found = with_reading_of(inspect_questions(read, other), read.examples, encoded, max_tokens)
+    found = with_reading_of(inspect_questions(read, other), read, encoded, max_tokens)
     next_steps = (
         [f"bertworks train {runs.quoted(Path(data))} --task answers"] if isinstance(data, str | Path) and Path(data).exists() else []
     )

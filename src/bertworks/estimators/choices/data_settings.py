@@ -40,10 +40,11 @@ class ChoiceSettings(DataSettings):
             return *self.hold_out(data, lines, what="questions", how=how), lines
         held = self._read_held_out(data)
         lines.append(f"validation: {held.name}, {len(held):,} questions")
-        shared = set(data.questions).intersection(held.questions)
-        if shared:
-            lines.append(f"{len(shared):,} questions of the validation data also stand in the training data")
-            held.accounting.notes["also in the training data"] += len(shared)
+        seen = set(data.questions)
+        repeated = sum(question in seen for question in held.questions)
+        if repeated:
+            lines.append(f"{repeated:,} questions of the validation data also stand in the training data")
+            held.accounting.notes["also in the training data"] += repeated
         return data, held, lines
 
     def _read_held_out(self, data: ChoiceData) -> ChoiceData:

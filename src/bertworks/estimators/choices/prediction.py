@@ -19,6 +19,7 @@ from bertworks.estimators.choices.rows import question_row
 from bertworks.estimators.data_settings import check_given, with_reading
 from bertworks.estimators.load import load
 from bertworks.estimators.multiple_choice import QUESTIONS_AT_ONCE, MultipleChoice
+from bertworks.estimators.rows import plain_list
 from bertworks.estimators.verbs.predict import PredictionReport
 
 _DIGITS = 6
@@ -53,13 +54,19 @@ class ChoicePrediction:
 
 
 def answers(
-    classifier: MultipleChoice, rows: Sequence[Any], *, probabilities: bool = False, progress: Callable[[int, int], None] | None = None
+    classifier: MultipleChoice,
+    rows: Sequence[Any],
+    *,
+    probabilities: bool = False,
+    first_row: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[list[ChoicePrediction], Accounting]]:
-    """The choices for questions, each a text and a list of its choices, some at a time, with what became of the texts."""
+    """The choices for questions, each a text and a list of its choices, some at a time, with what became of the texts. `first_row` is
+    the number of the first question in messages."""
     questions = [question_row(row) for row in rows]
     for start in range(0, len(questions), QUESTIONS_AT_ONCE):
         some = questions[start : start + QUESTIONS_AT_ONCE]
-        found, seen = classifier.answer(some, first_row=start)
+        found, seen = classifier.answer(some, first_row=first_row + start)
         yield [_prediction(question, values, probabilities) for question, values in zip(some, found, strict=True)], seen
         if progress is not None:
             progress(start + len(some), len(questions))
@@ -108,7 +115,7 @@ def predict(
         read = read_choices(file, split=split, question=text, context=pair, choices=choices, with_answers=False, limit=limit, **reading)
     found: list[ChoicePrediction] = []
     seen = Accounting()
-    rows: Sequence[Any] = list(texts or []) if read is None else read.questions
+    rows: Sequence[Any] = plain_list(texts, "texts") if read is None else read.questions
     for some, accounting in answers(chooser, rows, probabilities=probabilities, progress=progress):
         found += some
         seen += accounting

@@ -27,12 +27,14 @@ from bertworks.evaluation.baselines import logistic_weights
 from bertworks.evaluation.bootstrap import DEFAULT_REPLICATES
 from bertworks.explain import Explanation
 from bertworks.inference.models import StoredDtype
-from bertworks.tasks.text_classification import TextClassification, in_order
+from bertworks.tasks.text_classification import TextClassification, in_order, infer
 from bertworks.tokenization import Overflow, Tokenizer
 from bertworks.training.progress import Progress
 
 _HEAD, ENCODER = "head.safetensors", "encoder"
 _EPOCHS, _RATE = 1.0, 2e-5  # Tunstall et al. 2022, appendix A
+_NEVER = -1e4
+"""The bias of a class that no text has: of its probability nothing is left in float32."""
 
 
 class FewShotClassifier(Estimator):
@@ -83,19 +85,19 @@ class FewShotClassifier(Estimator):
         self.output = output
         self.progress = progress
 
-    def fit(self, texts: Iterable[str], labels: Iterable[Any], *, resume: bool = False) -> Self:
-        """Learns from texts and their labels. With `resume`, a training that was interrupted in `output` goes on, and ends in the
-        same bits. Raises `DataError` where fewer than two classes occur, `Interrupted` after Ctrl-C."""
+    def fit(self, texts: Iterable[str], labels: Iterable[Any], *, classes: Iterable[Any] = (), resume: bool = False) -> Self:
+        """Learns from texts and their labels. `classes` are as in `TextClassifier.fit`; one that no text has gets no probability. With
+        `resume`, a training that was interrupted in `output` goes on, and ends in the same bits. Raises `DataError` where fewer than
+        two classes occur or a text has none, `Interrupted` after Ctrl-C."""
         if not isinstance(self.pairs_per_text, int) or self.pairs_per_text < 0:
             raise SettingsError(f"pairs_per_text is a whole number, 0 or more, not {self.pairs_per_text!r}")
         if not self.inverse_penalty > 0:
             raise SettingsError(f"inverse_penalty must be above 0, not {self.inverse_penalty!r}")
         config = self.training_config()
         rows, answers = _labelled(texts, labels)
-        names = in_order(set(answers))
-        if len(names) < 2:
-            raise DataError(f"there are {len(names)} classes: a classifier needs two at least")
-        numbers = np.array([names.index(answer) for answer in answers])
+        own = infer(answers, kind="single")
+        names = in_order({*own.labels, *label_rows(classes)})
+        numbers = own.truth(answers)
         settings = {**config.to_dict(), "epochs": config.epochs or _EPOCHS, "learning_rate": config.learning_rate or _RATE}
         options: dict[str, Any] = {"model": self.model, "revision": self.revision, "progress": self.progress}
         options |= {"overflow": self.overflow, "max_tokens": self.max_tokens, "stride": self.stride}
@@ -105,7 +107,10 @@ class FewShotClassifier(Estimator):
         else:
             self.encoder_ = SentenceEncoder(**options, **settings)
         vectors, self.accounting_ = self.encoder_.encode_with_accounting(rows)
-        self.weights_, self.bias_ = logistic_weights(vectors, numbers, inverse_penalty=self.inverse_penalty)
+        learnt = [names.index(label) for label in own.labels]
+        self.weights_ = np.zeros((len(names), vectors.shape[1]), dtype=np.float32)
+        self.bias_ = np.full(len(names), _NEVER, dtype=np.float32)
+        self.weights_[learnt], self.bias_[learnt] = logistic_weights(vectors, numbers, inverse_penalty=self.inverse_penalty)
         self.classes_ = label_array(names)
         taught = self.encoder_.about_ if self.pairs_per_text else {}
         self.about_: dict[str, Any] = {"rows": len(rows), "training": taught.get("training", {}), "steps": taught.get("steps", 0)}

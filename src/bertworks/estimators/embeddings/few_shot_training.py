@@ -43,7 +43,7 @@ def train_one(
     _write_settings(folder, classifier, data, {name: settings[name] for name in _training_names() if name in settings})
     try:
         with told_of(folder, folder / CONTRASTIVE):
-            classifier.fit(rows.texts, rows.labels, resume=resume)
+            classifier.fit(rows.texts, rows.labels, classes=rows.further_classes, resume=resume)
     except (CheckpointError, DataError, SettingsError, TrainingError):  # which the same settings meet again
         if not (folder / CONTRASTIVE).exists():  # there is nothing to resume
             runs.forget_unbegun(folder)

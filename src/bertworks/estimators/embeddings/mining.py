@@ -24,6 +24,7 @@ from bertworks.evaluation.nearest import Pair
 _DIGITS = 6
 _PAIRS = 1000
 """Pairs that are kept of one file, unless said otherwise."""
+_NEIGHBOURS = 4
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def mine(
     output: str | Path | None = None,
     top_k: int | None = None,
     least: float | None = None,
-    neighbours: int = 4,
+    neighbours: int = _NEIGHBOURS,
     text: str | None = None,
     against_text: str | None = None,
     split: str | None = None,
@@ -113,6 +114,8 @@ def mine(
         raise SettingsError(f"least is the lowest score of a pair, a finite number, not {least!r}")
     if against is None and against_text is not None:
         raise SettingsError("against_text names a column of the second file: give that too (--against), or leave it out")
+    if against is None and neighbours != _NEIGHBOURS:
+        raise SettingsError("neighbours are what the margins of two files compare with: name the second (--against), or leave it out")
     started = time.perf_counter()
     reading: dict[str, Any] = {"split": split, "limit": limit, "on_bad_rows": on_bad_rows, "encoding": encoding, "delimiter": delimiter}
     files = [_read(file, text, reading, "text")]

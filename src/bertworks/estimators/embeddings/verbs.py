@@ -25,6 +25,7 @@ from bertworks.estimators.embeddings.relevance import read_retrieval
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
 from bertworks.estimators.embeddings.vector_index import NEIGHBOURS, VectorIndex, fingerprint_of, library
 from bertworks.estimators.embeddings.writing import check_output, ranges_path, write_npy, write_parquet
+from bertworks.estimators.rows import text_rows
 from bertworks.estimators.train_report import TrainReport
 from bertworks.estimators.verbs.evaluate import Counting, EvaluationReport
 from bertworks.tasks.embedding_objective import ObjectiveName, score_range
@@ -218,7 +219,7 @@ def embed(
     started = time.perf_counter()
     data: TextData | None = None
     if file is None:
-        rows = [texts] if isinstance(texts, str) else list(texts or [])
+        rows = [texts] if isinstance(texts, str) else text_rows(texts)
     else:
         data = read_texts(file, label=False, require_labels=False, delimiter=delimiter, **reading)
         rows = data.texts

@@ -14,6 +14,7 @@ from bertworks.data.writing import check_writable, with_columns, write_table
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.data_settings import check_given, with_reading
 from bertworks.estimators.embeddings.sentence_encoder import SentenceEncoder
+from bertworks.estimators.rows import text_rows
 from bertworks.estimators.verbs.predict import PredictionReport
 
 _DIGITS = 6
@@ -121,7 +122,7 @@ def zero_shot(
     started = time.perf_counter()
     data = None
     if file is None:
-        rows = [texts] if isinstance(texts, str) else list(texts or [])
+        rows = [texts] if isinstance(texts, str) else text_rows(texts)
         empty = next((number for number, row in enumerate(rows) if isinstance(row, str) and not row.strip()), None)
         if empty is not None:
             which = "the text" if len(rows) == 1 else f"text {empty} (the first is 0)"

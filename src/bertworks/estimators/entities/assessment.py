@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as parquet
 from jaxtyping import Int
 
 from bertworks.accounting import Accounting
 from bertworks.batch import Array
-from bertworks.checkpoints.atomic import atomic_write
 from bertworks.data.tag_schemes import OUTSIDE, Span, spans_of, tags_of
+from bertworks.data.writing import write_table
 from bertworks.errors import DataError
 from bertworks.estimators.assessment import Assessment
 from bertworks.estimators.entities.rows import spans_in, types_of
@@ -46,7 +45,7 @@ def assess(
     """Evaluates a model on labelled sentences, some at a time, so that memory does not grow with the set.
 
     Types that the model does not know count as missed. `replicates` are those of the intervals, 0 for none; `results` is a
-    Parquet file for the answers: text or words, label and prediction of each row. `progress` is called with the number of
+    table for the answers: text or words, label and prediction of each row. `progress` is called with the number of
     sentences done since the last call. Raises `DataError` for texts where the model labels single words.
     """
     task: Tagging = recognizer.task_
@@ -95,9 +94,7 @@ def _answer(task: Tagging, reading: Reading, tags: Sequence[str]) -> Any:
 def _write(path: Path, rows: Sequence[Any], truth: Sequence[Truth], answers: Sequence[Any]) -> None:
     name = "text" if rows and isinstance(rows[0], str) else "words"
     labels = [[span._asdict() for span in row.spans or ()] if row.tags is None else list(row.tags) for row in truth]
-    sink = pa.BufferOutputStream()
-    parquet.write_table(pa.table({name: list(rows), "label": labels, "prediction": list(answers)}), sink, compression="zstd")
-    atomic_write(path, sink.getvalue().to_pybytes())
+    write_table(pa.table({name: list(rows), "label": labels, "prediction": list(answers)}), path)
 
 
 # ---- mistakes

@@ -79,7 +79,8 @@ class TaggedSettings(DataSettings):
             return *self.hold_out(rows, lines), lines
         validation = self._validation_rows(data, reading)
         lines.append(f"validation: {validation.name}, {len(validation.sentences):,} rows")
-        repeated = len(set(map(as_key, rows.sentences)).intersection(map(as_key, validation.sentences)))
+        seen = set(map(as_key, rows.sentences))
+        repeated = sum(as_key(sentence) in seen for sentence in validation.sentences)
         if repeated:
             lines.append(f"{repeated:,} sentences of the validation data also stand in the training data")
             validation.accounting.notes["also in the training data"] += repeated

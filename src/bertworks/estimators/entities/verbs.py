@@ -26,6 +26,7 @@ from bertworks.estimators.entities.recognizer import SENTENCES_AT_ONCE, EntityRe
 from bertworks.estimators.entities.training import TRAINING
 from bertworks.estimators.explanation import BaselineName
 from bertworks.estimators.load import load
+from bertworks.estimators.rows import plain_list
 from bertworks.estimators.task_estimator import model_path
 from bertworks.estimators.train_report import TrainReport
 from bertworks.estimators.verbs.evaluate import Counting, EvaluationReport
@@ -208,7 +209,7 @@ def predict(
     recognizer: EntityRecognizer = load(model, device=device, precision=precision, threads=threads)
     started = time.perf_counter()
     if file is None:
-        rows = [texts] if isinstance(texts, str) else list(texts or [])
+        rows = [texts] if isinstance(texts, str) else plain_list(texts, "texts")
         found, seen = _all_answers(recognizer, rows, progress)
         return PredictionReport(found, None, seen, _counts(found), seconds=time.perf_counter() - started)
     data = read_tagged(file, require_labels=False, **options)
@@ -226,14 +227,20 @@ def predict(
 
 
 def answers(
-    classifier: EntityRecognizer, rows: Sequence[Any], *, probabilities: bool = False, progress: Callable[[int, int], None] | None = None
+    classifier: EntityRecognizer,
+    rows: Sequence[Any],
+    *,
+    probabilities: bool = False,
+    first_row: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[list[TaggedPrediction], Accounting]]:
-    """The answers for sentences, in their order: some at a time, with what became of them."""
+    """The answers for sentences, in their order: some at a time, with what became of them. `first_row` is the number of the first one in
+    messages."""
     if probabilities:
         raise SettingsError("predict has no option 'probabilities' for the task 'entities': each entity comes with its own")
     for start in range(0, len(rows), SENTENCES_AT_ONCE):
         chunk = rows[start : start + SENTENCES_AT_ONCE]
-        found, seen = classifier.predict_with_accounting(chunk, first_row=start)
+        found, seen = classifier.predict_with_accounting(chunk, first_row=first_row + start)
         told = []
         for row, answer in zip(chunk, found, strict=True):
             plain = isinstance(row, str)

@@ -122,6 +122,7 @@ def _begun(
         chosen = _as_config(config).placed()
         folder = runs.free_name(Path("runs") / "pretraining") if output is None else Path(output)
         if not (launched and (folder / runs.SETTINGS).exists()):
+            RunFolder.require_new(folder)  # before a model is made, and its steps are timed
             return {"config": chosen.to_dict(), "folder": str(folder), "resumed": False, "finished": None}
         if not chosen.describes(_stored_config(folder)):
             raise SettingsError(f"{folder} holds a run of another configuration: choose another folder, or delete it")
@@ -363,7 +364,7 @@ class _Pretraining:
             return
         with atomic_folder(folder, replace=True) as writing:
             save_model(writing, loaded)
-            self.tokenizer.save(writing, segments=loaded.model.spec.embedding.segments > 1)
+            self.tokenizer.save(writing, segments=loaded.model.spec.embedding.segments > 1, max_tokens=loaded.model.spec.max_tokens)
 
     def _dropout_for_use(self) -> dict[str, float]:
         """Dropout that fine-tuning starts from: none while pretraining on more text than the model can learn by heart, the

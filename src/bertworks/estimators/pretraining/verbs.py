@@ -46,9 +46,15 @@ class FilledText:
 
 
 def answers(
-    classifier: MaskFiller, rows: Sequence[Any], *, probabilities: bool = False, progress: Callable[[int, int], None] | None = None
+    classifier: MaskFiller,
+    rows: Sequence[Any],
+    *,
+    probabilities: bool = False,
+    first_row: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[list[FilledText], Accounting]]:
-    """Texts with their masks filled (`MaskFiller.fill`), some at a time, with what became of them.
+    """Texts with their masks filled (`MaskFiller.fill`), some at a time, with what became of them. `first_row` is the number of the
+    first text in messages.
 
     Raises `SettingsError` for a text without a mask.
     """
@@ -60,7 +66,10 @@ def answers(
             )
     for start in range(0, len(rows), _TEXTS_AT_ONCE):
         some = list(rows[start : start + _TEXTS_AT_ONCE])
-        yield [FilledText(filled, probabilities) for filled in classifier.fill(some)], _accounting(classifier, some)
+        yield (
+            [FilledText(filled, probabilities) for filled in classifier.fill(some, first_row=first_row + start)],
+            _accounting(classifier, some),
+        )
         if progress is not None:
             progress(start + len(some), len(rows))
 
@@ -103,7 +112,7 @@ def predict(
     started, read = time.perf_counter(), None
     if file is not None:
         read = read_texts(file, label=False, require_labels=False, delimiter=delimiter, **reading)
-    given = [texts] if isinstance(texts, str) else list(texts or [])
+    given = [texts] if isinstance(texts, str) else [] if texts is None else list(texts)
     found: list[FilledText] = []
     seen = Accounting()
     for some, accounting in answers(filler, given if read is None else read.texts, probabilities=probabilities, progress=progress):

@@ -13,7 +13,7 @@ from bertworks.data.table import split_names
 from bertworks.data.text_data import read_texts
 from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.classifier import TextClassifier
-from bertworks.estimators.data_settings import check_pairs, describe, known_labels, rows_of
+from bertworks.estimators.data_settings import check_labels, check_pairs, describe, known_labels, rows_of
 from bertworks.estimators.load import load
 from bertworks.estimators.row_results import FILE, RowResults
 from bertworks.estimators.verbs import kinds
@@ -101,8 +101,11 @@ def compare(
     options: dict[str, Any] = {"text": text, "pair": pair, "label": label, "kind": one.kind, "on_bad_rows": on_bad_rows}
     options |= {"shuffle_seed": shuffle_seed, "limit": limit, "encoding": encoding, "delimiter": delimiter}
     read = read_texts(data, split=split or names.get("test") or names.get("validation"), **options)
-    check_pairs(read, one.pairs)
-    labels = known_labels(read.labels or [], one.labels) if one.kind == "single" else read.labels or []
+    for model in models:
+        check_pairs(read, model.task_.pairs)
+    labels = known_labels(read.labels or [], one.labels)
+    if one.kind != "number":
+        check_labels(read.table.name, read.table.rows, labels, one.labels, "the models")
     rows = rows_of(read)
 
     def chunks() -> Iterator[Chunk]:
@@ -129,8 +132,8 @@ def _compare_runs(first: Path, second: Path, replicates: int) -> ComparisonRepor
         at = 0
         for (rows, targets, outputs), (also, again, others) in zip(one.chunks(), other.chunks(), strict=True):
             if rows != also or not np.array_equal(targets, again):
-                wrong = next((i for i, (a, b) in enumerate(zip(rows, also, strict=True)) if a != b), 0)
-                raise DataError(_other_rows(first, second, f"they differ in row {at + wrong}"))
+                differ = (targets != again).reshape(len(rows), -1).any(axis=1) | [a != b for a, b in zip(rows, also, strict=True)]
+                raise DataError(_other_rows(first, second, f"they differ in row {at + int(differ.argmax())}"))
             at += len(rows)
             yield targets, outputs, others
 
@@ -147,9 +150,10 @@ def _other_rows(first: Path, second: Path, why: str) -> str:
 
 
 def _check_alike(one: tuple[Any, ...], other: tuple[Any, ...]) -> None:
-    """Raises `DataError` where two models do not answer the same question. Each is its folder, kind, labels and whether it reads pairs."""
+    """Raises `DataError` where two models do not answer the same question. Each is its folder, kind, labels and whether it reads pairs;
+    None is not known."""
     first, second = one[0], other[0]
-    if one[1] != other[1] or one[3] != other[3]:
+    if one[1] != other[1] or {one[3], other[3]} == {False, True}:
         raise DataError(f"'{first}' and '{second}' are models of different tasks: they cannot be compared")
     if [str(name) for name in one[2]] != [str(name) for name in other[2]]:
         odd = sorted({str(name) for name in one[2]} ^ {str(name) for name in other[2]})

@@ -71,14 +71,15 @@ def cross_validate(
 
 
 def _join(study: Study, done: list[TrialResult], parts: list[Any]) -> None:
-    """The answers of all folds in one file, in the order of the rows."""
+    """The answers of all folds in one file, in the order of the rows: each what its fold's model decided, by thresholds of its own."""
     rows, order = study.material.rows, np.argsort(np.concatenate(parts))
-    answers = np.concatenate([outputs for trial in done for _, _, outputs in RowResults(trial.folder / FILE).chunks()])
-    outputs = answers.reshape(len(answers), -1)[order]
+    stored = [RowResults(trial.folder / FILE) for trial in done]
+    outputs = np.concatenate([outputs for fold in stored for _, _, outputs in fold.chunks()])
+    decided = [answer for fold in stored for answer in fold.predictions()]
     task = read_task(done[0].folder / "model")[0]
     assert isinstance(task, TextClassification), "what a study trains"
-    with RowResultsWriter(study.folder / FILE, task) as writer:
-        writer.add(rows.texts, rows.labels, outputs)
+    with RowResultsWriter(study.folder / FILE, replace(task, thresholds=None)) as writer:
+        writer.add(rows.texts, rows.labels, outputs.reshape(len(outputs), -1)[order], [decided[i] for i in order])
 
 
 def doubtful_labels(study: Study) -> list[Finding]:

@@ -1,7 +1,7 @@
 """`evaluate`: all metrics of a finished model on labelled data, or of a pretrained one on text."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,9 @@ from typing import Any
 from bertworks.accounting import Accounting
 from bertworks.data.faults import OnBadRows
 from bertworks.data.table import split_names
-from bertworks.data.text_data import TextData, read_texts
+from bertworks.data.text_data import read_texts
 from bertworks.data.writing import check_writable
-from bertworks.errors import DataError, nearest
-from bertworks.estimators.data_settings import check_pairs, describe, known_labels, rows_of, with_reading
+from bertworks.estimators.data_settings import check_labels, check_pairs, describe, known_labels, rows_of, with_reading
 from bertworks.estimators.load import load
 from bertworks.estimators.verbs import kinds
 
@@ -65,7 +64,7 @@ def evaluate(
     """Evaluates a model folder or a finished run on a source of labelled texts, read as `train` reads it.
 
     Where the source has several splits and none is named, it is its test part, else its validation part. Metrics come
-    with 95 % intervals, and with the worst `mistakes`. `results` is a Parquet file to write the answers to, row by row
+    with 95 % intervals, and with the worst `mistakes`. `results` is a table to write the answers to, row by row
     (`RowResultsWriter`). `progress` is called with the rows done and the rows in all. A pretrained model is evaluated on text, with
     options of its own (`estimators.pretraining.evaluation`).
 
@@ -79,9 +78,9 @@ def evaluate(
     options |= {"shuffle_seed": shuffle_seed, "limit": limit, "encoding": encoding, "delimiter": delimiter}
     read = read_texts(data, split=split or names.get("test") or names.get("validation"), **options)
     check_pairs(read, task.pairs)
-    labels = known_labels(read.labels or [], task.labels) if task.kind == "single" else read.labels or []
+    labels = known_labels(read.labels or [], task.labels)
     if task.kind != "number":
-        _check_labels(read, labels, task.labels)
+        check_labels(read.table.name, read.table.rows, labels, task.labels)
     done, started = 0, time.perf_counter()
 
     def count(rows: int) -> None:
@@ -94,15 +93,3 @@ def evaluate(
     shown = [{**mistake, "row": int(read.table.rows[mistake["row"]])} for mistake in found.mistakes]
     seen, seconds = with_reading(found.accounting, read.accounting), time.perf_counter() - started
     return EvaluationReport(task.metrics().headline, found.metrics, seen, describe(read), shown, seconds)
-
-
-def _check_labels(data: TextData, labels: Sequence[Any], known: Sequence[Any]) -> None:
-    """Raises `DataError` that names the source and the row there of a label that is none of the model's."""
-    for row, label in zip(data.table.rows.tolist(), labels, strict=True):
-        for one in label if isinstance(label, tuple) else (label,):
-            if one not in known:
-                names = ", ".join(map(str, known[:8])) + (" …" if len(known) > 8 else "")
-                raise DataError(
-                    f"{data.table.name}, row {row} (the first is 0): the label {one!r:.60} is none of the {len(known)} labels of the model "
-                    f"({names}).{nearest(str(one), map(str, known)) or ' Correct it, or leave the row out'}"
-                )

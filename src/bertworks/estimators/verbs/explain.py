@@ -69,8 +69,8 @@ def explain(
     machine: dict[str, Any] = {"device": device, "precision": precision, "threads": threads}
     given = text if pair is None else (text, pair)
     if _is_bare(model):
-        if target is not None or window is not None:
-            raise SettingsError("a bare encoder has no labels and no windows: leave out target and window")
+        if target is not None or window is not None or baseline != "pad":
+            raise SettingsError("a bare encoder has no labels, no windows and no attributions: leave out target, window and baseline")
         explanation = Encoder(model, **machine).explain(given)
     else:
         explanation = explain_classifier(load(model, **machine), given, target=target, window=window, baseline=baseline, progress=progress)

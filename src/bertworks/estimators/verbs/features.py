@@ -17,6 +17,7 @@ from bertworks.errors import DataError, SettingsError
 from bertworks.estimators.data_settings import check_given, with_reading
 from bertworks.estimators.embeddings.writing import SUFFIXES, check_output, write_npy, write_parquet, write_token_parquet
 from bertworks.estimators.feature_extractor import Combine, FeatureExtractor, Pool, TokenFeatures
+from bertworks.estimators.rows import text_rows
 from bertworks.tokenization import Overflow
 
 Part = TypeVar("Part")
@@ -89,7 +90,7 @@ def features(
     extractor = FeatureExtractor(model, layers=layers, combine=combine, pooling=pooling, threads=threads, **options).fit()
     started = time.perf_counter()
     if file is None:
-        rows, table, read = [texts] if isinstance(texts, str) else list(texts or []), None, Accounting()
+        rows, table, read = [texts] if isinstance(texts, str) else text_rows(texts), None, Accounting()
         numbers: Sequence[int] = range(len(rows))
     else:
         data = read_texts(file, label=False, require_labels=False, **reading)

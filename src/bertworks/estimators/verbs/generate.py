@@ -11,6 +11,7 @@ from bertworks.data.text_data import read_texts
 from bertworks.errors import DataError
 from bertworks.estimators.data_settings import check_given
 from bertworks.estimators.generator import Generated, TextGenerator, TextStream
+from bertworks.estimators.rows import text_rows
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def generate(
         prompts = data.texts
     generator = TextGenerator(model, revision=revision, device=device, precision=precision, threads=threads)
     started = time.perf_counter()
-    texts = [prompts] if isinstance(prompts, str) else list(prompts or [])
+    texts = [prompts] if isinstance(prompts, str) else text_rows(prompts)
     return GenerationReport(generator.generate(texts, **settings), time.perf_counter() - started)
 
 

@@ -14,7 +14,7 @@ from bertworks.data.writing import check_writable, with_columns, write_table
 from bertworks.estimators.classifier import TextClassifier
 from bertworks.estimators.data_settings import check_given, check_pairs, rows_of, with_reading
 from bertworks.estimators.load import load
-from bertworks.estimators.rows import split_pairs
+from bertworks.estimators.rows import split_pairs, text_rows
 from bertworks.estimators.verbs import kinds
 
 _CHUNK = 2048
@@ -128,7 +128,7 @@ def predict(
     classifier = load(model, device=device, precision=precision, threads=threads)
     started = time.perf_counter()
     if file is None:
-        rows = [texts] if isinstance(texts, str) else list(texts or [])
+        rows = [texts] if isinstance(texts, str) else text_rows(texts)
         found, seen = _answer(classifier, rows, probabilities, progress)
         return PredictionReport(found, None, seen, _counts(found), seconds=time.perf_counter() - started)
     data = read_texts(file, label=False, require_labels=False, **options)
@@ -144,12 +144,18 @@ def predict(
 
 @kinds.dispatched(kinds.of_estimator)
 def answers(
-    classifier: TextClassifier, rows: Sequence[Any], *, probabilities: bool = False, progress: Callable[[int, int], None] | None = None
+    classifier: TextClassifier,
+    rows: Sequence[Any],
+    *,
+    probabilities: bool = False,
+    first_row: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[tuple[list[Prediction], Accounting]]:
-    """The answers for texts, or pairs of texts, in their order: chunk by chunk, with what became of the chunk's texts."""
+    """The answers for texts, or pairs of texts, in their order: chunk by chunk, with what became of the chunk's texts. `first_row` is
+    the number of the first one in messages."""
     for start in range(0, len(rows), _CHUNK):
         chunk = [tuple(row) if isinstance(row, list) else row for row in rows[start : start + _CHUNK]]
-        yield _answer_chunk(classifier, chunk, start, probabilities)
+        yield _answer_chunk(classifier, chunk, first_row + start, probabilities)
         if progress is not None:
             progress(start + len(chunk), len(rows))
 

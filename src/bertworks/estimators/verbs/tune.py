@@ -48,8 +48,8 @@ def tune(
     "small": the same with the rates of small models; or settings with the values to try), of which `trials` takes the
     first so many; or "optuna", `trials` (by default 12) of a tree-structured Parzen estimator (Bergstra et al. 2011).
     `task` and `settings` are those of `train`: for text classification fields of `DataSettings`, parameters of `TextClassifier` and of
-    `TrainingConfig`, the same in every trial. A study that was interrupted goes on with the same call; its folder is by default
-    `runs/<name of the data>-tune`, with a table in trials.csv and the best model in `model`.
+    `TrainingConfig`, the same in every trial; what is set is not searched for. A study that was interrupted goes on with the same call;
+    its folder is by default `runs/<name of the data>-tune`, with a table in trials.csv and the best model in `model`.
 
     Choosing the best of many flatters it: evaluate the model on rows that took no part.
 
@@ -64,13 +64,14 @@ def tune(
     about: dict[str, Any] = {"kind": "tune", "search": search, "trials": trials}
     done: list[TrialResult] = []
     if search == "grid":
-        tried = _grid(grid, training)
+        tried = _grid(grid, training, usual)
         about["grid"] = {name: list(values) for name, values in tried.items()}
         proposals: Iterator[dict[str, Any]] = itertools.islice(_combinations(tried), trials)
     else:
         _require_optuna()
         about["trials"] = count
-        proposals = (_proposal(done, seed) for _ in range(count))
+        spaces = _unset({**_RANGES, **_CHOICES}, usual)
+        proposals = (_proposal(done, seed, spaces) for _ in range(count))
     study = Study(study_folder(output, data, "tune"), training, reading, usual, about, progress=progress)
     study.run(
         (
@@ -84,16 +85,19 @@ def tune(
     headline = headline_of(done)
     told = ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in best.differs.items())
     lines = [f"best of {len(done)}: {best.name} ({told}), {headline.replace('_', ' ')} {best.score:.4f}"]
+    fixed = [f"{name.replace('_', ' ')} {shown(usual[name])}" for name in PAPER_GRID if name in usual and name not in best.differs]
+    if fixed and (search == "optuna" or isinstance(grid, str)):
+        lines.append(f"not searched for, as it was set: {', '.join(fixed)}")
     if len(done) > 1:
         lines.append("the best of several trials looks better than it is: evaluate it on rows that took no part")
     return study.report(done, headline, lines)
 
 
-def _grid(grid: str | Mapping[str, Sequence[Any]], training: TaskTraining) -> Mapping[str, Sequence[Any]]:
+def _grid(grid: str | Mapping[str, Sequence[Any]], training: TaskTraining, usual: Mapping[str, Any]) -> Mapping[str, Sequence[Any]]:
     if isinstance(grid, str):
         if grid not in GRIDS:
             raise SettingsError(f"there is no grid '{grid}'.{nearest(grid, GRIDS)} There are: {', '.join(GRIDS)}")
-        return GRIDS[grid]
+        return _unset(GRIDS[grid], usual)
     if not grid or not all(grid.values()):
         raise SettingsError("a grid needs a setting with values to try, as {'learning_rate': [1e-4, 5e-5]}")
     for name in grid:
@@ -101,9 +105,19 @@ def _grid(grid: str | Mapping[str, Sequence[Any]], training: TaskTraining) -> Ma
             raise SettingsError(f"there is no setting '{name}' to try.{nearest(name, training.known)}")
         if training.implied({name: True}):
             raise SettingsError(f"{name} decides what is learnt, which is the same in every trial: take it out of the grid")
+        if name in usual:
+            raise SettingsError(f"{name} is set to {shown(usual[name])}, and the grid would try other values: leave out one of the two")
     for differs in _combinations(grid):
         TrainingConfig(**{f.name: differs[f.name] for f in fields(TrainingConfig) if f.name in differs})
     return grid
+
+
+def _unset(tried: Mapping[str, Sequence[Any]], usual: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
+    """What is to be tried, less the settings that have a value. Raises `SettingsError` where none is left."""
+    left = {name: values for name, values in tried.items() if name not in usual}
+    if not left:
+        raise SettingsError(f"{', '.join(tried)} are all set, so there is nothing to search for: leave out one of them")
+    return left
 
 
 def _combinations(grid: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
@@ -116,17 +130,17 @@ def _require_optuna() -> None:
         raise MissingExtraError.for_package("optuna", "tune", "search='optuna'")
 
 
-def _proposal(done: Sequence[TrialResult], seed: int) -> dict[str, Any]:
-    """What a tree-structured Parzen estimator tries next, a function of the results so far and of the seed: so a study that
-    is resumed proposes what it would have proposed."""
+def _proposal(done: Sequence[TrialResult], seed: int, ranges: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """What a tree-structured Parzen estimator tries next of some `ranges`, a function of the results so far and of the seed: so a study
+    that is resumed proposes what it would have proposed."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    spaces: dict[str, Any] = {name: optuna.distributions.FloatDistribution(*ends, log=True) for name, ends in _RANGES.items()}
-    spaces |= {name: optuna.distributions.CategoricalDistribution(values) for name, values in _CHOICES.items()}
+    spaces: dict[str, Any] = {name: optuna.distributions.CategoricalDistribution(values) for name, values in ranges.items()}
+    spaces |= {name: optuna.distributions.FloatDistribution(*_RANGES[name], log=True) for name in ranges if name in _RANGES}
     sampler = optuna.samplers.TPESampler(seed=seed * 10_007 + len(done), n_startup_trials=4)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for result in done:
         study.add_trial(optuna.trial.create_trial(params=result.differs, distributions=spaces, value=result.score))
     proposed = study.ask(spaces).params
-    return {**proposed, "learning_rate": float(f"{proposed['learning_rate']:.3g}")}  # as it is shown
+    return {name: float(f"{value:.3g}") if name in _RANGES else value for name, value in proposed.items()}  # as it is shown

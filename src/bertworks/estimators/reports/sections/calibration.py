@@ -23,16 +23,19 @@ def calibration(run: RunRecord) -> Section | None:
 def about_calibration(run: RunRecord) -> list[Block]:
     """The calibration error and what was done about it, without the diagram."""
     temperature, error = number(run.calibration.get("temperature")), number(run.validation.get("expected_calibration_error"))
+    before, after = (mapping(run.calibration.get(name)) for name in ("before", "after"))
     told = []
     if temperature == 1:
         told.append("The confidences are left as they are: the validation rows gave no cause to scale them, or are too few to tell.")
     elif temperature is not None:
         told.append(f"The scores are divided by a temperature of {decimal(temperature)}, fitted on the validation rows.")
+        if not after:
+            told.append("What that brings cannot be told: half of the rows would be too few to fit it on, with the other half to judge by.")
     if error is not None:
         told.append(f"The expected calibration error, the mean distance of confidence and accuracy, is {decimal(error)}.")
     blocks: list[Block] = [Prose(" ".join(told))] if told else []
-    table = _before_and_after(mapping(run.calibration.get("before")), mapping(run.calibration.get("after")))
-    return [*blocks, table] if table is not None and temperature != 1 else blocks
+    table = _before_and_after(before, after) if after and temperature != 1 else None
+    return [*blocks, table] if table is not None else blocks
 
 
 def _before_and_after(before: Mapping[str, Any], after: Mapping[str, Any]) -> Table | None:
