@@ -39,7 +39,7 @@ def main() -> None:
 
 def warm_up(command: dict[str, Any]) -> None:
     """Trains for a step, so that the children inherit all that is set up at the first use."""
-    settings = {**command["settings"], "epochs": 0.01}
+    settings = {**command["settings"], "epochs": 0.01, "patience": None}  # which nothing is judged by here
     estimator(command, **settings).fit(command["data"]["texts"], command["data"]["labels"])
 
 

@@ -341,7 +341,7 @@ except Exception as error:
     print(json.dumps({"error": type(error).__name__, "text": str(error), "messages": Told.messages}))
 """
     seen = []
-    for number, mebibytes in enumerate((4000, 230, 205, 190, 175, 165, 60)):
+    for number, mebibytes in enumerate((4000, 230, 205, 190, 182, 175, 170, 165, 155, 60)):
         command = [sys.executable, "-c", code, str(tmp_path / str(number)), str(mebibytes << 20)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
         assert done.returncode == 0, done.stderr
