@@ -1,6 +1,7 @@
 """Probing: the right files and columns, fixed settings, a floor of random weights, results that are kept."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean, stdev
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as parquet
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import bertworks as bw
 from bertworks.errors import DataError, Interrupted, SettingsError
@@ -270,6 +272,33 @@ def test_a_result_of_an_earlier_version_is_read_and_its_checkpoints_are_forgotte
     assert not (folder / "working").exists()
     with pytest.raises(SettingsError, match="made with other precision"):
         probe(tiny_bert, glue, **{**options, "precision": "bfloat16"})
+
+
+def test_a_floor_holds_for_all_models_of_its_shape(
+    glue: Path, tiny_bert: Path, make_bert: Callable[..., Path], tmp_path: Path, one_thread: None
+) -> None:
+    options: dict[str, Any] = {"tasks": ["sst2"], **MACHINE}
+    first = probe(tiny_bert, glue, output=tmp_path / "first", **options)
+    further = tmp_path / "further"
+    shutil.copytree(tiny_bert, further)
+    tensors = {name: tensor + 1 for name, tensor in load_file(further / "model.safetensors").items()}
+    save_file(tensors, further / "model.safetensors", metadata={"format": "pt"})
+    narrow = make_bert(initializer_range=0.5, hidden_size=16, intermediate_size=16)
+    for name in ("second", "third"):
+        (tmp_path / name / "results").mkdir(parents=True)
+        shutil.copy(tmp_path / "first/results/sst2-seed-0-floor.json", tmp_path / name / "results")
+    second = probe(further, glue, output=tmp_path / "second", progress=(counts := Counts()), **options)
+    assert counts.trainings == 1, "that of the other weights; the floor is read"
+    assert second.values(SST2, "accuracy", floor=True) == first.values(SST2, "accuracy", floor=True)
+    with pytest.raises(SettingsError, match="made with other shape"):
+        probe(narrow, glue, output=tmp_path / "third", **options)
+    kept = tmp_path / "first/results/sst2-seed-0-floor.json"
+    stored = json.loads(kept.read_text())
+    del stored["made_of"]["shape"]
+    stored["made_of"]["model"] = json.loads((tmp_path / "first/results/sst2-seed-0.json").read_text())["made_of"]["model"]
+    kept.write_text(json.dumps(stored))  # as an earlier version has it
+    assert probe(tiny_bert, glue, output=tmp_path / "first", progress=(counts := Counts()), **options).results == first.results
+    assert counts.trainings == 0
 
 
 def test_what_is_asked_for_must_be_there(glue: Path, tiny_bert: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """One probe of one encoder: fine-tuned on a task with a seed, or its frozen features classified."""
 
+import hashlib
+import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -27,6 +29,9 @@ from bertworks.inference.models import new_model
 from bertworks.tasks.text_classification import TextClassification
 from bertworks.tokenization import Tokenizer
 from bertworks.training.progress import Progress, StepReport
+
+_NO_SHAPE = ("architectures", "dtype", "torch_dtype", "_name_or_path", "transformers_version")
+"""What a config.json says of its file rather than of the model."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,13 @@ def write_twin(encoder: Path, folder: Path, seed: int) -> Path:
         save_model(writing, twin)
         Tokenizer.load(encoder).save(writing)
     return folder
+
+
+def fingerprint_of_shape(encoder: Path) -> str:
+    """A hash of all that decides what a twin is: the description of the model, and its tokenizer."""
+    config = {name: value for name, value in read_description(encoder)[0].items() if name not in _NO_SHAPE}
+    told = json.dumps([config, Tokenizer.load(encoder).fingerprint()], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def forget(*folders: Path) -> None:

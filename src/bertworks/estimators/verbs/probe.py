@@ -16,7 +16,7 @@ from bertworks.errors import BertworksError, DataError, Interrupted, SettingsErr
 from bertworks.estimators import runs
 from bertworks.estimators.probing.data import TaskFiles, TaskRows, find_files, read_rows
 from bertworks.estimators.probing.tasks import PUBLISHED, SETTINGS, SHAPES, ProbeTask, chosen_tasks
-from bertworks.estimators.probing.trials import Trial, classify_features, fine_tune, forget, write_twin
+from bertworks.estimators.probing.trials import Trial, classify_features, fine_tune, fingerprint_of_shape, forget, write_twin
 from bertworks.estimators.train_report import told_of
 from bertworks.nn.machine import choose
 from bertworks.training.progress import Progress
@@ -158,7 +158,8 @@ def probe(
     reaches was not learnt in pretraining. `limit` takes so many training rows, to try things out.
 
     Every finished training is kept in the folder `output`, by default `runs/<name of the model>-probe`, and read by the
-    next call, which may ask for more seeds or tasks.
+    next call, which may ask for more seeds or tasks. The floor depends on no weights: its files in `results` hold for every model of
+    the same shape and tokenizer, and may be copied from one probe's folder to another's.
 
     Raises `SettingsError` for an unknown task or a folder of another probe, `DataError` where no task's data are there or
     those of a task that was asked for are not, `CheckpointError` for the model, `Interrupted` after Ctrl-C.
@@ -242,8 +243,9 @@ class _Probe:
         kept = self.folder / _RESULTS / f"{name}.json"
         working = self.folder / _WORKING / name
         trained = task.epochs is not None
+        shape = {"shape": fingerprint_of_shape(self.encoder)[:_DIGITS], "limit": self.identity["limit"]}
         made_of = {
-            **self.identity,
+            **(shape if floor else self.identity),
             "rows": rows.fingerprint(),
             "epochs": task.epochs,
             **(SETTINGS if trained else {}),
@@ -252,6 +254,8 @@ class _Probe:
         if kept.exists():
             stored = read_json(kept)
             was = {**stored["about"], **stored.get("made_of", {})}  # the precision stood in `about` only
+            if floor and was.get("model") == self.identity["model"]:
+                was.update(shape)  # floors were told by the model whose shape they have
             odd = [key for key, value in made_of.items() if was.get(key) != value]
             if odd:
                 raise SettingsError(f"{kept} was made with other {', '.join(odd)}: choose another folder, or delete the file")
