@@ -13,9 +13,10 @@ import torch
 from safetensors.numpy import load_file
 
 from bertworks.batch import PackedBatch
-from bertworks.checkpoints.files import read_json
+from bertworks.checkpoints.files import open_tensors, read_json
 from bertworks.cli.main import run as run_command
 from bertworks.data.corpus.corpus import Corpus
+from bertworks.data.corpus.plans import COPY
 from bertworks.errors import BertworksError, DataError, SettingsError
 from bertworks.estimators.pretraining.batches import PretrainingBatches
 from bertworks.estimators.pretraining.config import PretrainingConfig
@@ -144,9 +145,10 @@ class Stops(Progress):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("stop", [1, 7, 11])
-def test_a_stopped_run_ends_in_the_same_bits(corpus: Path, tmp_path: Path, stop: int) -> None:
+@pytest.mark.parametrize(("stop", "copies"), [(1, 0.0), (7, 0.0), (11, 0.0), (7, 0.5)])
+def test_a_stopped_run_ends_in_the_same_bits(corpus: Path, tmp_path: Path, stop: int, copies: float) -> None:
     values = settings(corpus, checkpoint_steps=3, batch_ramp=0.5)
+    values["corpus"]["copies"] = copies
     whole = pretrain(values, output=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         pretrain(values, output=tmp_path / "run", progress=Stops(stop))
@@ -155,6 +157,32 @@ def test_a_stopped_run_ends_in_the_same_bits(corpus: Path, tmp_path: Path, stop:
     assert report.metrics == whole.metrics
     assert report.tokens == whole.tokens
     assert pretrain(resume=tmp_path / "run").was_finished
+
+
+def test_changed_copies_are_learnt_from_but_not_judged_by(corpus: Path) -> None:
+    values = settings(corpus, batch_size=64)
+    without = _Pretraining(PretrainingConfig.from_dict(values), Progress())
+    values["corpus"]["copies"] = 1.0
+    made = _Pretraining(PretrainingConfig.from_dict(values), Progress())
+    batch, held_out, same = PretrainingBatches(made.sequences, made.task, batch_size=64).whole_step(0), made.held_out(), without.held_out()
+    assert set(batch.targets["next_sentence"].tolist()) == {COPY}
+    assert "second text: a changed copy of the first" in made.sample(batch)
+    assert held_out is not None
+    assert same is not None
+    np.testing.assert_array_equal(held_out.input_ids, same.input_ids)
+    np.testing.assert_array_equal(held_out.targets["next_sentence"], same.targets["next_sentence"])
+
+
+def test_pairs_of_copies_alone_teach_no_order(corpus: Path, tmp_path: Path) -> None:
+    values = settings(corpus, steps=3)
+    values["corpus"]["copies"] = 1.0
+    start = pretrain(settings(corpus, steps=1, learning_rate=1e-12), output=tmp_path / "start").model
+    values["model"] = {"start": str(start), "dropout": 0.0}
+    end = pretrain(values, output=tmp_path / "end").model
+    with open_tensors(start) as before, open_tensors(end) as after:
+        same = {name: bool(np.array_equal(before.read(name), after.read(name))) for name in before if "cls." in name}
+    assert same["cls.seq_relationship.bias"], "no label, no gradient, and biases do not decay"
+    assert not same["cls.predictions.bias"]
 
 
 def test_a_run_does_not_go_on_with_another_corpus(corpus: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 
 from bertworks.architectures import HeadKind
 from bertworks.batch import Array, PackedBatch
-from bertworks.data.corpus.plans import Pairing
+from bertworks.data.corpus.plans import COPY, Pairing
 from bertworks.evaluation import ClassificationMetrics
 from bertworks.tasks.task import Scores
 
@@ -48,7 +48,8 @@ class NextSentence:
 
     def update_metrics(self, metrics: ClassificationMetrics, batch: PackedBatch, scores: Scores) -> None:
         values: Array = np.exp(scores[self.name] - scores[self.name].max(axis=1, keepdims=True))
-        metrics.update(batch.targets[self.name], values / values.sum(axis=1, keepdims=True))
+        ordered = batch.targets[self.name] != COPY
+        metrics.update(batch.targets[self.name][ordered], (values / values.sum(axis=1, keepdims=True))[ordered])
 
 
 class SentenceOrder(NextSentence):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bertworks.data.corpus.plans import Plan, SequenceSettings, plan, sequences_in
+from bertworks.data.corpus.plans import COPY, Plan, SequenceSettings, plan, sequences_in
 from bertworks.data.corpus.sequences import Sequences
 from bertworks.data.corpus.shards import Shard, write_shard
 from bertworks.errors import DataError, SettingsError
@@ -83,6 +83,32 @@ def test_pairs_lose_no_token(documents: Documents, room: int, epoch: int, tmp_pa
     assert len(made) >= sequences_in(len(shard.tokens), chosen)
 
 
+@relaxed
+@given(documents=documents_strategy, room=st.integers(4, 60), epoch=st.integers(0, 3))
+def test_pairs_with_copies_lose_no_token(documents: Documents, room: int, epoch: int, tmp_path: Path) -> None:
+    shard = shard_of(tmp_path, documents)
+    made = plan([(0, shard)], SequenceSettings(room + 3, short_share=0.2, copies=0.5), epoch)
+    own: set[int] = set()
+    for parts, label in zip(parts_of(made), made.labels.tolist(), strict=True):
+        for _, a, b in parts[:1] if label == 1 else parts:
+            own |= set(range(a, b))
+        if label == COPY:
+            ((_, a, b),) = parts
+            assert 2 * (b - a) <= max(2, room), "a text and its copy have room"
+            assert document_of(shard, a) == document_of(shard, b - 1)
+    assert own == set(range(len(shard.tokens)))
+
+
+def test_the_share_of_copies_and_the_halves_beside_them(tmp_path: Path) -> None:
+    shard = shard_of(tmp_path, random_documents(1500))
+    made = plan([(0, shard)], SequenceSettings(64, "next_sentence", copies=0.4), 0)
+    copies = made.labels == COPY
+    assert abs(copies.mean() - 0.4) < 0.02
+    assert abs(made.labels[~copies].mean() - 0.5) < 0.03
+    without = plan([(0, shard)], SequenceSettings(64, "next_sentence"), 0)
+    assert set(without.labels.tolist()) == {0, 1}
+
+
 def test_half_of_the_pairs_are_true_neighbours(tmp_path: Path) -> None:
     # one document in three has a single sentence, for which there is no true neighbour
     documents = [d if i % 3 else d[:1] for i, d in enumerate(random_documents(1500))]
@@ -136,6 +162,8 @@ def test_one_document_has_no_random_neighbour(tmp_path: Path) -> None:
         ({"max_tokens": 6}, "too short"),
         ({"short_share": 2.0}, "short_share"),
         ({"cross_documents": True}, "pairing = 'none'"),
+        ({"copies": -0.1}, "copies must lie"),
+        ({"pairing": "none", "copies": 0.1}, "no objective asks for pairs"),
     ],
 )
 def test_wrong_settings(values: dict[str, object], message: str) -> None:
@@ -171,8 +199,32 @@ def test_a_sequence_has_its_special_tokens_segments_and_words(tmp_path: Path, pa
     assert (words == (~special & (batch.input_ids % 3 != 1))).all()
 
 
+def test_copies_stand_behind_their_texts(tmp_path: Path) -> None:
+    source = sequences(tmp_path, copies=0.6)
+    batch, words = source.take(np.arange(200))
+    copies = np.flatnonzero(batch.targets["pairing"] == COPY)
+    assert 80 < len(copies) < 160
+    kept = []
+    for i in copies:
+        a, b = batch.offsets[i : i + 2]
+        ids, begins = batch.input_ids[a:b], words[a:b]
+        border = int(np.flatnonzero(ids == END)[0])
+        text, copied = ids[1:border], ids[border + 1 : -1]
+        assert ids[0] == START
+        assert (ids == END).sum() == 2
+        assert ids[-1] == END
+        assert len(ids) <= 40
+        assert batch.segment_ids[a:b].tolist() == [0] * (border + 1) + [1] * (len(copied) + 1)
+        assert text.tolist() == list(range(text[0], text[-1] + 1))
+        assert not begins[[0, border, -1]].any()
+        assert begins[border + 1]
+        kept.append(np.isin(copied, text).sum() / len(text))
+    assert 0.6 < np.mean(kept) < 0.8
+    assert max(kept) == 1
+
+
 def test_sequences_do_not_depend_on_how_they_are_taken(tmp_path: Path) -> None:
-    source = sequences(tmp_path)
+    source = sequences(tmp_path, copies=0.3)
     numbers = np.array([3, source.per_epoch + 1, 0, 7])
     together, words = source.take(numbers)
     alone = [source.take(numbers[i : i + 1]) for i in range(4)]
@@ -195,8 +247,8 @@ def test_more_shards_than_a_pool(tmp_path: Path) -> None:
     assert len(set(first.tolist())) > 0.99 * source.per_epoch
 
 
-@pytest.mark.parametrize("pairing", ["none", "next_sentence", "sentence_order"])
-def test_the_mean_length_is_that_of_the_sequences_taken(tmp_path: Path, pairing: str) -> None:
-    source = sequences(tmp_path, pairing, shards=19)
+@pytest.mark.parametrize(("pairing", "copies"), [("none", 0.0), ("next_sentence", 0.0), ("sentence_order", 0.0), ("next_sentence", 0.5)])
+def test_the_mean_length_is_that_of_the_sequences_taken(tmp_path: Path, pairing: str, copies: float) -> None:
+    source = sequences(tmp_path, pairing, shards=19, copies=copies)
     batch, _ = source.take(np.arange(3 * source.per_epoch))
     assert source.mean_tokens() == pytest.approx(batch.lengths.mean(), rel=0.02)

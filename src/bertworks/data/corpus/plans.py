@@ -4,7 +4,7 @@ Nothing is cut away: where a sentence does not fit, the next sequence begins wit
 """
 
 import random
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -23,6 +23,8 @@ Part = tuple[int, int, int]
 Draw = Callable[[], float]
 """Gives random numbers in [0, 1)."""
 
+COPY = -100
+"""The label of a text and its changed copy, which is no question of order: losses and metrics leave rows of this label out."""
 _SHORTEST = 2
 
 
@@ -43,6 +45,8 @@ class SequenceSettings:
     """Share of the sequences whose length is drawn anew between 2 tokens and the limit (Devlin et al. 2019, appendix A.2)."""
     cross_documents: bool = False
     """Without pairs: fill sequences across the ends of documents, with a separator in between (Liu et al. 2019, section 4.2)."""
+    copies: float = 0.0
+    """Share of the pairs whose second text is the first one, changed (`copies.py`), beside those of `pairing`."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -53,6 +57,10 @@ class SequenceSettings:
             raise SettingsError(f"max_tokens is {self.max_tokens}: too short for two tokens of each text")
         if not 0 <= self.short_share <= 1:
             raise SettingsError(f"short_share must lie in [0, 1], not {self.short_share}")
+        if not 0 <= self.copies <= 1:
+            raise SettingsError(f"copies must lie in [0, 1], not {self.copies}")
+        if self.copies and self.pairing == "none":
+            raise SettingsError("copies are pairs of texts, and no objective asks for pairs: add next_sentence, or leave copies out")
         if self.cross_documents and self.pairing != "none":
             raise SettingsError("cross_documents needs pairing = 'none': pairs are made of the sentences of one document")
 
@@ -70,7 +78,8 @@ class Plan:
     """Shard, first token, and the one behind the last, of each part."""
     offsets: Int[Array, "sequences_plus_one"]
     labels: Int[Array, "sequences"]
-    """1 where the second text comes from elsewhere, or the two are swapped; else 0 (as in Devlin et al.'s code)."""
+    """1 where the second text comes from elsewhere, or the two are swapped; else 0 (as in Devlin et al.'s code). `COPY` where the second
+    is a changed copy of the first, which is the only part then."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -152,9 +161,16 @@ class _Pairs:
         at, sentence = starts[0], 0
         while at < starts[-1]:
             length = _length(self.settings, self.draw)
+            is_copy = self.settings.copies > 0 and self.draw() < self.settings.copies
             behind = min(bisect_left(starts, at + length, lo=sentence + 1), len(starts) - 1)
             inner = starts[sentence + 1 : behind]  # where the two texts may be parted
-            if not inner and self.settings.pairing == "sentence_order":
+            if is_copy:
+                half = max(1, length // 2)
+                ends = starts[sentence + 1 : bisect_right(starts, at + half)]  # whole sentences of which two have room
+                stop = ends[int(self.draw() * len(ends))] if ends else at + half
+                yield [(shard, at, stop)], COPY
+                at = stop
+            elif not inner and self.settings.pairing == "sentence_order":
                 at = starts[behind]  # a text without an inner border has no order
             elif not inner:
                 self._owed += self.draw() >= 0.5

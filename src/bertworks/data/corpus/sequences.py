@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from bertworks.batch import Array, PackedBatch
-from bertworks.data.corpus.plans import NoPairsError, Plan, SequenceSettings, plan, sequences_in
+from bertworks.data.corpus.copies import changed_copy
+from bertworks.data.corpus.plans import COPY, NoPairsError, Plan, SequenceSettings, plan, sequences_in
 from bertworks.data.corpus.shards import Documents, Shard
 from bertworks.data.sampler import permutation
 
@@ -50,10 +51,12 @@ class Sequences:
         return made, permutation(self.settings.seed + 1, epoch * 2**20 + pool, len(made))
 
     def mean_tokens(self) -> float:
-        """Tokens of a sequence in the mean, special tokens included, by those of the first pool of shards, which is drawn by lot."""
+        """Tokens of a sequence in the mean, special tokens included, by those of the first pool of shards, which is drawn by lot. Changed
+        copies are taken to be as long as their texts, as they are in the mean."""
         made, _ = self._plan(0, 0)
         pieces = made.parts[:, 2] - made.parts[:, 1] + 1  # each with the special token behind it
-        return float(pieces.sum() + len(made)) / max(1, len(made))
+        copied = pieces[made.offsets[:-1][made.labels == COPY]]
+        return float(pieces.sum() + copied.sum() + len(made)) / max(1, len(made))
 
     def take(self, numbers: Int[Array, "taken"]) -> tuple[PackedBatch, Bool[Array, "tokens"]]:
         """The sequences of some numbers, packed, and which of their tokens begin a word (special tokens do not).
@@ -85,25 +88,24 @@ def packed(
 ) -> tuple[PackedBatch, Bool[Array, "tokens"]]:
     """Sequences by their plans and places there, packed, and which of their tokens begin a word (special tokens do not).
 
-    Plans name the documents of their parts by numbers among `shards`. `targets["pairing"]` are the labels of `Plan`, `segment_ids`
-    1 in the second text of a pair.
+    Plans name the documents of their parts by numbers among `shards`; changed copies are drawn by the keys. `targets["pairing"]` are the
+    labels of `Plan`, `segment_ids` 1 in the second text of a pair.
     """
     ids: list[Array] = []
     segments: list[Array] = []
     words: list[Array] = []
     labels: list[int] = []
-    for made, at in places:
+    for (made, at), key in zip(places, keys.tolist(), strict=True):
         labels.append(int(made.labels[at]))
-        pieces: list[Array] = [np.array([start_id])]
-        begins: list[Array] = [np.zeros(1, dtype=bool)]
-        lengths: list[int] = []
-        for shard, start, stop in made.parts[made.offsets[at] : made.offsets[at + 1]].tolist():
-            pieces += [shards[shard].tokens[start:stop], np.array([end_id])]
-            begins += [shards[shard].word_starts(start, stop), np.zeros(1, dtype=bool)]
-            lengths.append(stop - start + 1)
-        ids.append(np.concatenate(pieces))
-        words.append(np.concatenate(begins))
-        second = len(ids[-1]) - 1 - lengths[0] if settings.pairing != "none" else 0
+        parts = made.parts[made.offsets[at] : made.offsets[at + 1]].tolist()
+        texts = [(shards[shard].tokens[start:stop], shards[shard].word_starts(start, stop)) for shard, start, stop in parts]
+        if labels[-1] == COPY:
+            room = settings.room - len(texts[0][0])
+            texts.append(changed_copy(*texts[0], shards[parts[0][0]], at_most=room, seed=settings.seed, number=key))
+        special = np.zeros(1, dtype=bool)
+        ids.append(np.concatenate([[start_id], *(piece for tokens, _ in texts for piece in (tokens, [end_id]))]))
+        words.append(np.concatenate([special, *(piece for _, begins in texts for piece in (begins, special))]))
+        second = len(ids[-1]) - len(texts[0][0]) - 2 if settings.pairing != "none" else 0
         segments.append(np.repeat([0, 1], [len(ids[-1]) - second, second]))
     batch = PackedBatch.from_sequences(ids, segments, keys=keys, targets={"pairing": np.array(labels, dtype=np.int64)})
     return batch, np.concatenate(words) if words else np.zeros(0, dtype=bool)

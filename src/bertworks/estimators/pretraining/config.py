@@ -34,6 +34,9 @@ class CorpusSettings:
     """Share of the sequences that are shorter by lot (Devlin et al. 2019, appendix A.2)."""
     cross_documents: bool = False
     """Fill sequences across the ends of documents; only where no objective wants pairs."""
+    copies: float = 0.0
+    """Share of the pairs that are a text and a copy of it with words missing, put in and exchanged, from which a model learns to compare
+    what it reads together; held-out text has none."""
     held_out_tokens: int = 200_000
     """So many tokens of the held-out documents are evaluated on, at most."""
 
@@ -273,7 +276,8 @@ class PretrainingConfig:
         """How sequences are cut: in pairs where an objective wants them."""
         pairing = next((name for name in ("next_sentence", "sentence_order") if name in self.objectives), "none")
         corpus = self.corpus
-        return SequenceSettings(corpus.max_tokens, pairing, corpus.short_share, corpus.cross_documents, self.training.seed)  # type: ignore[arg-type]
+        cut = (corpus.max_tokens, pairing, corpus.short_share, corpus.cross_documents, corpus.copies)
+        return SequenceSettings(*cut, self.training.seed)  # type: ignore[arg-type]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "PretrainingConfig":

@@ -15,7 +15,7 @@ from bertworks.checkpoints.atomic import atomic_folder
 from bertworks.checkpoints.files import read_json, write_json
 from bertworks.checkpoints.hub import resolve
 from bertworks.data.corpus.corpus import Corpus
-from bertworks.data.corpus.plans import NoPairsError
+from bertworks.data.corpus.plans import COPY, NoPairsError
 from bertworks.data.corpus.sequences import Sequences
 from bertworks.data.corpus.shards import Shard
 from bertworks.errors import DataError, SettingsError
@@ -45,6 +45,7 @@ _EVALUATION_SEED = 1_000_003
 """Held-out text is cut and masked by this seed, always in the same way."""
 _GENERATOR = "generator"
 """Where a generator lies in the run folder, beside the model."""
+_SECOND_TEXTS = {0: "the true next one", 1: "not the next one", COPY: "a changed copy of the first"}
 _TIMED_STEPS = 6
 _SAMPLE_TOKENS = 60
 
@@ -269,10 +270,10 @@ class _Pretraining:
             **shape.config,
         }
 
-    def _sequences(self, shards: Any, seed: int) -> Sequences:
+    def _sequences(self, shards: Any, seed: int, **other: Any) -> Sequences:
         if self.tokenizer.cls_id is None or self.tokenizer.sep_id is None:
             raise DataError("pretraining needs a tokenizer with special tokens for the beginning and the end of a text ([CLS], [SEP])")
-        chosen = replace(self.config.sequences(), seed=seed)
+        chosen = replace(self.config.sequences(), seed=seed, **other)
         return Sequences(shards, chosen, start_id=self.tokenizer.cls_id, end_id=self.tokenizer.sep_id)
 
     def held_out(self) -> PackedBatch | None:
@@ -289,7 +290,7 @@ class _Pretraining:
         return batch
 
     def _held_out_sequences(self, shards: list[Shard]) -> PackedBatch:
-        source = self._sequences(shards, _EVALUATION_SEED)
+        source = self._sequences(shards, _EVALUATION_SEED, copies=0.0)
         count = min(source.per_epoch, max(1, self.config.corpus.held_out_tokens // self.config.corpus.max_tokens))
         task = Pretraining(self._objectives(self.loaded.model.spec.embedding.vocabulary, _EVALUATION_SEED, held_out=True))
         return prepared(source, task, np.arange(count))
@@ -419,7 +420,7 @@ class _Pretraining:
             wanted = targets[:end][targets[:end] != IGNORED]
             lines.append("to predict: " + " ".join(self.tokenizer.id_to_token(int(i)) or "?" for i in wanted))
         if self.task.pairing != "none":
-            lines.append(f"second text: {'the true next one' if batch.targets['pairing'][0] == 0 else 'not the next one'}")
+            lines.append(f"second text: {_SECOND_TEXTS[int(batch.targets['pairing'][0])]}")
         return lines
 
 
