@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from bertworks.inference.engine import evaluate, score
 from bertworks.tasks.masked_lm import MASKED_LM
 from bertworks.tasks.masking import IGNORED
 from bertworks.tasks.pretraining import PretrainingMetrics
+from bertworks.tasks.text_overlap import TextOverlap
 from bertworks.training.progress import Progress, StepReport
 from bertworks.training.run import RunFolder
 
@@ -171,6 +173,23 @@ def test_changed_copies_are_learnt_from_but_not_judged_by(corpus: Path) -> None:
     assert same is not None
     np.testing.assert_array_equal(held_out.input_ids, same.input_ids)
     np.testing.assert_array_equal(held_out.targets["next_sentence"], same.targets["next_sentence"])
+
+
+def test_overlap_is_that_of_whole_texts_and_its_head_does_not_stay(corpus: Path, tmp_path: Path) -> None:
+    values = settings(corpus)
+    values["corpus"]["copies"] = 0.6
+    values["objectives"]["text_overlap"] = {"weight": 5.0}
+    made = _Pretraining(PretrainingConfig.from_dict(values), Progress())
+    batch = PretrainingBatches(made.sequences, made.task, batch_size=64).whole_step(0)
+    hidden = batch.token_targets[MASKED_LM] != IGNORED
+    whole = replace(batch, input_ids=np.where(hidden, batch.token_targets[MASKED_LM], batch.input_ids))
+    np.testing.assert_array_equal(batch.targets["text_overlap"], TextOverlap(made.tokenizer).overlaps(whole))
+    report = pretrain(values, output=tmp_path / "run")
+    assert report.metrics is not None
+    assert {"text_overlap_spearman", "text_overlap_mean_squared_error", "masked_lm_loss", "next_sentence_accuracy"} <= set(report.metrics)
+    assert read_json(report.model / "config.json")["architectures"] == ["BertForPreTraining"]
+    alone = {**values, "objectives": {"masked_lm": {}, "text_overlap": {}}}
+    assert _Pretraining(PretrainingConfig.from_dict(alone), Progress()).sequences.settings.pairing == "next_sentence"
 
 
 def test_pairs_of_copies_alone_teach_no_order(corpus: Path, tmp_path: Path) -> None:

@@ -169,11 +169,19 @@ class BudgetSettings:
         return TrainingConfig(**{name: getattr(self, name) for name in names}, dropout=dropout)
 
 
-OBJECTIVES = ("distillation", "attention_relations", "masked_lm", "next_sentence", "sentence_order", "replaced_token_detection")
+OBJECTIVES = (
+    "distillation",
+    "attention_relations",
+    "text_overlap",
+    "masked_lm",
+    "next_sentence",
+    "sentence_order",
+    "replaced_token_detection",
+)
 _TAUGHT = ("distillation", "attention_relations")
 _MODELS = ("teacher", "generator")
 """Settings of objectives that name a model folder."""
-_NOT_BESIDE_DETECTION = ("masked_lm", "next_sentence", "sentence_order")
+_NOT_BESIDE_DETECTION = ("masked_lm", "next_sentence", "sentence_order", "text_overlap")
 _OBJECTIVE_TABLES: dict[str, type] = {"replaced_token_detection": ReplacedTokenSettings}
 _TABLES: dict[str, type] = {"corpus": CorpusSettings, "model": ModelSettings, "training": BudgetSettings}
 
@@ -274,7 +282,8 @@ class PretrainingConfig:
 
     def sequences(self) -> SequenceSettings:
         """How sequences are cut: in pairs where an objective wants them."""
-        pairing = next((name for name in ("next_sentence", "sentence_order") if name in self.objectives), "none")
+        other = "next_sentence" if "text_overlap" in self.objectives else "none"
+        pairing = next((name for name in ("next_sentence", "sentence_order") if name in self.objectives), other)
         corpus = self.corpus
         cut = (corpus.max_tokens, pairing, corpus.short_share, corpus.cross_documents, corpus.copies)
         return SequenceSettings(*cut, self.training.seed)  # type: ignore[arg-type]

@@ -35,6 +35,7 @@ from bertworks.tasks.masking import IGNORED, Masking
 from bertworks.tasks.next_sentence import NextSentence, SentenceOrder
 from bertworks.tasks.pretraining import Objective, Pretraining
 from bertworks.tasks.replaced_tokens import REPLACED_TOKEN_DETECTION, ReplacedTokenDetection
+from bertworks.tasks.text_overlap import TEXT_OVERLAP, TextOverlap
 from bertworks.tokenization import Tokenizer
 from bertworks.training import train
 from bertworks.training.distributed import Processes, choose_together, processes
@@ -203,13 +204,16 @@ class _Pretraining:
         return out
 
     def _objectives(self, vocabulary: int, seed: int, *, held_out: bool = False) -> list[Objective]:
-        """The objectives; those with a teacher, who must see the text before others hide some of it, come first."""
+        """The objectives; those that must see the text before others hide some of it come first."""
         out: list[Objective] = []
-        for name, settings in sorted(self.config.objectives.items(), key=lambda item: item[0] not in self.teachers):
+        whole = {*self.teachers, TEXT_OVERLAP}
+        for name, settings in sorted(self.config.objectives.items(), key=lambda item: item[0] not in whole):
             if name == DISTILLATION:
                 out.append(Distillation(self.teachers[name][0], settings.weight))
             elif name == ATTENTION_RELATIONS:
                 out.append(AttentionRelations(self.teachers[name][0], settings.weight))
+            elif name == TEXT_OVERLAP:
+                out.append(TextOverlap(self.tokenizer, settings.weight))
             elif name in (MASKED_LM, REPLACED_TOKEN_DETECTION):
                 # held-out text is always masked alike, so that losses of different recipes compare
                 masking = Masking(seed=_EVALUATION_SEED) if held_out else settings.masking(seed)
@@ -345,7 +349,7 @@ class _Pretraining:
         about = {"pretraining": self._told_config(), "corpus": self.corpus.key, **told}
         if self.generator is not None:
             self._save_model(folder / _GENERATOR, self.generator, about)
-        self._save_model(report.model, without_heads(self.loaded, [DISTILLATION, ATTENTION_RELATIONS]), about)
+        self._save_model(report.model, without_heads(self.loaded, [DISTILLATION, ATTENTION_RELATIONS, TEXT_OVERLAP]), about)
 
     def _told_config(self) -> dict[str, Any]:
         """The configuration as the model's folder tells it to others: by names, without the paths of this machine."""
