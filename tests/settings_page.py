@@ -32,6 +32,7 @@ OWN_KEYS: dict[str, Collection[str]] = {
     "masked_lm": ("weight", *_MASKING),
     "next_sentence": ("weight",),
     "sentence_order": ("weight",),
+    "text_overlap": ("weight",),
     "replaced_token_detection": ("weight", *_MASKING, "generator_size", "generator"),
     "distillation": ("weight", "teacher"),
     "attention_relations": ("weight", "teacher"),
