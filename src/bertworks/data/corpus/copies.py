@@ -18,11 +18,11 @@ from bertworks.data.corpus.shards import Documents
 
 UNCHANGED = 0.1
 """Share of the copies that are equal to their text."""
-MOST_CHANGED = 0.7
+MOST_CHANGED = 0.5
 """The others change a share of their words that is drawn between 0 and this."""
 DROPPED, REPLACED = 1 / 3, 1 / 3
 """What becomes of a word that is changed: it is missing, it is another, or (the rest) another stands behind it. As many come as go."""
-TURNED = 0.3
+TURNED = 0.2
 """Share of the copies whose two parts, on either side of some word, have changed places."""
 _LONGEST_WORD = 6
 """Tokens of a foreign word, at most."""
