@@ -11,7 +11,7 @@ from typing import Any
 
 from bertworks.cli.options import field_texts
 from bertworks.estimators.pretraining.config import (
-    OBJECTIVES,
+    OBJECTIVE_KEYS,
     BudgetSettings,
     CorpusSettings,
     ModelSettings,
@@ -27,25 +27,14 @@ Every table and key of the TOML file that `bertworks pretrain` reads, and of the
 one is an error that names the nearest. `bertworks recipe show NAME` prints whole configurations, with a reason for each value. Written
 by `python -m tests.settings_page` from the source; do not edit.
 """
-_MASKING = ("rate", "unit", "mask_share", "random_share")
-OWN_KEYS: dict[str, Collection[str]] = {
-    "masked_lm": ("weight", *_MASKING),
-    "next_sentence": ("weight",),
-    "sentence_order": ("weight",),
-    "text_overlap": ("weight",),
-    "replaced_token_detection": ("weight", *_MASKING, "generator_size", "generator"),
-    "distillation": ("weight", "teacher"),
-    "attention_relations": ("weight", "teacher"),
-}
-"""Of each objective's dataclass, the keys that the objective reads."""
 
 
 def tables() -> Iterator[tuple[str, type, Collection[str]]]:
     """Of each table its name, its dataclass, and its keys."""
     yield "corpus", CorpusSettings, [f.name for f in fields(CorpusSettings)]
     yield "model", ModelSettings, [f.name for f in fields(ModelSettings)]
-    for name in sorted(OBJECTIVES, key=list(OWN_KEYS).index):
-        yield f"objectives.{name}", ReplacedTokenSettings if name == "replaced_token_detection" else ObjectiveSettings, OWN_KEYS[name]
+    for name, keys in OBJECTIVE_KEYS.items():
+        yield f"objectives.{name}", ReplacedTokenSettings if name == "replaced_token_detection" else ObjectiveSettings, keys
     yield "training", BudgetSettings, [f.name for f in fields(BudgetSettings)]
 
 

@@ -9,7 +9,7 @@
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import Field, asdict, dataclass, field, fields, replace
 from math import isfinite
 from os import PathLike, fspath
 from pathlib import Path
@@ -169,15 +169,18 @@ class BudgetSettings:
         return TrainingConfig(**{name: getattr(self, name) for name in names}, dropout=dropout)
 
 
-OBJECTIVES = (
-    "distillation",
-    "attention_relations",
-    "text_overlap",
-    "masked_lm",
-    "next_sentence",
-    "sentence_order",
-    "replaced_token_detection",
-)
+_MASKING = ("rate", "unit", "mask_share", "random_share")
+OBJECTIVE_KEYS: Mapping[str, tuple[str, ...]] = {
+    "masked_lm": ("weight", *_MASKING),
+    "next_sentence": ("weight",),
+    "sentence_order": ("weight",),
+    "text_overlap": ("weight",),
+    "replaced_token_detection": ("weight", *_MASKING, "generator_size", "generator"),
+    "distillation": ("weight", "teacher"),
+    "attention_relations": ("weight", "teacher"),
+}
+"""The settings that each objective reads."""
+OBJECTIVES = tuple(OBJECTIVE_KEYS)
 _TAUGHT = ("distillation", "attention_relations")
 _MODELS = ("teacher", "generator")
 """Settings of objectives that name a model folder."""
@@ -217,6 +220,11 @@ class PretrainingConfig:
             elif (settings.teacher is None) == (name in _TAUGHT):
                 wanted = "needs a teacher: a model folder or hub name" if name in _TAUGHT else "takes no teacher"
                 out.append(f"[objectives.{name}] {wanted}")
+            idle = [f.name for f in fields(settings) if f.name not in ("teacher", *OBJECTIVE_KEYS.get(name, ())) and _is_set(settings, f)]
+            if name in OBJECTIVES and idle:
+                out.append(
+                    f"[objectives.{name}] {' and '.join(idle)} would change nothing there: it takes {', '.join(OBJECTIVE_KEYS[name])}"
+                )
             if settings.weight != 0 and not _above_zero(settings.weight):
                 out.append(f"[objectives.{name}] weight must be a number, 0 or more, not {settings.weight!r}")
         out += [*self._problems_of_names(), *self._problems_of_detection()]
@@ -373,6 +381,11 @@ def _whole_path(name: Any) -> Any:
         return str(path.absolute()) if path.is_dir() else str(name)
     except (OSError, RuntimeError):  # a name too long, the home of nobody
         return str(name)
+
+
+def _is_set(settings: ObjectiveSettings, which: Field[Any]) -> bool:
+    """Whether a setting is not the default."""
+    return bool(getattr(settings, which.name) != which.default)
 
 
 def _above_zero(value: object) -> bool:
