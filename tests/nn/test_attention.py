@@ -29,6 +29,7 @@ LENGTHS: dict[str, Sequence[int]] = {
     "tokens": (1, 1, 1),
     "one sequence": (13,),
     "long": (150, 97, 97, 5),
+    "blocks": (3, 5, 8, 8, 9, 16, 10, 40, 33, 8),
 }
 PATTERNS = {
     "all": AttentionPattern(SCALE),
@@ -162,7 +163,7 @@ def test_probabilities_are_computed_some_at_a_time(monkeypatch: pytest.MonkeyPat
     keys = torch.arange(sum(LENGTHS["runs"])) * 777
     drop = AttentionDropout(0.3, keys) if dropped else None
     stretches = set()
-    for values in (1, 150, 1 << 18):
+    for values in (1, 800 if pattern == "all" else 150, 1 << 18):
         monkeypatch.setattr(room, "_VALUES_AT_ONCE", values)
         both(room._PieceAttention.apply, *states(sum(LENGTHS["runs"])), own, own, PATTERNS[pattern], drop)
         out = room._PieceAttention.apply(*states(sum(LENGTHS["runs"])), own, own, PATTERNS[pattern], drop)
@@ -174,8 +175,8 @@ def test_probabilities_are_computed_some_at_a_time(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_small_pieces_are_multiplied_in_float32(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, dropped: bool) -> None:
     """On a CPU, half precision rounds what small pieces give and nothing in between; larger ones are multiplied as they come."""
-    lengths = (9, 12, 12, 14)
-    monkeypatch.setattr(room, "_LARGEST_SMALL_PIECE", 12 * 12)
+    lengths = (9, 12, 12, 17)
+    monkeypatch.setattr(room, "_LARGEST_SMALL_PIECE", 16 * 16)
     where = layout(lengths)
     dropout = AttentionDropout(0.2, torch.arange(sum(lengths)) * 0x9E3779B97F4A7C1) if dropped else None
     q, k, v = states(sum(lengths), dtype)

@@ -33,6 +33,26 @@ def seen_by_pieces(q: Layout, k: Layout, pattern: AttentionPattern, longest_whol
     return met
 
 
+def seen_in_blocks(own: Layout, pattern: AttentionPattern) -> np.ndarray:
+    """The same with short sequences in blocks, by what each piece takes and puts back."""
+    tokens = int(own.offsets[-1])
+    met = np.zeros((tokens, tokens), dtype=int)
+    numbers = torch.arange(tokens)[:, None, None]
+    for piece in pieces(own, own, pattern, CPU, blocks=True):
+        queries, keys = (part.of(numbers)[:, 0, :, 0] for part in (piece.queries, piece.keys))
+        back = torch.full((tokens, 1, 1), -1)
+        piece.queries.put(back, torch.arange(queries.numel()).view(*queries.shape, 1))
+        row_of = {int(row): token for token, row in enumerate(back.flatten().tolist()) if row >= 0}
+        shown = np.ones((*queries.shape, keys.shape[1]), dtype=int)
+        if piece.hidden is not None:
+            shown &= ~piece.hidden.numpy()
+        for row, token in row_of.items():
+            sequence, place = divmod(row, queries.shape[1])
+            assert queries[sequence, place] == token
+            np.add.at(met, (token, keys[sequence].numpy()), shown[sequence, place])
+    return met
+
+
 def seen(q: Layout, k: Layout, pattern: AttentionPattern) -> np.ndarray:
     """The definition, pair by pair: the last query of a sequence stands at its last key."""
     sequence_q, sequence_k = (np.repeat(np.arange(x.sequences), x.lengths) for x in (q, k))
@@ -46,6 +66,29 @@ def seen(q: Layout, k: Layout, pattern: AttentionPattern) -> np.ndarray:
 def test_every_visible_pair_once(of: list[int], pattern: AttentionPattern, longest_whole: int) -> None:
     own = layout(of)
     assert np.array_equal(seen_by_pieces(own, own, pattern, longest_whole), seen(own, own, pattern))
+
+
+@given(st.lists(st.integers(1, 130), min_size=1, max_size=12), patterns)
+def test_every_visible_pair_once_in_blocks(of: list[int], pattern: AttentionPattern) -> None:
+    own = layout(of)
+    assert np.array_equal(seen_in_blocks(own, pattern), seen(own, own, pattern))
+
+
+def test_short_sequences_are_taken_together_by_their_own_length() -> None:
+    own = layout([3, 9, 16, 17, 30, 64, 64, 113, 115])
+    everything = AttentionPattern(1.0)
+    shapes = [(piece.queries.sequences, piece.queries.rows) for piece in pieces(own, own, everything, CPU, blocks=True)]
+    assert shapes == [(3, 16), (2, 32), (2, 64), (1, 113), (1, 115)]
+    assert len(pieces(own, own, everything, CPU)) == 8, "each length by itself where blocks are not asked for"
+    for alone in (9, 30):
+        (piece,) = pieces(layout([alone]), layout([alone]), everything, CPU, blocks=True)
+        assert piece.queries.rows == alone, "other layouts of queries and keys have no blocks"
+        one = layout([alone])
+        (piece,) = pieces(one, one, everything, CPU, blocks=True)
+        assert piece.queries.rows == {9: 16, 30: 32}[alone]
+    windowed = pieces(own, own, AttentionPattern(1.0, window=(40, 40)), CPU, blocks=True)
+    assert [piece.queries.rows for piece in windowed[:2]] == [16, 32]
+    assert all(piece.hidden is not None for piece in windowed[2:]), "what does not see itself whole is in no block"
 
 
 @given(lengths, patterns, st.randoms(use_true_random=False))

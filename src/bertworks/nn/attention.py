@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bertworks.nn.dropout import keep, keep_mask, keep_scale
 from bertworks.nn.layout import Layout
-from bertworks.nn.pattern import AttentionPattern, Part, Piece, pieces
+from bertworks.nn.pattern import AttentionPattern, Block, Part, Piece, pieces
 
 LONGEST_STORED = 1024
 """Training keeps the probabilities of queries that see up to so many keys. Those of others are computed again in the
@@ -35,13 +35,13 @@ class AttentionDropout:
     probability: float
     keys: Int[Tensor, "tokens"]
 
-    def lots(self, queries: Part, heads: int) -> Int[Tensor, "sequences_heads queries"]:
+    def lots(self, queries: Part | Block, heads: int) -> Int[Tensor, "sequences_heads queries"]:
         """One key for each row of a piece's probabilities."""
         head_keys = torch.arange(1, heads + 1, dtype=torch.int64, device=self.keys.device) * 0x27BB2EE687B0B0FD
         of_heads = queries.of(self.keys[:, None]) ^ head_keys[:, None]
         return of_heads.reshape(queries.sequences * heads, queries.rows)
 
-    def mask(self, lots: Int[Tensor, "matrices queries"], keys: Part) -> Int16[Tensor, "matrices queries keys"]:
+    def mask(self, lots: Int[Tensor, "matrices queries"], keys: Part | Block) -> Int16[Tensor, "matrices queries keys"]:
         """The mask of rows: it depends on the query token, the head and the key's position only."""
         return keep_mask(lots.reshape(-1), keys.rows, self.probability, keys.first).view(*lots.shape, keys.rows)
 
@@ -161,18 +161,16 @@ def _working_dtype(piece: Piece, x: Tensor) -> torch.dtype:
     return torch.float32 if is_half and piece.queries.rows * piece.keys.rows <= _LARGEST_SMALL_PIECE else x.dtype
 
 
-def _heads_first(x: Tensor, part: Part, dtype: torch.dtype) -> Float[Tensor, "sequences_heads rows head_dim"]:
+def _heads_first(x: Tensor, part: Part | Block, dtype: torch.dtype) -> Float[Tensor, "sequences_heads rows head_dim"]:
     return part.of(x).to(dtype, memory_format=torch.contiguous_format).reshape(-1, part.rows, x.shape[2])
 
 
-def _put_back(out: Tensor, values: Tensor, part: Part) -> None:
-    target = part.of(out)
-    target.copy_(values.view(target.shape))
-
-
-def _add_back(out: Tensor, values: Tensor, part: Part) -> None:
-    target = part.of(out)
-    target.add_(values.view(target.shape))
+def _gradients_first(x: Tensor, part: Part | Block, dtype: torch.dtype) -> Float[Tensor, "sequences_heads rows head_dim"]:
+    """The same for gradients: rows behind the end of a sequence have none."""
+    rows = _heads_first(x, part, dtype)
+    if isinstance(part, Block):
+        rows.view(part.sequences, -1, *rows.shape[1:]).masked_fill_(part.beyond[..., None], 0)
+    return rows
 
 
 def _scaled_product(
@@ -183,12 +181,19 @@ def _scaled_product(
 
 
 def _probabilities(
-    q: Float[Tensor, "batch rows head_dim"], k: Float[Tensor, "batch keys head_dim"], piece: Piece, scale: float
+    q: Float[Tensor, "batch rows head_dim"], k: Float[Tensor, "batch keys head_dim"], hidden: Tensor | None, scale: float
 ) -> Float[Tensor, "batch rows keys"]:
     scores = _scaled_product(q, k.transpose(1, 2), scale)
-    if piece.hidden is not None:
-        scores.masked_fill_(piece.hidden, float("-inf"))
+    if hidden is not None:
+        scores.masked_fill_(hidden, float("-inf"))
     return torch.softmax(scores, -1)
+
+
+def _hidden(piece: Piece, heads: int, some: slice) -> Tensor | None:
+    """What is hidden from the queries of some of a piece's matrices, of which there is one a sequence and head."""
+    if piece.hidden is None or piece.hidden.ndim == 2:
+        return piece.hidden
+    return piece.hidden.repeat_interleave(heads, 0)[some]
 
 
 class _PieceAttention(torch.autograd.Function):
@@ -212,7 +217,7 @@ class _PieceAttention(torch.autograd.Function):
         out = torch.empty_like(q, memory_format=torch.contiguous_format)
         kept: list[tuple[Tensor | None, Tensor | None]] = []
         stretches: list[list[slice]] = []
-        for piece in pieces(q_layout, k_layout, pattern, q.device, LONGEST_STORED):
+        for piece in pieces(q_layout, k_layout, pattern, q.device, LONGEST_STORED, blocks=True):
             queries, keys = piece.queries, piece.keys
             dtype = _working_dtype(piece, q)
             own_q, own_k, own_v = _heads_first(q, queries, dtype), _heads_first(k, keys, dtype), _heads_first(v, keys, dtype)
@@ -220,11 +225,11 @@ class _PieceAttention(torch.autograd.Function):
             context = torch.empty_like(own_q)
             stretches.append(_at_once(piece, own_q))
             for some in stretches[-1]:
-                weights = _probabilities(own_q[some], own_k[some], piece, pattern.scale)
+                weights = _probabilities(own_q[some], own_k[some], _hidden(piece, q.shape[1], some), pattern.scale)
                 mask = None if dropout is None or lots is None else dropout.mask(lots[some], keys)
                 torch.bmm(weights if mask is None else keep(weights, mask), own_v[some], out=context[some])
                 kept.append((weights, mask) if keys.rows <= LONGEST_STORED else (None, None))
-            _put_back(out, context, queries)
+            queries.put(out, context)
         ctx.save_for_backward(q, k, v)
         ctx.kept, ctx.stretches, ctx.layouts = kept, stretches, (q_layout, k_layout)
         ctx.pattern, ctx.scale, ctx.dropout = pattern, pattern.scale, dropout
@@ -236,22 +241,22 @@ class _PieceAttention(torch.autograd.Function):
         dropout: AttentionDropout | None = ctx.dropout
         g_out = gradients[0].contiguous() if dropout is None else gradients[0] * keep_scale(dropout.probability)
         q_layout, k_layout = ctx.layouts
-        all_pieces = pieces(q_layout, k_layout, ctx.pattern, q.device, LONGEST_STORED)
+        all_pieces = pieces(q_layout, k_layout, ctx.pattern, q.device, LONGEST_STORED, blocks=True)
         g_q = torch.empty_like(q, memory_format=torch.contiguous_format)
         whole = all(piece.is_whole for piece in all_pieces)  # else the keys of neighbouring pieces overlap
-        fresh, put = (torch.empty_like, _put_back) if whole else (torch.zeros_like, _add_back)
+        fresh = torch.empty_like if whole else torch.zeros_like
         g_k, g_v = (fresh(x, memory_format=torch.contiguous_format) for x in (k, v))
         kept = iter(ctx.kept)
         for piece, stretches in zip(all_pieces, ctx.stretches, strict=True):
             queries, keys = piece.queries, piece.keys
             dtype = _working_dtype(piece, q)
             own_q, own_k, own_v = _heads_first(q, queries, dtype), _heads_first(k, keys, dtype), _heads_first(v, keys, dtype)
-            lots, g = None if dropout is None else dropout.lots(queries, q.shape[1]), _heads_first(g_out, queries, dtype)
+            lots, g = None if dropout is None else dropout.lots(queries, q.shape[1]), _gradients_first(g_out, queries, dtype)
             of_q, of_k, of_v = torch.empty_like(own_q), torch.empty_like(own_k), torch.empty_like(own_v)
             for some in stretches:
                 weights, mask = next(kept)
                 if weights is None:
-                    weights = _probabilities(own_q[some], own_k[some], piece, ctx.scale)
+                    weights = _probabilities(own_q[some], own_k[some], _hidden(piece, q.shape[1], some), ctx.scale)
                     mask = None if dropout is None or lots is None else dropout.mask(lots[some], keys)
                 seen = weights if mask is None else keep(weights, mask)
                 torch.bmm(seen.transpose(1, 2), g[some], out=of_v[some])
@@ -261,9 +266,12 @@ class _PieceAttention(torch.autograd.Function):
                 g_scores = torch._softmax_backward_data(g_weights, weights, -1, weights.dtype)
                 _scaled_product(g_scores, own_k[some], ctx.scale, of_q[some])
                 _scaled_product(g_scores.transpose(1, 2), own_q[some], ctx.scale, of_k[some])
-            _put_back(g_q, of_q, queries)
-            put(g_k, of_k, keys)
-            put(g_v, of_v, keys)
+            queries.put(g_q, of_q)
+            for gradient, of_keys in ((g_k, of_k), (g_v, of_v)):
+                if isinstance(keys, Block) or keys.is_whole:
+                    keys.put(gradient, of_keys)
+                else:
+                    keys.add(gradient, of_keys)
         return g_q, g_k, g_v, None, None, None, None
 
 
@@ -273,7 +281,7 @@ def _flash_pieces(q: Tensor, k: Tensor, v: Tensor, q_layout: Layout, k_layout: L
     for piece in pieces(q_layout, k_layout, pattern, q.device):
         own_q, own_k, own_v = piece.queries.of(q), piece.keys.of(k), piece.keys.of(v)
         seen = None if piece.hidden is None else ~piece.hidden
-        _put_back(out, F.scaled_dot_product_attention(own_q, own_k, own_v, attn_mask=seen, scale=pattern.scale), piece.queries)
+        piece.queries.put(out, F.scaled_dot_product_attention(own_q, own_k, own_v, attn_mask=seen, scale=pattern.scale))
     return out
 
 
