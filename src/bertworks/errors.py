@@ -6,6 +6,7 @@ error as one line and leaves with its `exit_code`; any other exception is a bug 
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 _LONGEST_MESSAGE = 1200
 _LONGEST_NAME = 100
@@ -111,7 +112,21 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
     >>> nearest("learing_rate", ["learning_rate", "epochs"])
     " Did you mean 'learning_rate'?"
     """
-    if len(str(name)) > _LONGEST_NAME:
-        return ""
-    matches = get_close_matches(str(name), [str(c)[:_LONGEST_NAME] for c in candidates], n=1, cutoff=0.6)
-    return f" Did you mean '{matches[0]}'?" if matches else ""
+    found = _closest(str(name), candidates)
+    return f" Did you mean '{found}'?" if found else ""
+
+
+def nearest_beside(path: Path, names: Iterable[str]) -> str:
+    """The same for a path, of the names that stand beside it.
+
+    >>> nearest_beside(Path("runs/reviws"), ["reviews", "news"])
+    " Did you mean 'runs/reviews'?"
+    """
+    found = _closest(path.name, names)
+    return f" Did you mean '{path.with_name(found)}'?" if found else ""
+
+
+def _closest(name: str, candidates: Iterable[str]) -> str | None:
+    if len(name) > _LONGEST_NAME:
+        return None
+    return next(iter(get_close_matches(name, [str(c)[:_LONGEST_NAME] for c in candidates], n=1, cutoff=0.6)), None)

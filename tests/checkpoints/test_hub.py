@@ -109,7 +109,7 @@ def test_paths_that_are_absent(hub: list[str], tmp_path: Path) -> None:
     (tmp_path / "runs" / "reviews").mkdir(parents=True)
     (tmp_path / "runs" / "config.json").write_text("{}")
     for model in ("runs/reviws", "./runs/reviws", str(tmp_path / "runs" / "review"), Path("runs/reviws"), "runs/reviws/"):
-        assert "Did you mean 'reviews'?" in refused(model)
+        assert f"Did you mean '{Path(model).with_name('reviews')}'?" in refused(model), "the whole path, to be copied"
     assert "runs has reviews" in refused("./runs/zzzzzz")
     assert "does not exist either" in refused("nowhere/at/all")
     assert "is a file, not a model folder: name its folder, runs" in refused("runs/config.json")

@@ -20,7 +20,7 @@ HUB = [
         "bertworks predict runs/reviws-1 text",
         CheckpointError,
         "runs/reviws-1",
-        "Did you mean 'reviews-1'?",
+        "Did you mean 'runs/reviews-1'?",
         (file("runs/reviews-1/config.toml", ""),),
     ),
     Case(

@@ -14,7 +14,7 @@ RUNS = [
         "bertworks train --resume runs/reviws-1",
         CheckpointError,
         "'runs/reviws-1' does not exist",
-        "Did you mean 'reviews-1'?",
+        "Did you mean 'runs/reviews-1'?",
         (file("runs/reviews-1/config.toml", ""),),
     ),
     Case("a folder that is no run", "bertworks train --resume model", CheckpointError, "'model' has no config.toml", "it is no run folder"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bertworks.checkpoints.atomic import recover
-from bertworks.errors import CheckpointError, nearest
+from bertworks.errors import CheckpointError, nearest_beside
 from bertworks.pretrained import DEFAULT, shipped, shipped_names
 
 _TOKENIZER = ["tokenizer*.json", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json", "*.model"]
@@ -78,7 +78,7 @@ def _is_mistyped_path(path: Path) -> bool:
 
 def _nearest_sibling(path: Path) -> str:
     try:
-        return nearest(path.name, sorted(entry.name for entry in os.scandir(path.parent) if entry.is_dir()))
+        return nearest_beside(path, sorted(entry.name for entry in os.scandir(path.parent) if entry.is_dir()))
     except OSError:
         return ""
 
@@ -90,7 +90,7 @@ def _siblings(path: Path) -> str:
         names = sorted(entry.name for entry in os.scandir(path.parent) if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
         return f" {path.parent} cannot be read: {error.strerror}"
-    hint, where = nearest(path.name, names), "This folder" if path.parent == Path() else str(path.parent)
+    hint, where = nearest_beside(path, names), "This folder" if path.parent == Path() else str(path.parent)
     if hint or not names:
         return hint or f" {where} has no folders in it"
     return f" {where} has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}"

@@ -5,7 +5,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bertworks.errors import CheckpointError, nearest
+from bertworks.errors import CheckpointError, nearest_beside
 from bertworks.estimators import runs
 from bertworks.estimators.stored_task import task_name
 from bertworks.estimators.task_estimator import model_path
@@ -42,5 +42,5 @@ def _require_finished(path: Path) -> None:
         raise CheckpointError(f"the run '{path}' is not finished: there is no model yet. Go on with it: {runs.way_on(path)}")
     if not path.exists() and path.parent != Path() and path.parent.is_dir():
         names = sorted(entry.name for entry in path.parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
-        told = nearest(path.name, names) or (f" The folder has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else "")
+        told = nearest_beside(path, names) or (f" The folder has {', '.join(names[:8])}{' …' if len(names) > 8 else ''}" if names else "")
         raise CheckpointError(f"there is no model folder '{path}'.{told}")

@@ -13,7 +13,7 @@ from bertworks.checkpoints.atomic import atomic_file, atomic_folder, atomic_writ
 from bertworks.checkpoints.files import read_json
 from bertworks.checkpoints.toml_files import read_toml, toml_text
 from bertworks.data.files import split_suffixes
-from bertworks.errors import CheckpointError, SettingsError, nearest
+from bertworks.errors import CheckpointError, SettingsError, nearest_beside
 from bertworks.training import run
 
 SETTINGS, METRICS, ACCOUNTING, INSPECTION = "config.toml", "metrics.json", "accounting.json", "inspection.json"
@@ -78,7 +78,7 @@ def read_settings(folder: Path, *, table: str = "data") -> dict[str, Any]:
     if not path.exists():
         names = [entry.name for entry in folder.parent.glob("*") if (entry / SETTINGS).exists()] if folder.parent.is_dir() else []
         what = "has no config.toml: it is no run folder" if folder.is_dir() else "does not exist"
-        hint = nearest(folder.name, names) or " Name the folder of a run, such as runs/reviews-1"
+        hint = nearest_beside(folder, names) or " Name the folder of a run, such as runs/reviews-1"
         raise CheckpointError(f"the run '{folder}' {what}.{hint}")
     settings = read_toml(path)
     wrong = next((name for name in _TABLES if not isinstance(settings.get(name, {}), dict)), None)
