@@ -12,7 +12,7 @@ import pytest
 from bertworks.data.question_examples import GoldAnswer, QuestionExample
 from bertworks.data.questions import read_questions
 from bertworks.data.squad import is_questions
-from bertworks.errors import DataError
+from bertworks.errors import DataError, SettingsError
 
 CONTEXT = "The mill by the river was built in 1704. It burnt down in 1810, and again in 1811."
 ROWS: list[dict[str, Any]] = [
@@ -119,6 +119,9 @@ def test_slices_of_a_squad_file_are_those_of_a_table(tmp_path: Path) -> None:
         read_questions(path, split="train")
     with pytest.raises(DataError, match="holds no question"):
         read_questions(path, split="[3:]")
+    for source in (path, ROWS, EXAMPLES):
+        with pytest.raises(SettingsError, match="limit is a number of rows, at least 1, not 0"):
+            read_questions(source, limit=0)
 
 
 def test_questions_know_their_rows(tmp_path: Path) -> None:

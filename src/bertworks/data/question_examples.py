@@ -13,7 +13,7 @@ from bertworks.accounting import Accounting
 from bertworks.batch import Array
 from bertworks.data.faults import OnBadRows
 from bertworks.data.holdout import Division
-from bertworks.data.splits import parse_split
+from bertworks.data.splits import check_taking, parse_split
 from bertworks.errors import DataError
 
 
@@ -85,7 +85,9 @@ class QuestionData:
         return replace(self, examples=[self.examples[i] for i in chosen], accounting=accounting, name=name, rows=self.rows[chosen])
 
     def sliced(self, *, split: str | None, shuffle_seed: int | None, limit: int | None) -> "QuestionData":
-        """The part that a split without a name takes, as `read_table` takes it of a table. Raises `DataError` where that is nothing."""
+        """The part that a split without a name takes, as `read_table` takes it of a table. Raises `DataError` where that is nothing,
+        `SettingsError` for a limit below 1."""
+        check_taking(shuffle_seed, limit)
         order: Int[Array, "questions"] = np.arange(len(self))
         if shuffle_seed is not None:
             order = np.random.Generator(np.random.PCG64(shuffle_seed)).permutation(len(self))

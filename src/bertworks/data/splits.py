@@ -7,7 +7,9 @@ source has only one table, and a slice that mixes rows and percent is refused.
 import re
 from dataclasses import dataclass
 
-from bertworks.errors import DataError
+import numpy as np
+
+from bertworks.errors import DataError, SettingsError
 
 _BOUND = r"(?:(?P<{0}>-?\d+(?:_\d+)*)(?P<{0}_unit>%)?)?"
 _SLICE = r"(?:\[\s*" + _BOUND.format("start") + r"\s*:\s*" + _BOUND.format("stop") + r"\s*\])"
@@ -78,3 +80,11 @@ def _parse_part(part: str, split: str) -> SplitPart:
     if match["rounding"] not in (None, "closest", "pct1_dropremainder") or (match["rounding"] and not percent):
         raise DataError(f"the split '{split}': rounding is (closest) or (pct1_dropremainder), after a slice in percent")
     return SplitPart(match["name"] or "", start, stop, percent, match["rounding"] == "pct1_dropremainder")
+
+
+def check_taking(shuffle_seed: object, limit: object) -> None:
+    """Raises `SettingsError` for a limit or a seed that takes no rows in no order."""
+    if limit is not None and not (isinstance(limit, int | np.integer) and limit >= 1):
+        raise SettingsError(f"limit is a number of rows, at least 1, not {limit!r}")
+    if shuffle_seed is not None and not (isinstance(shuffle_seed, int | np.integer) and shuffle_seed >= 0):
+        raise SettingsError(f"shuffle_seed is a whole number, 0 or more, not {shuffle_seed!r}")

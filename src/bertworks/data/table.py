@@ -15,9 +15,9 @@ from bertworks.data.faults import OnBadRows, check_on_bad_rows
 from bertworks.data.files import check_encoding
 from bertworks.data.loaded import Loaded, ReadOptions, Source
 from bertworks.data.sources import open_source
-from bertworks.data.splits import SplitPart, parse_split
+from bertworks.data.splits import SplitPart, check_taking, parse_split
 from bertworks.data.views import without_views
-from bertworks.errors import DataError, SettingsError, nearest
+from bertworks.errors import DataError, nearest
 
 _SYNONYMS = ({"validation", "valid", "val", "dev", "eval"}, {"train", "training"}, {"test", "testing"})
 
@@ -82,10 +82,7 @@ def read_table(
     """
     check_on_bad_rows(on_bad_rows)
     check_encoding(encoding)
-    if limit is not None and not (isinstance(limit, int | np.integer) and limit >= 1):
-        raise SettingsError(f"limit is a number of rows, at least 1, not {limit!r}")
-    if shuffle_seed is not None and not (isinstance(shuffle_seed, int | np.integer) and shuffle_seed >= 0):
-        raise SettingsError(f"shuffle_seed is a whole number, 0 or more, not {shuffle_seed!r}")
+    check_taking(shuffle_seed, limit)
     parts = parse_split(split)
     opened = open_source(source, list(dict.fromkeys(part.name for part in parts)), ReadOptions(encoding, delimiter, on_bad_rows))
     loaded: dict[str, Loaded] = {}
