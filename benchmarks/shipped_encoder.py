@@ -2,6 +2,7 @@
 
     python -m benchmarks.shipped_encoder wikipedia.txt.xz imdb/train.parquet --teacher MODEL    # two hours of two slow cores
     python -m benchmarks.shipped_encoder --stsb stsb/dev.csv    # how its vectors follow people's judgements, without training
+    python -m benchmarks.shipped_encoder --stsb stsb/dev.csv --stsb-train stsb/train.csv    # … and after training (five seeds)
     python -m benchmarks.shipped_encoder --card                 # only the card, from the JSON of benchmarks/results
 
 The first command trains the tokenizer, prepares the corpus, runs the recipes `bertworks-mini` and `bertworks-mini-512`, and writes
@@ -16,6 +17,7 @@ import argparse
 import json
 import tomllib
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
@@ -30,13 +32,15 @@ from bertworks.data.text_data import read_texts
 from bertworks.estimators.convert import convert
 from bertworks.estimators.pretraining.config import PretrainingConfig
 from bertworks.estimators.pretraining.run import pretrain
+from bertworks.estimators.probing.tasks import SETTINGS
 from bertworks.estimators.progress import TerminalProgress
 from bertworks.estimators.workflows import prepare_corpus, train_tokenizer
 from bertworks.pretrained import DEFAULT, shipped
 from bertworks.recipes import recipe_text
 from bertworks.training.progress import Progress
 
-NAME = "shipped_encoder"
+NAME, TRAINED = "shipped_encoder", "shipped_encoder_similarity_trained"
+SEEDS, SIMILARITY_EPOCHS = range(5), 5
 VOCABULARY = 16_384
 HELD_OUT = 0.01
 """Share of the documents that nobody trains on."""
@@ -98,13 +102,37 @@ def told(work: Path) -> dict[str, Any]:
 
 def similarity(stsb: Path) -> dict[str, Any]:
     """Spearman's correlation on the STS benchmark of the encoder as it is, by the ways to make one vector of a text."""
-    read = read_texts(stsb, kind="number")
-    pairs = list(zip(read.texts, read.pairs or [], strict=True))
+    pairs, scores = scored_pairs(stsb)
     found = {}
     for pooling in ("mean", "cls"):
         encoder = SentenceEncoder(pooling=pooling, precision="float32", progress=False)
-        found[pooling] = encoder.score(pairs, read.labels)
+        found[pooling] = encoder.score(pairs, scores)
     return {"command": "python -m benchmarks.shipped_encoder --stsb stsb/dev.csv", "rows": len(pairs), "spearman": found}
+
+
+def trained_similarity(train: Path, stsb: Path, threads: int | None) -> dict[str, Any]:
+    """The same after training on scored pairs, by the settings of the probe; the weights of the last step are judged."""
+    settings = {**SETTINGS, "epochs": SIMILARITY_EPOCHS}
+    runs = []
+    for seed in SEEDS:
+        encoder = SentenceEncoder(objective="scores", seed=seed, threads=threads, progress=False, **settings)
+        encoder.fit(*scored_pairs(train))
+        runs.append({"seed": seed, "spearman": encoder.score(*scored_pairs(stsb)), "precision": encoder.machine_.precision})
+        machine.log(f"trained on scored pairs: {runs[-1]}")
+    values = [run["spearman"] for run in runs]
+    return {
+        "command": "python -m benchmarks.shipped_encoder --stsb stsb/dev.csv --stsb-train stsb/train.csv",
+        "settings": settings,
+        "runs": runs,
+        "spearman": {"values": values, "mean": mean(values), "standard_deviation": stdev(values)},
+        "machine": machine.environment(),
+    }
+
+
+def scored_pairs(path: Path) -> tuple[list[tuple[str, str]], list[Any]]:
+    """Pairs of texts and how alike they are."""
+    read = read_texts(path, kind="number")
+    return list(zip(read.texts, read.pairs or [], strict=True)), list(read.labels or [])
 
 
 def main() -> None:
@@ -114,9 +142,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=machine.ROOT / "runs" / "shipped-encoder", help="everything in between")
     parser.add_argument("--output", type=Path, default=shipped(), help="the model's folder")
     parser.add_argument("--stsb", type=Path, help="the dev rows of the STS benchmark: only measure on them, and write the card anew")
+    parser.add_argument("--stsb-train", type=Path, help="with --stsb: train on these rows first, with five seeds")
+    parser.add_argument("--threads", type=int, help="with --stsb-train: torch threads (default: torch's choice)")
     parser.add_argument("--card", action="store_true", help="only write the card anew")
     arguments = parser.parse_args()
-    if arguments.stsb:
+    if arguments.stsb_train:
+        machine.write_result(machine.RESULTS, TRAINED, trained_similarity(arguments.stsb_train, arguments.stsb, arguments.threads))
+    elif arguments.stsb:
         machine.write_result(machine.RESULTS, f"{NAME}_similarity", similarity(arguments.stsb))
     elif not arguments.card:
         model = make(arguments.texts, arguments.teacher, arguments.work, TerminalProgress())

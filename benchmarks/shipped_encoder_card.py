@@ -12,6 +12,7 @@ from bertworks.estimators.next_sentence import NextSentence
 from bertworks.pretrained import DEFAULT
 
 RUNS, PROBE, SIMILARITY = "shipped_encoder", "shipped_encoder_probe", "shipped_encoder_similarity"
+TRAINED = "shipped_encoder_similarity_trained"
 MASKED = (
     "The [MASK] was born in London in 1870.",
     "The river flows into the [MASK].",
@@ -34,14 +35,14 @@ TASKS = {"sst2": "SST-2", "mrpc": "MRPC", "stsb": "STS-B", "rte": "RTE", "cola":
 def write_card(folder: Path, results: Path) -> None:
     """Writes README.md and training.svg into the model's folder; what has not been measured yet is left out."""
     runs = read_json(results / f"{RUNS}.json")
-    probe, similarity = (
-        read_json(results / f"{name}.json") if (results / f"{name}.json").exists() else None for name in (PROBE, SIMILARITY)
+    probe, similarity, trained = (
+        read_json(results / f"{name}.json") if (results / f"{name}.json").exists() else None for name in (PROBE, SIMILARITY, TRAINED)
     )
     draw_curve(runs, folder / "training.svg")
-    (folder / "README.md").write_text(card(folder, runs, probe, similarity), encoding="utf-8")
+    (folder / "README.md").write_text(card(folder, runs, probe, similarity, trained), encoding="utf-8")
 
 
-def card(folder: Path, runs: Result, probe: Result | None, similarity: Result | None) -> str:
+def card(folder: Path, runs: Result, probe: Result | None, similarity: Result | None, trained: Result | None = None) -> str:
     """The card as text."""
     first, last = runs["parts"][0], runs["parts"][-1]
     tokens, seconds = (sum(part[key] for part in runs["parts"]) for key in ("tokens", "seconds"))
@@ -66,7 +67,11 @@ def card(folder: Path, runs: Result, probe: Result | None, similarity: Result | 
         "command": runs["command"],
         "machine": footer({"machine": runs["machine"]}),
     }
-    measured = [*(_probe(probe) if probe else []), *(_similarity(similarity) if similarity else [])]
+    measured = [
+        *(_probe(probe) if probe else []),
+        *(_similarity(similarity) if similarity else []),
+        *(_trained(trained) if trained else []),
+    ]
     return "\n\n".join([OPENING.format_map(told), *measured, *_examples(runs["examples"]), SOURCES])
 
 
@@ -158,6 +163,14 @@ def _similarity(told: Result) -> list[str]:
         f"As it is, without training, on the {told['rows']:,} dev pairs of STS-B: Spearman {mean:.1f} by the mean of its last states (what "
         f"`SentenceEncoder()` does), {first:.1f} by the state of [CLS]."
     )
+    return [text, f"`{told['command']}`"]
+
+
+def _trained(told: Result) -> list[str]:
+    """The same after training."""
+    values = _as_summary(told["spearman"])
+    figure = f"Spearman {mean_and_deviation(values)} ({len(told['runs'])} seeds)"
+    text = f'After training on the scored pairs of STS-B, as vectors of single texts (`SentenceEncoder(objective="scores")`): {figure}.'
     return [text, f"`{told['command']}`"]
 
 
