@@ -73,4 +73,4 @@ def test_wrong_commands_would_be_seen(line: str, message: str) -> None:
 
 
 def test_there_are_commands() -> None:
-    assert len(list(commands())) > 150
+    assert len(list(commands())) > 80
