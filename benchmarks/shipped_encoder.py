@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine
-from benchmarks.shipped_encoder_card import examples, write_card
+from benchmarks.shipped_encoder_card import TRAINED, examples, write_card
 from bertworks import SentenceEncoder
 from bertworks.checkpoints.files import read_json
 from bertworks.checkpoints.toml_files import read_toml
@@ -39,7 +39,7 @@ from bertworks.pretrained import DEFAULT, shipped
 from bertworks.recipes import recipe_text
 from bertworks.training.progress import Progress
 
-NAME, TRAINED = "shipped_encoder", "shipped_encoder_similarity_trained"
+NAME = "shipped_encoder"
 SEEDS, SIMILARITY_EPOCHS = range(5), 5
 VOCABULARY = 16_384
 HELD_OUT = 0.01
@@ -146,6 +146,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="with --stsb-train: torch threads (default: torch's choice)")
     parser.add_argument("--card", action="store_true", help="only write the card anew")
     arguments = parser.parse_args()
+    if arguments.stsb_train and not arguments.stsb:
+        parser.error("--stsb-train needs --stsb, the rows that are judged")
     if arguments.stsb_train:
         machine.write_result(machine.RESULTS, TRAINED, trained_similarity(arguments.stsb_train, arguments.stsb, arguments.threads))
     elif arguments.stsb:

@@ -103,10 +103,10 @@ model.
 
 Its weights began at random. Its texts are {documents:,} documents ({corpus_tokens:.1f} million tokens) of English Wikipedia and of the
 training reviews of IMDb (Maas et al. 2011), without their labels. In a step of {step_tokens:,.0f} tokens it learnt hidden words and
-next sentences (Devlin et al. 2019), how much a text and a changed copy of it have in common, and what all-MiniLM-L6-v2 sees in each
-word and in each text (cosine distance; none of that teacher's weights are in it). {first:,} steps at up to 128 tokens, then {last:,} at
-up to 512; {minutes:,.0f} minutes in all. Every setting, with its reason: `bertworks recipe show {name}` and `bertworks recipe show
-{name}-512`. One command makes it again:
+next sentences (Devlin et al. 2019), in the first part how much two texts have in common (two in five were a text and a changed copy of
+it), and what all-MiniLM-L6-v2 sees in each word and in each text (cosine distance; none of that teacher's weights are in it).
+{first:,} steps at up to 128 tokens, then {last:,} at up to 512; {minutes:,.0f} minutes in all. Every setting, with its reason:
+`bertworks recipe show {name}` and `bertworks recipe show {name}-512`. One command makes it again:
 
     {command}
 

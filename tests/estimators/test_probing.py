@@ -283,6 +283,8 @@ def test_a_floor_holds_for_all_models_of_its_shape(
     shutil.copytree(tiny_bert, further)
     tensors = {name: tensor + 1 for name, tensor in load_file(further / "model.safetensors").items()}
     save_file(tensors, further / "model.safetensors", metadata={"format": "pt"})
+    config = {**json.loads((further / "config.json").read_text()), "use_cache": True, "id2label": {"0": "no", "1": "yes"}}
+    (further / "config.json").write_text(json.dumps({**config, "classifier_dropout": 0.3, "attention_probs_dropout_prob": 0.0}))
     narrow = make_bert(initializer_range=0.5, hidden_size=16, intermediate_size=16)
     for name in ("second", "third"):
         (tmp_path / name / "results").mkdir(parents=True)
@@ -297,6 +299,11 @@ def test_a_floor_holds_for_all_models_of_its_shape(
     del stored["made_of"]["shape"]
     stored["made_of"]["model"] = json.loads((tmp_path / "first/results/sst2-seed-0.json").read_text())["made_of"]["model"]
     kept.write_text(json.dumps(stored))  # as an earlier version has it
+    limited = tmp_path / "limited/results"
+    limited.mkdir(parents=True)
+    shutil.copy(kept, limited)
+    with pytest.raises(SettingsError, match="made with other limit, rows"):
+        probe(tiny_bert, glue, limit=9, output=limited.parent, **options)
     assert probe(tiny_bert, glue, output=tmp_path / "first", progress=(counts := Counts()), **options).results == first.results
     assert counts.trainings == 0
 

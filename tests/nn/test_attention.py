@@ -29,6 +29,7 @@ LENGTHS: dict[str, Sequence[int]] = {
     "tokens": (1, 1, 1),
     "one sequence": (13,),
     "long": (150, 97, 97, 5),
+    "stretches": (300, 200, 97, 5),
     "blocks": (3, 5, 8, 8, 9, 16, 10, 40, 33, 8),
 }
 PATTERNS = {
@@ -144,14 +145,14 @@ def test_long_sequences_keep_no_probabilities(monkeypatch: pytest.MonkeyPatch, p
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_long_sequences_with_dropout_compute_the_probabilities_again(monkeypatch: pytest.MonkeyPatch, pattern: str) -> None:
-    own, drop = layout((150, 9)), AttentionDropout(0.3, torch.arange(159) * 321)
-    kept = both(room._PieceAttention.apply, *states(159), own, own, PATTERNS[pattern], drop)
+    own, drop = layout((300, 9)), AttentionDropout(0.3, torch.arange(309) * 321)
+    kept = both(room._PieceAttention.apply, *states(309), own, own, PATTERNS[pattern], drop)
     monkeypatch.setattr(room, "LONGEST_STORED", 8)
-    own = layout((150, 9))
-    again = both(room._PieceAttention.apply, *states(159), own, own, PATTERNS[pattern], drop)
+    own = layout((300, 9))
+    again = both(room._PieceAttention.apply, *states(309), own, own, PATTERNS[pattern], drop)
     for a, b in zip(kept, again, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-5)
-    out = room._PieceAttention.apply(*states(159), own, own, PATTERNS[pattern], drop)
+    out = room._PieceAttention.apply(*states(309), own, own, PATTERNS[pattern], drop)
     assert all(part is None for piece in out.grad_fn.kept for part in piece)
 
 

@@ -65,7 +65,7 @@ def missing_file(path: Path) -> DataError:
         names = sorted(entry.name for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
         return DataError(f"'{path}' cannot be found: the folder '{folder}' cannot be read ({error.strerror}); name another")
-    hint = nearest(path.name, names)
+    hint = nearest_beside(path, names)
     if not hint and names:
         hint = " The folder holds: " + ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
     return DataError(f"'{path}' does not exist.{hint}")

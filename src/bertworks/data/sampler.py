@@ -21,7 +21,7 @@ def permutation(seed: int, epoch: int, size: int) -> Int[Array, "size"]:
 def cut_by_tokens(lengths: Int[Array, "sequences"], token_budget: int) -> list[Int[Array, "taken"]]:
     """Indices of sequences in batches of at most `token_budget` tokens, shortest first.
 
-    Sorting makes runs of equal length, which attention computes at once. A sequence longer than the budget is a
+    Sorting makes runs of equal or nearly equal length, which attention computes at once. A sequence longer than the budget is a
     batch of its own. The batches are filled evenly rather than to the brim.
 
     >>> [b.tolist() for b in cut_by_tokens(np.array([3, 1, 2]), 3)]

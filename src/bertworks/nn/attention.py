@@ -74,7 +74,7 @@ def explain_choice(device: torch.device, dtype: torch.dtype, with_dropout: bool 
     if device.type != "cuda":
         return (
             "runs",
-            f"{device.type}: runs of equally long sequences, windows in bands (products in training, flash kernel in inference)",
+            f"{device.type}: runs of equal (training: nearly equal) length, windows in bands (products in training, flash in inference)",
         )
     unserved = _not_served_by_varlen(device, dtype, with_dropout, head_dim)
     if unserved is None:
@@ -268,9 +268,9 @@ class _PieceAttention(torch.autograd.Function):
                 _scaled_product(g_scores.transpose(1, 2), own_q[some], ctx.scale, of_k[some])
             queries.put(g_q, of_q)
             for gradient, of_keys in ((g_k, of_k), (g_v, of_v)):
-                if isinstance(keys, Block) or keys.is_whole:
+                if piece.is_whole or isinstance(keys, Block):
                     keys.put(gradient, of_keys)
-                else:
+                else:  # other queries may see these keys, too
                     keys.add(gradient, of_keys)
         return g_q, g_k, g_v, None, None, None, None
 

@@ -23,8 +23,8 @@ class Run(NamedTuple):
 class Layout:
     """Where each sequence of a packed batch begins.
 
-    Attention on the CPU computes a run of equally long sequences at once, so a batch whose sequences are sorted
-    by length is the fastest; any order is right.
+    Attention on the CPU computes a run of equally long sequences at once (in training a block of nearly equally long ones),
+    so a batch whose sequences are sorted by length is the fastest; any order is right.
     """
 
     def __init__(self, offsets: Int[Array, "sequences_plus_one"]) -> None:

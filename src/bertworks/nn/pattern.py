@@ -185,8 +185,8 @@ def _cut(
 def _rows_of_block(length: int, most: int) -> int:
     """The rows of the block that a sequence of this length is in; 0 where it is in none, for blocks have at most so many.
 
-    >>> [_rows_of_block(length, 100) for length in (5, 16, 17, 96, 97)]
-    [8, 16, 24, 96, 0]
+    >>> [_rows_of_block(length, 100) for length in (5, 16, 17, 80, 81)]
+    [16, 16, 32, 80, 0]
     """
     return next((rows for rows in _BLOCK_ROWS if length <= rows <= most), 0)
 

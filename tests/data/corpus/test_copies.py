@@ -69,6 +69,8 @@ def test_a_copy_is_a_function_of_seed_and_number() -> None:
         for seed in (0, 1)
         for number in range(20)
     }
+    large = changed_copy(tokens, begins, source, at_most=99, seed=2**64 + 1, number=7)[0]
+    assert tuple(large) == copies[1, 7], "seeds of any size"
     again = tuple(changed_copy(tokens, begins, source, at_most=99, seed=1, number=7)[0])
     assert again == copies[1, 7]
     assert len(set(copies.values())) > 30

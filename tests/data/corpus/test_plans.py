@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bertworks.data.corpus.plans import COPY, Plan, SequenceSettings, plan, sequences_in
+from bertworks.data.corpus.plans import COPY, NoPairsError, Plan, SequenceSettings, plan, sequences_in
 from bertworks.data.corpus.sequences import Sequences
 from bertworks.data.corpus.shards import Shard, write_shard
 from bertworks.errors import DataError, SettingsError
@@ -107,6 +107,23 @@ def test_the_share_of_copies_and_the_halves_beside_them(tmp_path: Path) -> None:
     assert abs(made.labels[~copies].mean() - 0.5) < 0.03
     without = plan([(0, shard)], SequenceSettings(64, "next_sentence"), 0)
     assert set(without.labels.tolist()) == {0, 1}
+
+
+def test_an_epoch_counts_what_copies_take_of_the_text(tmp_path: Path) -> None:
+    shard = shard_of(tmp_path, random_documents(1500))
+    counts = {copies: sequences_in(len(shard.tokens), SequenceSettings(64, copies=copies)) for copies in (0.0, 0.5, 1.0)}
+    assert counts[1.0] == pytest.approx(2 * counts[0.0], abs=2)
+    assert counts[0.5] == pytest.approx(4 / 3 * counts[0.0], abs=2)
+    for copies, count in counts.items():
+        assert len(plan([(0, shard)], SequenceSettings(64, copies=copies), 0)) >= count
+
+
+def test_copies_alone_teach_no_order_of_sentences(tmp_path: Path) -> None:
+    shards = [shard_of(tmp_path, [[9]] * 40)]
+    for copies in (0.0, 0.3):
+        settings = SequenceSettings(40, "sentence_order", copies=copies)
+        with pytest.raises(NoPairsError, match="no document has two sentences"):
+            Sequences(shards, settings, start_id=START, end_id=END).take(np.arange(3))
 
 
 def test_half_of_the_pairs_are_true_neighbours(tmp_path: Path) -> None:

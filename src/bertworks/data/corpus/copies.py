@@ -2,8 +2,8 @@
 
 The neighbours and strangers of next sentence prediction (Devlin et al. 2019, section 3.1) differ in what they are about, so a small
 model learns topics from them. Beside a changed copy, a hidden word stands a second time in the sequence, somewhere else: to say it, the
-model has to find its counterpart, as in the translation language model of Conneau & Lample (2019, section 3.3), where the second text is a
-translation of the first. The changes are those by which denoising autoencoders spoil text (Hill et al. 2016, section 3.1; Lewis et al.
+model has to find its counterpart, as in the translation language model of Conneau & Lample (2019), where the second text is a
+translation of the first. The changes are those by which denoising autoencoders spoil text (Hill et al. 2016; Lewis et al.
 2020, section 2.2): words missing, others put in or in their place, and parts in another order.
 """
 
@@ -17,7 +17,7 @@ from bertworks.batch import Array
 from bertworks.data.corpus.shards import Documents
 
 UNCHANGED = 0.1
-"""Share of the copies that are equal to their text."""
+"""Share of the copies that have the words of their text and no others."""
 MOST_CHANGED = 0.5
 """The others change a share of their words that is drawn between 0 and this."""
 DROPPED, REPLACED = 1 / 3, 1 / 3
@@ -36,7 +36,7 @@ def changed_copy(
     A copy has one word at least and `at_most` tokens. It is cut where it would be longer, which only words that were put in can bring about
     as long as `at_most` is no less than the text.
     """
-    generator = np.random.Generator(np.random.Philox(key=np.array([seed, number], dtype=np.uint64)))
+    generator = np.random.Generator(np.random.Philox(key=np.array([seed % 2**64, number], dtype=np.uint64)))
     words = list(_words(tokens, word_starts))
     unchanged, share, turned, border = generator.random(4).tolist()
     if turned < TURNED:

@@ -46,7 +46,8 @@ class SequenceSettings:
     cross_documents: bool = False
     """Without pairs: fill sequences across the ends of documents, with a separator in between (Liu et al. 2019, section 4.2)."""
     copies: float = 0.0
-    """Share of the pairs whose second text is the first one, changed (`copies.py`), beside those of `pairing`."""
+    """Share of the pairs whose second text is the first one, changed (`copies.py`), beside those of `pairing`. (Where the order of
+    sentences is learnt, a text of one sentence makes a copy and no pair otherwise, so the share is larger.)"""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -60,7 +61,9 @@ class SequenceSettings:
         if not 0 <= self.copies <= 1:
             raise SettingsError(f"copies must lie in [0, 1], not {self.copies}")
         if self.copies and self.pairing == "none":
-            raise SettingsError("copies are pairs of texts, and no objective asks for pairs: add next_sentence, or leave copies out")
+            raise SettingsError(
+                "copies are pairs of texts, and no objective asks for pairs: add next_sentence or text_overlap, or leave copies out"
+            )
         if self.cross_documents and self.pairing != "none":
             raise SettingsError("cross_documents needs pairing = 'none': pairs are made of the sentences of one document")
 
@@ -86,9 +89,10 @@ class Plan:
 
 
 def sequences_in(tokens: int, settings: SequenceSettings) -> int:
-    """How many sequences of a plan make an epoch of so many tokens: as many as would hold them, were all full. A plan
-    has some more, since some sequences are short; which are left for the next epoch is drawn by lot."""
-    return max(1, tokens // settings.room)
+    """How many sequences of a plan make an epoch of so many tokens: as many as would hold them, were all full (of changed copies, half
+    of a sequence is text that is taken). A plan has some more, since some sequences are short, and the more the more copies there are;
+    which are left for the next epoch is drawn by lot."""
+    return max(1, int(tokens // (settings.room * (1 - settings.copies / 2))))
 
 
 def plan(shards: Sequence[tuple[int, Documents]], settings: SequenceSettings, epoch: int) -> Plan:
@@ -148,7 +152,10 @@ class _Pairs:
         """Sequences whose lot was the true second text, but that had none; as many of the others take the true one instead of a
         random one, so that halves stay halves."""
         if settings.pairing == "next_sentence" and self._firsts[-1] < 2:
-            raise NoPairsError("next sentence prediction needs text of at least two documents: separate documents by a blank line")
+            raise NoPairsError(
+                "pairs with random texts (next_sentence, text_overlap) need text of at least two documents: "
+                "separate documents by a blank line"
+            )
 
     def rows(self) -> Iterator[tuple[list[Part], int]]:
         for index, (number, shard) in enumerate(self.shards):

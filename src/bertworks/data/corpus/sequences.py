@@ -43,7 +43,7 @@ class Sequences:
     def _make_plan(self, epoch: int, pool: int) -> tuple[Plan, Int[Array, "sequences"]]:
         numbers = self._pools(epoch)[pool]
         made = plan([(i, self.shards[i]) for i in numbers], self.settings, epoch)
-        if not len(made):
+        if not len(made) or (self.settings.copies < 1 and (made.labels == COPY).all() and self.settings.pairing == "sentence_order"):
             raise NoPairsError(
                 f"no document has two sentences that begin within {self.settings.room} tokens, and their order is what is learnt: "
                 "take text with longer documents, each sentence apart (corpus prepare … --lines), or longer sequences"

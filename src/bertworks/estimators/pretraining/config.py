@@ -2,8 +2,8 @@
 
 [corpus]                  what is read, and how it is cut into sequences
 [model]                   the shape of a new model, or the model to go on from
-[objectives.masked_lm]    what is learnt; besides: next_sentence, sentence_order, distillation, attention_relations; or instead:
-                          replaced_token_detection
+[objectives.masked_lm]    what is learnt; besides: next_sentence, sentence_order, text_overlap, distillation, attention_relations; or
+                          instead: replaced_token_detection
 [training]                budget, optimizer, schedule, machine
 """
 

@@ -423,7 +423,7 @@ class _Pretraining:
         if targets is not None:
             wanted = targets[:end][targets[:end] != IGNORED]
             lines.append("to predict: " + " ".join(self.tokenizer.id_to_token(int(i)) or "?" for i in wanted))
-        if self.task.pairing != "none":
+        if self.sequences.settings.pairing != "none":
             lines.append(f"second text: {_SECOND_TEXTS[int(batch.targets['pairing'][0])]}")
         return lines
 

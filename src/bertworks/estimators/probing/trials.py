@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,6 @@ from bertworks.inference.models import new_model
 from bertworks.tasks.text_classification import TextClassification
 from bertworks.tokenization import Tokenizer
 from bertworks.training.progress import Progress, StepReport
-
-_NO_SHAPE = ("architectures", "dtype", "torch_dtype", "_name_or_path", "transformers_version")
-"""What a config.json says of its file rather than of the model."""
 
 
 @dataclass(frozen=True)
@@ -137,10 +134,17 @@ def write_twin(encoder: Path, folder: Path, seed: int) -> Path:
 
 
 def fingerprint_of_shape(encoder: Path) -> str:
-    """A hash of all that decides what a twin is: the description of the model, and its tokenizer."""
-    config = {name: value for name, value in read_description(encoder)[0].items() if name not in _NO_SHAPE}
-    told = json.dumps([config, Tokenizer.load(encoder).fingerprint()], sort_keys=True)
+    """A hash of all that decides what a twin is: the encoder's description and its tokenizer. How much dropout the model's file asks for
+    does not matter: a probe has its own."""
+    shape = _without_dropout(asdict(read_description(encoder)[2]))
+    told = json.dumps([shape, Tokenizer.load(encoder).fingerprint()], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _without_dropout(values: Any) -> Any:
+    if isinstance(values, dict):
+        return {name: _without_dropout(value) for name, value in values.items() if "dropout" not in name}
+    return [_without_dropout(value) for value in values] if isinstance(values, list | tuple) else values
 
 
 def forget(*folders: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from bertworks.checkpoints.files import read_json
 from bertworks.checkpoints.toml_files import read_toml
-from bertworks.errors import CheckpointError, nearest
+from bertworks.errors import CheckpointError, nearest_beside
 from bertworks.estimators.reports.wording import LOWER_IS_BETTER, mapping, number, rows_in
 from bertworks.estimators.runs import ACCOUNTING, METRICS, SETTINGS, is_finished
 
@@ -237,7 +237,7 @@ def _require_run(path: Path) -> None:
         hint = f" Did you mean '{above}'?" if above else ""
         raise CheckpointError(f"'{path}' has neither {SETTINGS} nor {METRICS}: it is no run folder.{hint}")
     names = [entry.name for entry in path.parent.glob("*") if (entry / SETTINGS).exists()] if path.parent.is_dir() else []
-    raise CheckpointError(f"the run '{path}' does not exist.{nearest(path.name, names)}")
+    raise CheckpointError(f"the run '{path}' does not exist.{nearest_beside(path, names)}")
 
 
 def _of_model(folder: Path) -> Values:

@@ -234,6 +234,7 @@ class _Probe:
 
     def __init__(self, folder: Path, identity: Mapping[str, Any], encoder: Path, machine: Mapping[str, Any], progress: Progress) -> None:
         self.folder, self.identity, self.encoder, self.machine, self.progress = folder, dict(identity), encoder, machine, progress
+        self._shape = fingerprint_of_shape(encoder)[:_DIGITS]
         self._rows: dict[tuple[str, int], TaskRows] = {}
 
     def result(self, task: ProbeTask, files: TaskFiles, seed: int, floor: bool, place: str) -> ProbeResult:
@@ -243,9 +244,8 @@ class _Probe:
         kept = self.folder / _RESULTS / f"{name}.json"
         working = self.folder / _WORKING / name
         trained = task.epochs is not None
-        shape = {"shape": fingerprint_of_shape(self.encoder)[:_DIGITS], "limit": self.identity["limit"]}
         made_of = {
-            **(shape if floor else self.identity),
+            **({"shape": self._shape, "limit": self.identity["limit"]} if floor else self.identity),
             "rows": rows.fingerprint(),
             "epochs": task.epochs,
             **(SETTINGS if trained else {}),
@@ -255,7 +255,7 @@ class _Probe:
             stored = read_json(kept)
             was = {**stored["about"], **stored.get("made_of", {})}  # the precision stood in `about` only
             if floor and was.get("model") == self.identity["model"]:
-                was.update(shape)  # floors were told by the model whose shape they have
+                was["shape"] = self._shape  # floors were told by the model whose shape they have
             odd = [key for key, value in made_of.items() if was.get(key) != value]
             if odd:
                 raise SettingsError(f"{kept} was made with other {', '.join(odd)}: choose another folder, or delete the file")
