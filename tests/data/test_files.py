@@ -42,7 +42,7 @@ def test_names() -> None:
 
 def test_missing_files_suggest_the_nearest_name(tmp_path: Path) -> None:
     (tmp_path / "reviews.csv").touch()
-    assert "Did you mean 'reviews.csv'?" in str(missing_file(tmp_path / "reveiws.csv"))
+    assert f"Did you mean '{tmp_path / 'reviews.csv'}'?" in str(missing_file(tmp_path / "reveiws.csv"))
     assert "The folder holds: reviews.csv" in str(missing_file(tmp_path / "x.parquet"))
     assert "nor does the folder" in str(missing_file(tmp_path / "absent" / "x.csv"))
 

