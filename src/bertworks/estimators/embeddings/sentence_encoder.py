@@ -72,7 +72,7 @@ class SentenceEncoder(VectorSearch):
     >>> encoder = SentenceEncoder(precision="float32")
     >>> vectors = encoder.encode(["The weather is lovely today.", "It's so sunny outside!"])
     >>> vectors.shape, round(float(encoder.similarity(vectors[:1], vectors[1:])[0, 0]), 2)
-    ((2, 256), 0.67)
+    ((2, 256), 0.66)
     """
 
     _make_objective: MakeObjective
