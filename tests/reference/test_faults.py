@@ -20,6 +20,7 @@ from bertworks.nn.inputs import ModelInputs, model_inputs
 from bertworks.nn.layer import Layer, SelfAttention
 from bertworks.nn.layout import Layout
 from bertworks.nn.norm import Norm
+from bertworks.nn.pattern import Block, Part
 from tests.reference.comparison import CPU, DifferentError, Reference, compare
 
 Patch = pytest.MonkeyPatch
@@ -175,8 +176,9 @@ def _crossing(loaded: LoadedModel, patch: Patch) -> None:
 
 @planted("sequences of a run exchanged", "bare")
 def _run_exchanged(loaded: LoadedModel, patch: Patch) -> None:
-    real = attention_room._put_back
-    patch.setattr(attention_room, "_put_back", lambda out, values, *run: real(out, values.roll(out.shape[1], 0), *run))
+    for kind in (Part, Block):  # whichever takes the sequences
+        real = kind.put
+        patch.setattr(kind, "put", lambda self, out, values, real=real: real(self, out, values.roll(out.shape[1], 0)))
 
 
 @planted("attention's backward pass forgets the scale", "bare")

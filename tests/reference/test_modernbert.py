@@ -13,7 +13,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bertworks.inference import LoadedModel, load_model
-from bertworks.nn import attention as attention_room
 from bertworks.nn import rotary
 from bertworks.nn.activations import ACTIVATIONS
 from bertworks.nn.encoder import Encoder
@@ -21,6 +20,7 @@ from bertworks.nn.heads import Head
 from bertworks.nn.inputs import ModelInputs, model_inputs
 from bertworks.nn.layer import FeedForward
 from bertworks.nn.norm import Norm
+from bertworks.nn.pattern import Part
 from bertworks.nn.rotary import Rotation
 from tests.reference.comparison import CPU, DifferentError, Reference, compare, forward, make_batch
 from tests.reference.test_faults import Fault, Patch, exchange_rows, layer_specs, layers, zero
@@ -213,7 +213,7 @@ def _epsilon(loaded: LoadedModel, patch: Patch) -> None:
 
 @planted("keys between two stretches get one stretch's gradient")
 def _overwritten(loaded: LoadedModel, patch: Patch) -> None:
-    patch.setattr(attention_room, "_add_back", attention_room._put_back)
+    patch.setattr(Part, "add", Part.put)
 
 
 @planted("masked-LM decoder not tied: its part of the embedding's gradient is lost", "masked_lm")

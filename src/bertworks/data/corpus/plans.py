@@ -45,10 +45,10 @@ class SequenceSettings:
     """Share of the sequences whose length is drawn anew between 2 tokens and the limit (Devlin et al. 2019, appendix A.2)."""
     cross_documents: bool = False
     """Without pairs: fill sequences across the ends of documents, with a separator in between (Liu et al. 2019, section 4.2)."""
+    seed: int = 0
     copies: float = 0.0
     """Share of the pairs whose second text is the first one, changed (`copies.py`), beside those of `pairing`. (Where the order of
     sentences is learnt, a text of one sentence makes a copy and no pair otherwise, so the share is larger.)"""
-    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.pairing not in get_args(Pairing):

@@ -293,8 +293,8 @@ class PretrainingConfig:
         other = "next_sentence" if "text_overlap" in self.objectives else "none"
         pairing = next((name for name in ("next_sentence", "sentence_order") if name in self.objectives), other)
         corpus = self.corpus
-        cut = (corpus.max_tokens, pairing, corpus.short_share, corpus.cross_documents, corpus.copies)
-        return SequenceSettings(*cut, self.training.seed)  # type: ignore[arg-type]
+        cut = (corpus.max_tokens, pairing, corpus.short_share, corpus.cross_documents)
+        return SequenceSettings(*cut, seed=self.training.seed, copies=corpus.copies)  # type: ignore[arg-type]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "PretrainingConfig":
