@@ -1,6 +1,6 @@
 """Makes the encoder that bertworks ships, from text to the folder in the package, and writes its card.
 
-    python -m benchmarks.shipped_encoder wikipedia.txt.xz imdb/train.parquet --teacher MODEL    # two hours of two slow cores
+    python -m benchmarks.shipped_encoder wikipedia.txt.xz imdb/train.parquet --teacher MODEL    # an hour and a half of two cores
     python -m benchmarks.shipped_encoder --stsb stsb/dev.csv    # how its vectors follow people's judgements, without training
     python -m benchmarks.shipped_encoder --stsb stsb/dev.csv --stsb-train stsb/train.csv    # … and after training (five seeds)
     python -m benchmarks.shipped_encoder --card                 # only the card, from the JSON of benchmarks/results
